@@ -1,1 +1,18 @@
+//! tiny-forge: a self-hosted, plugin-extensible runtime for Docker.
+//!
+//! In reading order: what the words mean, what is kept, how facts travel, who
+//! produces them, who consumes them, and what ties it together.
 
+pub mod model;
+
+pub mod store;
+
+pub mod events;
+
+pub mod engine;
+
+pub mod instances;
+
+pub mod deploys;
+
+pub mod plugin_host;

@@ -1,0 +1,34 @@
+//! Pure types: what the words of the project mean. Depends on nothing of ours.
+//!
+//! These are also the wire types: JSON, OpenAPI schema and journal frames are
+//! derived from them, so there is one definition of each shape.
+
+mod deploy;
+mod event;
+mod instance;
+mod names;
+mod payload;
+mod principal;
+mod spec;
+mod status;
+mod timestamp;
+
+pub use deploy::{Deploy, DeploySummary, Failure, Plan, Step, StepName, StepStatus, Strategy};
+pub use event::{
+    Actor, ActorKind, Event, EventId, EventType, NewEvent, Position, Severity, Subject,
+};
+pub use instance::{Health, Instance, InstanceStatus, PublishedPort};
+pub use names::{DeployId, InvalidName, Lane, LaneView, Project, ProjectName, StageName};
+pub use payload::{
+    AuditPayload, DeliveryStatusPayload, DeployLogPayload, DeployStatusPayload,
+    EventAnnotatedPayload, InstanceReason, InstanceSource, InstanceStatusPayload, LayerProgress,
+    LogStream, Payload, PluginStatusPayload, ProjectChange, ProjectStatusPayload, PullProgress,
+    SystemPayload, WatchGapPayload,
+};
+pub use principal::Principal;
+pub use spec::{
+    DockerHealth, EnvEntry, HealthSpec, HttpProbe, Limits, PortSpec, Protocol, PullPolicy,
+    RestartPolicy, Spec, SpecError, TcpProbe, VolumeSpec,
+};
+pub use status::DeployStatus;
+pub use timestamp::Timestamp;
