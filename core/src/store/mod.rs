@@ -1,1 +1,26 @@
-//! (being written)
+//! The one SQLite file and its one writer thread.
+//!
+//! A state change and its events are one transaction: `write` hands a closure
+//! to the writer thread, which runs it with a [`Tx`], commits it together with
+//! whatever else is waiting, hands the committed events to the bus, and only
+//! then answers. Each area has its typed statements in a file of its own; no
+//! other module but `events` speaks SQL.
+
+mod error;
+mod handle;
+mod journal;
+mod keyring;
+mod lock;
+mod migrate;
+mod reader;
+mod retention;
+mod writer;
+
+pub use error::StoreError;
+pub use handle::{Receipt, Store, WriterThread};
+pub use journal::{JournalPage, PageRequest};
+pub use keyring::{Keyring, SealError};
+pub use lock::{DataDir, DataDirError};
+pub use reader::Reader;
+pub use retention::{Retention, run as run_retention};
+pub use writer::Tx;

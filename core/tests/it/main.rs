@@ -1,2 +1,3 @@
-#[test]
-fn t() {}
+//! Black-box tests in one binary: over files, HTTP, SSE and a real engine.
+
+mod events;

@@ -1,0 +1,49 @@
+use std::sync::Arc;
+
+use super::{Filter, Log, Start, Subscription};
+use crate::{
+    model::{EventId, NewEvent, Position},
+    store::{Receipt, Store, StoreError},
+};
+
+/// Where facts are published and subscribed to. Cheap to clone.
+#[derive(Clone)]
+pub struct Bus {
+    store: Store,
+    log: Arc<Log>,
+}
+
+impl Bus {
+    pub fn new(store: Store, log: Arc<Log>) -> Self {
+        Self { store, log }
+    }
+
+    /// Enqueues an event; never waits. The receipt may be dropped: the event
+    /// is written all the same. [`StoreError::Busy`] when the queue is full.
+    pub fn publish(&self, event: NewEvent) -> Result<Receipt<EventId>, StoreError> {
+        self.store.enqueue(move |tx| tx.publish(event))
+    }
+
+    /// Waits for room in the queue and for the commit: for those who can hold
+    /// back their source, such as readers of container output.
+    pub async fn publish_all(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
+        self.store
+            .write(move |tx| {
+                for event in events {
+                    tx.publish(event)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// The newest event that subscribers may have seen.
+    pub fn head(&self) -> Position {
+        self.log.head()
+    }
+
+    /// A cursor on the journal; it costs nothing until it is asked.
+    pub fn subscribe(&self, filter: Filter, start: Start) -> Subscription {
+        Subscription::new(self.store.clone(), self.log.clone(), filter, start)
+    }
+}

@@ -1,0 +1,52 @@
+use crate::model::InvalidName;
+
+/// Why something could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The writer's queue is full; nothing was written.
+    #[error(
+        "the store is busy: {} writes are waiting, try again in a moment",
+        super::writer::QUEUE_LENGTH
+    )]
+    Busy,
+    /// Nothing was written; publishing goes on when there is room.
+    #[error(
+        "the disk that holds the data directory is full: make room, nothing needs to be restarted"
+    )]
+    DiskFull,
+    #[error("an event of {bytes} bytes is over the limit of {limit} bytes")]
+    EventTooLarge { bytes: usize, limit: usize },
+    #[error("the store is shutting down")]
+    Closed,
+    #[error(
+        "the database was written by a newer tiny-forge (schema {found}, this one knows {known}): install that version"
+    )]
+    NewerSchema { found: i64, known: i64 },
+    #[error("a stored row is damaged: {0}")]
+    Damaged(String),
+    #[error("database: {0}")]
+    Sqlite(rusqlite::Error),
+    #[error("a write gave up half-way and was undone")]
+    Panicked,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<InvalidName> for StoreError {
+    fn from(error: InvalidName) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}

@@ -1,0 +1,151 @@
+use std::{path::Path, sync::Arc, thread};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Reader, StoreError, Tx, migrate,
+    reader::ReaderPool,
+    writer::{Job, QUEUE_LENGTH, Sequence, Writer},
+};
+use crate::events::Log;
+
+/// The database: cheap to clone, closed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    readers: Arc<ReaderPool>,
+}
+
+/// The promise that a write will be committed, or an error told.
+pub struct Receipt<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+impl<T> Receipt<T> {
+    /// Waits until the write is on disk and has been fanned out.
+    pub async fn committed(self) -> Result<T, StoreError> {
+        self.0.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+/// Stops the writer after everything that was queued before.
+pub struct WriterThread(thread::JoinHandle<()>);
+
+impl WriterThread {
+    /// Blocks until the last handle is gone and its writes are on disk.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the writer thread ended by a panic");
+        }
+    }
+}
+
+impl Store {
+    /// Opens or makes the database, brings its schema up to date, and starts
+    /// the writer thread, which hands committed events to `log`.
+    pub fn open(database: &Path, log: &Arc<Log>) -> Result<(Self, WriterThread), StoreError> {
+        let mut connection = Connection::open(database)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.set_prepared_statement_cache_capacity(128);
+        migrate::migrate(&mut connection)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        let sequence = Sequence::load(&connection)?;
+        log.start(&sequence.journal, sequence.head);
+        let writer = Writer {
+            connection,
+            sequence,
+            log: log.clone(),
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+        let thread = thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(receiver))
+            .map_err(|error| StoreError::Damaged(format!("no thread for the writer: {error}")))?;
+        let store = Self {
+            queue: sender,
+            readers: Arc::new(ReaderPool::new(database)),
+        };
+        Ok((store, WriterThread(thread)))
+    }
+
+    /// Runs `change` in a transaction and waits until it is on disk. An error
+    /// from `change` undoes it alone.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, receipt) = TypedJob::new(change);
+        self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
+        receipt.committed().await
+    }
+
+    /// The same without waiting; [`StoreError::Busy`] when the queue is full.
+    pub fn enqueue<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Receipt<T>, StoreError> {
+        let (job, receipt) = TypedJob::new(change);
+        match self.queue.try_send(job) {
+            Ok(()) => Ok(receipt),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(StoreError::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Runs `read` in one read transaction, off the async threads.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _permit = self.readers.permit().await?;
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || readers.read(read))
+            .await
+            .unwrap_or(Err(StoreError::Panicked))
+    }
+}
+
+struct TypedJob<T, F> {
+    change: Option<F>,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> TypedJob<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+{
+    fn new(change: F) -> (Box<dyn Job>, Receipt<T>) {
+        let (reply, receipt) = oneshot::channel();
+        (
+            Box::new(Self {
+                change: Some(change),
+                value: None,
+                reply,
+            }),
+            Receipt(receipt),
+        )
+    }
+}
+
+impl<T, F> Job for TypedJob<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let change = self.change.take().ok_or(StoreError::Panicked)?;
+        self.value = Some(change(tx)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { value, reply, .. } = *self;
+        let answer = outcome.and_then(|()| value.ok_or(StoreError::Panicked));
+        // Nobody may be waiting: an enqueued write is often not awaited.
+        if let Err(Err(error)) = reply.send(answer) {
+            tracing::warn!(%error, "a write that nobody waits for failed");
+        }
+    }
+}

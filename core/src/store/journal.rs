@@ -1,0 +1,246 @@
+use std::sync::Arc;
+
+use rusqlite::{Row, ToSql, params, types::Value};
+
+use super::{Reader, StoreError, Tx};
+use crate::{
+    events::{Filter, Frame, FrameParts},
+    model::{DeployId, EventId, EventType, Severity, Timestamp},
+};
+
+/// Ids that one page may scan, whatever the filter lets through: keeps read
+/// transactions short, so that checkpoints go on.
+const SCAN_IDS_MAX: i64 = 50_000;
+
+/// Which part of the journal to read.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// Events with a greater id.
+    pub after: EventId,
+    /// Rows at most.
+    pub limit: usize,
+}
+
+/// Matching events in id order.
+#[derive(Debug)]
+pub struct JournalPage {
+    pub frames: Vec<Arc<Frame>>,
+    /// Everything up to this id has been looked at: the next `after`.
+    pub scanned_to: EventId,
+    pub head: EventId,
+}
+
+impl Tx<'_> {
+    pub(super) fn append(&self, frame: &Frame) -> Result<(), StoreError> {
+        let parts = frame.parts();
+        let (project, stage) = (parts.project.as_deref(), parts.stage.as_deref());
+        let deploy = parts.deploy.map(|deploy| deploy.0);
+        let severity = parts.severity as i64;
+        let time = parts.time.unix_ms();
+        if parts.kind == EventType::DeployLog {
+            self.sql()
+                .prepare_cached(
+                    "INSERT INTO deploy_logs (id, deploy, severity, time, project, stage, instance, frame)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?
+                .execute(params![
+                    parts.id.0, deploy, severity, time, project, stage, parts.instance, frame.json()
+                ])?;
+        } else {
+            self.sql()
+                .prepare_cached(
+                    "INSERT INTO events (id, type, severity, time, project, stage, instance, deploy, frame)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                )?
+                .execute(params![
+                    parts.id.0,
+                    parts.kind.as_str(),
+                    severity,
+                    time,
+                    project,
+                    stage,
+                    parts.instance,
+                    deploy,
+                    frame.json()
+                ])?;
+        }
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// Below this id something that `filter` wants may have been deleted.
+    pub fn floor(&self, filter: &Filter) -> Result<EventId, StoreError> {
+        let mut floor = EventId(0);
+        if filter.wants_events() {
+            floor = floor.max(self.meta_id("events_floor")?);
+        }
+        if filter.wants_logs() {
+            floor = floor.max(self.meta_id("logs_floor")?);
+        }
+        Ok(floor)
+    }
+
+    /// The next page of matching events, oldest first.
+    pub fn journal_page(
+        &self,
+        filter: &Filter,
+        request: &PageRequest,
+    ) -> Result<JournalPage, StoreError> {
+        let position = self.head()?;
+        let head = position.id;
+        let last = EventId(head.0.min(request.after.0.saturating_add(SCAN_IDS_MAX)));
+        let frames = self.select(
+            filter,
+            (request.after.0, last.0),
+            request.limit,
+            "ASC",
+            &position.journal,
+        )?;
+        let scanned_to = match frames.last() {
+            Some(frame) if frames.len() == request.limit => frame.parts().id,
+            _ => last,
+        };
+        Ok(JournalPage {
+            frames,
+            scanned_to,
+            head,
+        })
+    }
+
+    /// The newest matching events with an id below `before`, newest first.
+    pub fn journal_before(
+        &self,
+        filter: &Filter,
+        before: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Frame>>, StoreError> {
+        let position = self.head()?;
+        let last = before.map_or(position.id.0, |before| before.0 - 1);
+        self.select(filter, (0, last), limit, "DESC", &position.journal)
+    }
+
+    /// One event by its id.
+    pub fn event(&self, id: EventId) -> Result<Option<Arc<Frame>>, StoreError> {
+        let journal = self.journal_name()?;
+        let filter = Filter::everything();
+        Ok(self
+            .select(&filter, (id.0 - 1, id.0), 1, "ASC", &journal)?
+            .pop())
+    }
+
+    /// What enrichers added to an event: plugin name and JSON object.
+    pub fn annotations(&self, id: EventId) -> Result<Vec<(String, String)>, StoreError> {
+        let mut statement = self.sql().prepare_cached(
+            "SELECT plugin, json FROM annotations WHERE event = ?1 ORDER BY plugin",
+        )?;
+        let rows = statement.query_map([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn select(
+        &self,
+        filter: &Filter,
+        (after, last): (i64, i64),
+        limit: usize,
+        direction: &str,
+        journal: &str,
+    ) -> Result<Vec<Arc<Frame>>, StoreError> {
+        let (sql, values) = select_sql(filter, direction);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut bound: Vec<&dyn ToSql> = vec![&after, &last, &limit];
+        bound.extend(values.iter().map(|value| value as &dyn ToSql));
+        let mut statement = self.sql().prepare_cached(&sql)?;
+        let mut rows = statement.query(bound.as_slice())?;
+        let mut frames = Vec::new();
+        while let Some(row) = rows.next()? {
+            frames.push(Arc::new(frame_of(row, journal)?));
+        }
+        Ok(frames)
+    }
+}
+
+/// Both tables in id order, each only where the filter can match it.
+/// Parameters: ?1 after, ?2 last, ?3 limit, then the filter's values.
+fn select_sql(filter: &Filter, direction: &str) -> (String, Vec<Value>) {
+    let mut values = Vec::new();
+    let mut condition = String::new();
+    let mut one_of = |column: &str, wanted: Vec<Value>| {
+        if !wanted.is_empty() {
+            let marks: Vec<String> = wanted
+                .into_iter()
+                .map(|value| {
+                    values.push(value);
+                    format!("?{}", values.len() + 3)
+                })
+                .collect();
+            condition.push_str(&format!(" AND {column} IN ({})", marks.join(", ")));
+        }
+    };
+    let text = |names: &[String]| names.iter().cloned().map(Value::Text).collect();
+    one_of("project", text(&filter.projects));
+    one_of("stage", text(&filter.stages));
+    one_of("instance", text(&filter.instances));
+    one_of(
+        "deploy",
+        filter
+            .deploys
+            .iter()
+            .map(|deploy| Value::Integer(deploy.0))
+            .collect(),
+    );
+    if let Some(severity) = filter.min_severity {
+        condition.push_str(&format!(" AND severity >= {}", severity as i64));
+    }
+    let mut tables = Vec::new();
+    if filter.wants_events() {
+        let kinds: Vec<String> = filter
+            .types
+            .iter()
+            .filter(|kind| **kind != EventType::DeployLog)
+            .map(|kind| format!("'{}'", kind.as_str()))
+            .collect();
+        let kinds = if kinds.is_empty() {
+            String::new()
+        } else {
+            format!(" AND type IN ({})", kinds.join(", "))
+        };
+        tables.push(format!(
+            "SELECT id, type, severity, time, project, stage, instance, deploy, frame FROM events
+             WHERE id > ?1 AND id <= ?2{condition}{kinds}"
+        ));
+    }
+    if filter.wants_logs() {
+        tables.push(format!(
+            "SELECT id, 'deploy_log' AS type, severity, time, project, stage, instance, deploy, frame
+             FROM deploy_logs WHERE id > ?1 AND id <= ?2{condition}"
+        ));
+    }
+    (
+        format!(
+            "{} ORDER BY id {direction} LIMIT ?3",
+            tables.join(" UNION ALL ")
+        ),
+        values,
+    )
+}
+
+fn frame_of(row: &Row<'_>, journal: &str) -> Result<Frame, StoreError> {
+    let kind: String = row.get(1)?;
+    let severity: usize = row.get(2)?;
+    let parts = FrameParts {
+        id: EventId(row.get(0)?),
+        kind: EventType::parse(&kind)
+            .ok_or_else(|| StoreError::Damaged(format!("event type `{kind}` is not known")))?,
+        severity: *Severity::ALL
+            .get(severity)
+            .ok_or_else(|| StoreError::Damaged(format!("severity {severity} is not known")))?,
+        time: Timestamp::from_unix_ms(row.get(3)?),
+        project: row.get(4)?,
+        stage: row.get(5)?,
+        instance: row.get(6)?,
+        deploy: row.get::<_, Option<i64>>(7)?.map(DeployId),
+    };
+    let json: String = row.get(8)?;
+    Ok(Frame::from_journal(journal, parts, &json))
+}

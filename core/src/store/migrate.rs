@@ -1,0 +1,51 @@
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+
+/// Numbered from 1; a released one never changes.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
+
+/// Settings that must stand before the first table, then the tables.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    if found == 0 {
+        connection.pragma_update(None, "page_size", 8192)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    for (number, sql) in (1..)
+        .zip(MIGRATIONS)
+        .skip(usize::try_from(found).unwrap_or(0))
+    {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    name_journal_and_node(connection)
+}
+
+/// The journal's name changes when history is lost; the node's never.
+fn name_journal_and_node(connection: &Connection) -> Result<(), StoreError> {
+    for (key, prefix) in [("journal", "j"), ("node", "n-")] {
+        let known: Option<String> = connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        if known.is_none() {
+            let mut random = [0; 6];
+            getrandom::fill(&mut random)
+                .map_err(|error| StoreError::Damaged(format!("no random bytes: {error}")))?;
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES (?1, ?2)",
+                params![key, format!("{prefix}{}", hex::encode(random))],
+            )?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! The promises of the bus: order, no gap, no duplicate, nothing lost.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tiny_forge::{
+    events::{Bus, Filter, Log, Next, ResetReason, Start, Subscription},
+    model::{
+        Actor, EventId, EventType, NewEvent, Payload, Position, Severity, Subject, SystemPayload,
+    },
+    store::{Store, StoreError, WriterThread},
+};
+use tokio::task::JoinSet;
+
+struct Journal {
+    dir: TempDir,
+    store: Store,
+    bus: Bus,
+    writer: WriterThread,
+}
+
+impl Journal {
+    fn new() -> Self {
+        Self::open(tempfile::tempdir().expect("temporary directory"))
+    }
+
+    fn open(dir: TempDir) -> Self {
+        let log = Log::new();
+        let (store, writer) =
+            Store::open(&dir.path().join("tiny-forge.db"), &log).expect("a database");
+        let bus = Bus::new(store.clone(), Arc::clone(&log));
+        Self {
+            dir,
+            store,
+            bus,
+            writer,
+        }
+    }
+
+    /// Ends as a process does that is told to stop, and starts again.
+    fn reopen(self) -> Self {
+        let Self {
+            dir,
+            store,
+            bus,
+            writer,
+        } = self;
+        drop((store, bus));
+        writer.join();
+        Self::open(dir)
+    }
+
+    async fn publish(&self, count: usize) {
+        let events = (0..count).map(|n| note(&n.to_string())).collect();
+        self.bus.publish_all(events).await.expect("published");
+    }
+}
+
+fn note(message: &str) -> NewEvent {
+    let payload = SystemPayload {
+        what: "note".into(),
+        message: message.into(),
+    };
+    let subject = Subject::other("test");
+    NewEvent::new(
+        subject,
+        Severity::Info,
+        Actor::system("test"),
+        Payload::System(payload),
+    )
+}
+
+async fn take(subscription: &mut Subscription, count: usize) -> Vec<i64> {
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        match subscription.next().await.expect("the journal can be read") {
+            Next::Events(frames) => ids.extend(frames.iter().map(|frame| frame.id().0)),
+            Next::Reset { reason, .. } => panic!("reset: {reason:?}"),
+        }
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_subscription_replays_and_goes_live_without_gap_or_duplicate() {
+    let journal = Journal::new();
+    journal.publish(100).await;
+    let mut readers = JoinSet::new();
+    for after in 0..20 {
+        let mut subscription = journal
+            .bus
+            .subscribe(Filter::everything(), Start::After(EventId(after * 5)));
+        readers.spawn(async move {
+            let expected: Vec<i64> = (after * 5 + 1..=2_100).collect();
+            assert_eq!(take(&mut subscription, expected.len()).await, expected);
+        });
+    }
+    for _ in 0..200 {
+        journal.publish(10).await;
+    }
+    while let Some(reader) = readers.join_next().await {
+        reader.expect("every reader saw all");
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_lags_out_of_memory_reads_on_from_the_journal() {
+    let journal = Journal::new();
+    let mut slow = journal.bus.subscribe(Filter::everything(), Start::Live);
+    for _ in 0..20 {
+        journal.publish(1_000).await;
+    }
+    let expected: Vec<i64> = (1..=20_000).collect();
+    assert_eq!(take(&mut slow, expected.len()).await, expected);
+}
+
+#[tokio::test]
+async fn ids_go_on_after_a_restart_and_a_remembered_position_resumes() {
+    let journal = Journal::new();
+    journal.publish(3).await;
+    let remembered = journal.bus.head();
+    let journal = journal.reopen();
+    journal.publish(2).await;
+    let mut resumed = journal
+        .bus
+        .subscribe(Filter::everything(), Start::Resume(remembered));
+    assert_eq!(take(&mut resumed, 2).await, [4, 5]);
+}
+
+#[tokio::test]
+async fn a_position_of_another_journal_or_of_the_future_is_answered_with_a_reset() {
+    let journal = Journal::new();
+    journal.publish(3).await;
+    let head = journal.bus.head();
+    let foreign = Position {
+        journal: "jother".into(),
+        id: EventId(1),
+    };
+    let ahead = Position {
+        id: EventId(99),
+        ..head.clone()
+    };
+    for (position, expected) in [
+        (foreign, ResetReason::ForeignJournal),
+        (ahead, ResetReason::Ahead),
+    ] {
+        let mut subscription = journal
+            .bus
+            .subscribe(Filter::everything(), Start::Resume(position));
+        let next = subscription.next().await.expect("an answer");
+        assert!(
+            matches!(next, Next::Reset { reason, head: at } if reason == expected && at == head.id)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_filter_lets_through_what_it_names_in_replay_and_live_alike() {
+    let journal = Journal::new();
+    let warning = |text| NewEvent {
+        severity: Severity::Warning,
+        ..note(text)
+    };
+    journal
+        .bus
+        .publish_all(vec![note("a"), warning("b"), note("c")])
+        .await
+        .expect("published");
+    let filter = Filter {
+        types: vec![EventType::System],
+        min_severity: Some(Severity::Warning),
+        ..Filter::default()
+    };
+    let mut subscription = journal.bus.subscribe(filter, Start::After(EventId(0)));
+    assert_eq!(take(&mut subscription, 1).await, [2]);
+    journal
+        .bus
+        .publish_all(vec![note("d"), warning("e")])
+        .await
+        .expect("published");
+    assert_eq!(take(&mut subscription, 1).await, [5]);
+}
+
+#[tokio::test]
+async fn a_write_that_fails_leaves_neither_state_nor_event_nor_a_hole_in_the_ids() {
+    let journal = Journal::new();
+    let failed: Result<(), StoreError> = journal
+        .store
+        .write(|tx| {
+            tx.publish(note("never"))?;
+            Err(StoreError::Busy)
+        })
+        .await;
+    assert!(failed.is_err());
+    journal.publish(1).await;
+    let mut subscription = journal
+        .bus
+        .subscribe(Filter::everything(), Start::After(EventId(0)));
+    assert_eq!(take(&mut subscription, 1).await, [1]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_is_refused_by_name() {
+    let journal = Journal::new();
+    let error = journal
+        .bus
+        .publish_all(vec![note(&"x".repeat(70_000))])
+        .await;
+    assert!(matches!(
+        error,
+        Err(StoreError::EventTooLarge { limit: 65_536, .. })
+    ));
+}
