@@ -3,6 +3,8 @@
 //! In reading order: what the words mean, what is kept, how facts travel, who
 //! produces them, who consumes them, and what ties it together.
 
+pub mod config;
+
 pub mod model;
 
 pub mod store;
@@ -16,3 +18,9 @@ pub mod instances;
 pub mod deploys;
 
 pub mod plugin_host;
+
+pub mod api;
+
+pub mod app;
+
+pub mod cli;

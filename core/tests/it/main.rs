@@ -1,3 +1,6 @@
 //! Black-box tests in one binary: over files, HTTP, SSE and a real engine.
 
 mod events;
+mod http;
+mod streams;
+mod support;

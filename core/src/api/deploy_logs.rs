@@ -1,0 +1,171 @@
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    ApiError, ApiState, events,
+    query::{Query, accepts},
+    stream,
+};
+use crate::{
+    events::{Filter, Frame, Start},
+    model::{
+        Deploy, DeployId, Event, EventId, EventType, LogStream, Payload, Position, StepName, Timestamp,
+    },
+    store::PageRequest,
+};
+
+/// Lines read at once for `logs.txt`.
+const CHUNK_LINES: usize = 5_000;
+
+/// One line of a deploy's log.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    pub id: EventId,
+    pub time: Timestamp,
+    pub stream: LogStream,
+    pub step: StepName,
+    pub line: String,
+}
+
+/// A page of a deploy's log, oldest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct LogPage {
+    pub items: Vec<LogLine>,
+    /// `after` of the next page.
+    pub next: Option<String>,
+    /// The deploy has ended: no more lines will come.
+    pub ended: bool,
+    pub as_of: Position,
+}
+
+/// A deploy's log: JSON by default; with `Accept: text/event-stream` a stream
+/// of its log lines and status from the start, which ends with the deploy.
+#[utoipa::path(get, path = "/api/deploys/{id}/logs", tag = "deploys",
+    params(("id" = i64, Path), ("after" = Option<String>, Query), ("limit" = Option<usize>, Query)),
+    responses((status = 200, body = LogPage), (status = 404, body = super::Problem)))]
+pub async fn list(
+    State(state): State<ApiState>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+    query: Query,
+) -> Result<Response, ApiError> {
+    query.only(&["after", "limit"])?;
+    let deploy = find(&state, DeployId(id)).await?;
+    if accepts(&headers, "text/event-stream") {
+        return follow(&state, &deploy, &query, &headers).await;
+    }
+    let start = query.start(&headers, from_the_beginning(&deploy))?;
+    let after = position_of(&start);
+    let (lines, next, as_of) = read(&state, &deploy, after, query.limit()?).await?;
+    let ended = deploy.summary.status.is_terminal();
+    Ok(Json(LogPage { items: lines, next: next.map(|id| id.to_string()), ended, as_of }).into_response())
+}
+
+/// The whole log as text, a line each.
+#[utoipa::path(get, path = "/api/deploys/{id}/logs.txt", tag = "deploys",
+    params(("id" = i64, Path)),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = super::Problem)))]
+pub async fn text(
+    State(state): State<ApiState>,
+    Path(id): Path<i64>,
+) -> Result<Response, ApiError> {
+    let deploy = find(&state, DeployId(id)).await?;
+    let mut text = String::new();
+    let mut next = Some(position_of(&from_the_beginning(&deploy)));
+    while let Some(after) = next {
+        let (lines, more, _) = read(&state, &deploy, after, CHUNK_LINES).await?;
+        for line in lines {
+            text.push_str(&format!("{} {} {}\n", line.time, line.step.as_str(), line.line));
+        }
+        next = more;
+    }
+    let name = format!("attachment; filename=\"deploy-{id}.log\"");
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, text).into_response())
+}
+
+async fn follow(
+    state: &ApiState,
+    deploy: &Deploy,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let start = query.start(headers, from_the_beginning(deploy))?;
+    let id = deploy.summary.id;
+    if deploy.summary.status.is_terminal()
+        && deploy.last_event.is_some_and(|last| position_of(&start) >= last)
+    {
+        let headers = [(header::CONTENT_TYPE, "text/event-stream")];
+        return Ok((headers, stream::end()).into_response());
+    }
+    let ended = move |frame: &Frame| ends_deploy(frame, id);
+    let stream = events::stream(state, Filter::deploy(id), start, Some(Box::new(ended))).await?;
+    Ok(stream.into_response())
+}
+
+/// The event after which nothing more comes of a deploy.
+fn ends_deploy(frame: &Frame, id: DeployId) -> bool {
+    frame.parts().kind == EventType::DeployStatus
+        && frame.parts().deploy == Some(id)
+        && match serde_json::from_str::<Event>(frame.json()).map(|event| event.payload) {
+            Ok(Payload::DeployStatus(payload)) => payload.status.is_terminal(),
+            _ => false,
+        }
+}
+
+async fn find(state: &ApiState, id: DeployId) -> Result<Deploy, ApiError> {
+    let found = state.store.read(move |reader| reader.deploy(id)).await?;
+    found.ok_or_else(|| ApiError::not_found("deploy", id))
+}
+
+fn from_the_beginning(deploy: &Deploy) -> Start {
+    let first = deploy.first_event.unwrap_or_default();
+    Start::After(EventId((first.0 - 1).max(0)))
+}
+
+fn position_of(start: &Start) -> EventId {
+    match start {
+        Start::Live => EventId(0),
+        Start::After(id) | Start::Resume(Position { id, .. }) => *id,
+    }
+}
+
+async fn read(
+    state: &ApiState,
+    deploy: &Deploy,
+    after: EventId,
+    limit: usize,
+) -> Result<(Vec<LogLine>, Option<EventId>, Position), ApiError> {
+    let filter = Filter {
+        types: vec![EventType::DeployLog],
+        deploys: vec![deploy.summary.id],
+        ..Filter::default()
+    };
+    let last = deploy.last_event.filter(|_| deploy.summary.status.is_terminal());
+    let (page, as_of) = state
+        .store
+        .read(move |reader| {
+            let page = reader.journal_page(&filter, &PageRequest { after, limit })?;
+            Ok((page, reader.head()?))
+        })
+        .await?;
+    let end = last.unwrap_or(page.head);
+    let next = (page.scanned_to < end).then_some(page.scanned_to);
+    let lines = page.frames.iter().filter_map(|frame| line_of(frame)).collect();
+    Ok((lines, next, as_of))
+}
+
+fn line_of(frame: &Frame) -> Option<LogLine> {
+    let event: Event = serde_json::from_str(frame.json()).ok()?;
+    let Payload::DeployLog(log) = event.payload else { return None };
+    Some(LogLine { id: event.id, time: event.time, stream: log.stream, step: log.step, line: log.line })
+}

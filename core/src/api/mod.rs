@@ -1,0 +1,103 @@
+//! HTTP: the only user of axum. One file per resource; [`router`] is the table.
+//!
+//! Handlers parse, call a service with a principal, and turn its answer into
+//! JSON. What is not `/api`, `/healthz` or `/readyz` is the dashboard.
+
+mod error;
+mod events;
+mod guard;
+pub mod openapi;
+mod query;
+mod spa;
+mod status;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, header},
+    middleware,
+    response::Response,
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use error::{ApiError, FieldProblem, Problem};
+pub use guard::AllowedHosts;
+
+use crate::{events::Bus, model::Timestamp, store::Store};
+
+/// Event streams served at once; more are answered with 503.
+const STREAMS_MAX: usize = 10_000;
+
+/// What handlers need; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    pub store: Store,
+    pub bus: Bus,
+    pub started_at: Timestamp,
+    pub public_url: Option<String>,
+    /// Ends event streams at once when the server stops.
+    pub stopping: CancellationToken,
+    streams: Arc<Semaphore>,
+}
+
+impl ApiState {
+    pub fn new(
+        store: Store,
+        bus: Bus,
+        public_url: Option<String>,
+        stopping: CancellationToken,
+    ) -> Self {
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self {
+            store,
+            bus,
+            started_at: Timestamp::now(),
+            public_url,
+            stopping,
+            streams,
+        }
+    }
+}
+
+/// Every route there is.
+pub fn router(state: ApiState, hosts: AllowedHosts) -> Router {
+    let (router, _) = routes_with_schema().split_for_parts();
+    router
+        .with_state(state)
+        .fallback(spa::serve)
+        .layer(middleware::map_response(add_security_headers))
+        .layer(middleware::from_fn_with_state(hosts, guard::guard))
+}
+
+fn routes_with_schema() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(status::get))
+        .routes(routes!(status::healthz))
+        .routes(routes!(status::readyz))
+        .routes(routes!(events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(openapi::get))
+}
+
+async fn add_security_headers(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
+        ),
+    ];
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,169 @@
+use std::str::FromStr;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+
+use super::ApiError;
+use crate::{
+    events::{Filter, Start},
+    model::{DeployId, EventId, EventType, Position, Severity},
+};
+
+/// Rows of a page when `limit` is not given, and at most.
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 500;
+
+/// The parameters of a request; each may be repeated or comma-separated.
+pub struct Query(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        ))
+    }
+}
+
+impl Query {
+    /// Refuses parameters that nobody reads: a mistyped filter must not show
+    /// everything.
+    pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+        match self
+            .0
+            .iter()
+            .find(|(name, _)| !known.contains(&name.as_str()))
+        {
+            None => Ok(()),
+            Some((name, _)) => Err(ApiError::bad_request(format!(
+                "parameter `{name}` is not known here, there are: {}",
+                known.join(", ")
+            ))),
+        }
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(key, _)| key == name);
+        let values = values.flat_map(|(_, value)| value.split(','));
+        values
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    pub fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+        self.text(name)
+            .map(|text| parse_one(name, text, expected))
+            .transpose()
+    }
+
+    pub fn limit(&self) -> Result<usize, ApiError> {
+        let limit = self.parsed::<usize>("limit", "a number from 1 to 500")?;
+        match limit.unwrap_or(LIMIT_DEFAULT) {
+            limit @ 1..=LIMIT_MAX => Ok(limit),
+            limit => Err(ApiError::bad_request(format!(
+                "parameter `limit`: {limit} is not a number from 1 to {LIMIT_MAX}"
+            ))),
+        }
+    }
+
+    /// The filter parameters of `/api/events`.
+    pub fn filter(&self) -> Result<Filter, ApiError> {
+        let types = self.each(
+            "type",
+            EventType::parse,
+            &EventType::ALL.map(EventType::as_str),
+        )?;
+        let deploys = self
+            .list("deploy")
+            .iter()
+            .map(|text| parse_one("deploy", text, "the number of a deploy").map(DeployId))
+            .collect::<Result<_, _>>()?;
+        let severities = Severity::ALL.map(Severity::as_str);
+        Ok(Filter {
+            types,
+            projects: self.list("project"),
+            stages: self.list("stage"),
+            instances: self.list("instance"),
+            deploys,
+            min_severity: self
+                .each("severity", Severity::parse, &severities)?
+                .into_iter()
+                .min(),
+        })
+    }
+
+    fn each<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        known: &[&str],
+    ) -> Result<Vec<T>, ApiError> {
+        let unknown = |text: &String| {
+            let known = known.join(", ");
+            ApiError::bad_request(format!(
+                "parameter `{name}`: `{text}` is not one of {known}"
+            ))
+        };
+        self.list(name)
+            .iter()
+            .map(|text| parse(text).ok_or_else(|| unknown(text)))
+            .collect()
+    }
+
+    /// Where a stream starts: `Last-Event-ID`, else `after`, else `fallback`.
+    pub fn start(&self, headers: &HeaderMap, fallback: Start) -> Result<Start, ApiError> {
+        let remembered = headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok());
+        match remembered
+            .or_else(|| self.text("after"))
+            .filter(|text| !text.is_empty())
+        {
+            None => Ok(fallback),
+            Some(text) => parse_start(text),
+        }
+    }
+}
+
+/// Whether the client asks for `wanted` by name.
+pub fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter();
+    values.filter_map(|value| value.to_str().ok()).any(|value| {
+        let mut kinds = value
+            .split(',')
+            .map(|kind| kind.split(';').next().unwrap_or(kind));
+        kinds.any(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+    })
+}
+
+fn parse_start(text: &str) -> Result<Start, ApiError> {
+    if let Some(position) = Position::parse(text) {
+        return Ok(Start::Resume(position));
+    }
+    let id = text.parse().ok().filter(|id: &i64| *id >= 0);
+    id.map(|id| Start::After(EventId(id))).ok_or_else(|| {
+        ApiError::bad_request(format!(
+            "`{text}` is not an event id: expected `<journal>-<number>` or a number"
+        ))
+    })
+}
+
+fn parse_one<T: FromStr>(name: &str, text: &str, expected: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_| {
+        ApiError::bad_request(format!("parameter `{name}`: `{text}` is not {expected}"))
+    })
+}

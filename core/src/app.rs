@@ -1,0 +1,141 @@
+//! The composition root: builds every part, runs it, and ends it in order.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::{self, AllowedHosts, ApiState},
+    config::Config,
+    events::{Bus, Log},
+    model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
+    store::{self, DataDir, Store, WriterThread},
+};
+
+/// Grace for requests in flight, then for everything else.
+const REQUESTS_GRACE: Duration = Duration::from_secs(2);
+const TASKS_GRACE: Duration = Duration::from_secs(6);
+
+/// A running server.
+pub struct App {
+    address: SocketAddr,
+    /// Ends event streams and stops accepting connections.
+    serving: CancellationToken,
+    /// Ends every other task.
+    working: CancellationToken,
+    requests: TaskTracker,
+    tasks: TaskTracker,
+    bus: Bus,
+    writer: WriterThread,
+    /// Last to go: nobody else may open the directory before.
+    _data: DataDir,
+}
+
+impl App {
+    /// Starts everything; the address is bound when this returns.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let data = DataDir::open(&config.data)?;
+        let log = Log::new();
+        let (store, writer) = Store::open(&data.database(), &log)
+            .with_context(|| format!("cannot open `{}`", data.database().display()))?;
+        let bus = Bus::new(store.clone(), log);
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}: choose another address with --listen",
+                config.listen
+            )
+        })?;
+        let address = listener.local_addr()?;
+        let (serving, working) = (CancellationToken::new(), CancellationToken::new());
+        let (requests, tasks) = (TaskTracker::new(), TaskTracker::new());
+
+        tasks.spawn(store::run_retention(
+            store.clone(),
+            config.retention,
+            working.clone(),
+        ));
+
+        let state = ApiState::new(store, bus.clone(), config.public_url, serving.clone());
+        let router = api::router(state, AllowedHosts::new(&config.hosts));
+        let server =
+            axum::serve(listener, router).with_graceful_shutdown(serving.clone().cancelled_owned());
+        requests.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the HTTP server ended");
+            }
+        });
+        announce(
+            &bus,
+            "started",
+            format!("tiny-forge {} started", env!("CARGO_PKG_VERSION")),
+        );
+        Ok(Self {
+            address,
+            serving,
+            working,
+            requests,
+            tasks,
+            bus,
+            writer,
+            _data: data,
+        })
+    }
+
+    /// The address that is really bound, also when port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends everything within ten seconds, in this order: streams and new
+    /// connections, requests in flight, the work behind them, the store.
+    pub async fn shutdown(self) {
+        let Self {
+            serving,
+            working,
+            requests,
+            tasks,
+            bus,
+            writer,
+            _data,
+            address: _,
+        } = self;
+        announce(&bus, "stopping", "tiny-forge is stopping".into());
+        serving.cancel();
+        end("requests", &requests, REQUESTS_GRACE).await;
+        working.cancel();
+        end("tasks", &tasks, TASKS_GRACE).await;
+        drop(bus);
+        let joined = tokio::task::spawn_blocking(move || writer.join());
+        if tokio::time::timeout(Duration::from_secs(1), joined)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the store is still held by a task that did not end in time");
+        }
+    }
+}
+
+async fn end(what: &str, tracker: &TaskTracker, grace: Duration) {
+    tracker.close();
+    if tokio::time::timeout(grace, tracker.wait()).await.is_err() {
+        tracing::warn!(what, left = tracker.len(), "did not end in time");
+    }
+}
+
+fn announce(bus: &Bus, what: &str, message: String) {
+    let payload = Payload::System(SystemPayload {
+        what: what.into(),
+        message,
+    });
+    let event = NewEvent::new(
+        Subject::other("server"),
+        Severity::Info,
+        Actor::system("server"),
+        payload,
+    );
+    if let Err(error) = bus.publish(event) {
+        tracing::warn!(%error, what, "could not be announced");
+    }
+}

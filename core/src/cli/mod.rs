@@ -1,0 +1,86 @@
+//! The command line. Each command is a file; all but `serve`, `demo` and
+//! `plugin` talk to a running server over its API.
+//!
+//! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed or was
+//! cancelled · 4 the server cannot be reached.
+
+mod client;
+mod deploy;
+mod events;
+mod follow;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigError, ServeArgs, ServerArg};
+pub use client::ClientError;
+
+/// Deploys containers, watches them, and tells plugins and people.
+#[derive(Debug, Parser)]
+#[command(name = "tiny-forge", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    server: ServerArg,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<ServeArgs>),
+    /// Deploy a project
+    Deploy(deploy::DeployArgs),
+    /// Show events
+    Events(events::EventsArgs),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// The deploy failed or was cancelled.
+    DeployFailed,
+}
+
+impl Cli {
+    /// Runs the command; errors are told on standard error.
+    pub fn run(self) -> ExitCode {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
+        let outcome = match runtime {
+            Ok(runtime) => runtime.block_on(self.dispatch()),
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(Outcome::Done) => ExitCode::SUCCESS,
+            Ok(Outcome::DeployFailed) => ExitCode::from(3),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::from(exit_code(&error))
+            }
+        }
+    }
+
+    async fn dispatch(self) -> anyhow::Result<Outcome> {
+        let client = || Ok::<_, ConfigError>(client::Client::new(self.server.url()?));
+        match self.command {
+            Command::Serve(args) => serve::run(&args).await,
+            Command::Deploy(args) => deploy::run(&client()?, args).await,
+            Command::Events(args) => events::run(&client()?, args).await,
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() {
+        return 2;
+    }
+    match error.downcast_ref() {
+        Some(ClientError::Unreachable { .. }) => 4,
+        Some(ClientError::Refused { .. } | ClientError::Broken(_)) | None => 1,
+    }
+}

@@ -1,0 +1,23 @@
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Outcome;
+use crate::{
+    app::App,
+    config::{Config, ServeArgs},
+};
+
+/// Runs the server until Ctrl-C or SIGTERM.
+pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
+    let config = Config::load(args)?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let app = App::start(config).await?;
+    println!("tiny-forge listens on http://{}", app.address());
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    eprintln!("stopping …");
+    app.shutdown().await;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,314 @@
+//! Flags, environment and file → one validated [`Config`]. The only reader of
+//! the environment; every other part is handed what it needs.
+
+mod file;
+mod sources;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use url::Url;
+
+pub use sources::ConfigError;
+use sources::{Key, Sources};
+
+use crate::store::Retention;
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Loopback only, until there is authentication.
+    pub listen: SocketAddr,
+    pub data: PathBuf,
+    pub plugins: PathBuf,
+    /// Engine's address, e.g. `unix:///var/run/docker.sock`.
+    pub engine: String,
+    /// Host names, besides the loopback ones, that requests may name.
+    pub hosts: Vec<String>,
+    /// Base of links in messages, without a final slash.
+    pub public_url: Option<String>,
+    pub retention: Retention,
+}
+
+/// Flags of `tiny-forge serve`. Each has an environment variable
+/// `TINY_FORGE_…` and a key in the configuration file; flags win over the
+/// environment, the environment over the file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080] [env: TINY_FORGE_LISTEN]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Where everything is kept [default: ~/.local/share/tiny-forge] [env: TINY_FORGE_DATA]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Folder of plugins and their configuration [default: DATA/plugins] [env: TINY_FORGE_PLUGINS]
+    #[arg(long, value_name = "DIR")]
+    pub plugins: Option<String>,
+    /// Address of the Docker engine [default: DOCKER_HOST, else unix:///var/run/docker.sock] [env: TINY_FORGE_ENGINE]
+    #[arg(long, value_name = "URL")]
+    pub engine: Option<String>,
+    /// Further host names that requests may use, comma-separated [env: TINY_FORGE_HOSTS]
+    #[arg(long, value_name = "NAMES")]
+    pub hosts: Option<String>,
+    /// Where people reach the dashboard: base of links in messages [env: TINY_FORGE_PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Days to keep events [default: 90] [env: TINY_FORGE_EVENTS_DAYS]
+    #[arg(long, value_name = "DAYS")]
+    pub events_days: Option<String>,
+    /// Events to keep at most [default: 1000000] [env: TINY_FORGE_EVENTS_MAX]
+    #[arg(long, value_name = "COUNT")]
+    pub events_max: Option<String>,
+    /// Days to keep log lines of deploys [default: 30] [env: TINY_FORGE_LOGS_DAYS]
+    #[arg(long, value_name = "DAYS")]
+    pub logs_days: Option<String>,
+    /// Log lines to keep at most [default: 2000000] [env: TINY_FORGE_LOGS_MAX]
+    #[arg(long, value_name = "COUNT")]
+    pub logs_max: Option<String>,
+    /// Configuration file in TOML; its keys are named as the flags, with `_` [env: TINY_FORGE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where a client finds the server.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServerArg {
+    /// The server's address [default: http://127.0.0.1:8080] [env: TINY_FORGE_SERVER]
+    #[arg(long, value_name = "URL", global = true)]
+    pub server: Option<String>,
+}
+
+impl Config {
+    /// Reads all sources. The error names the key, where it was set, and what
+    /// would be right.
+    pub fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
+        Self::from_sources(args, &environment)
+    }
+
+    fn from_sources(
+        args: &ServeArgs,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let file = args
+            .config
+            .clone()
+            .or_else(|| environment("TINY_FORGE_CONFIG").map(PathBuf::from))
+            .map(|path| file::read(&path))
+            .transpose()?;
+        let sources = Sources {
+            environment,
+            file: file.as_ref(),
+        };
+        let key = |name, flag: &Option<String>| sources.find(name, flag.clone());
+
+        let data = key("data", &args.data)
+            .map(|found| found.path())
+            .transpose()?
+            .or_else(|| default_data(environment))
+            .ok_or_else(|| ConfigError::missing("data", "a directory, e.g. --data ./data"))?;
+        let defaults = Retention::default();
+        Ok(Self {
+            listen: key("listen", &args.listen)
+                .map_or(Ok(SocketAddr::from(([127, 0, 0, 1], 8080))), |found| {
+                    loopback(&found)
+                })?,
+            plugins: key("plugins", &args.plugins)
+                .map_or_else(|| Ok(data.join("plugins")), |found| found.path())?,
+            engine: key("engine", &args.engine)
+                .or_else(|| sources.variable("engine", "DOCKER_HOST"))
+                .map_or(Ok(DEFAULT_ENGINE.to_owned()), |found| engine(&found))?,
+            hosts: key("hosts", &args.hosts).map_or_else(Vec::new, |found| found.list()),
+            public_url: key("public_url", &args.public_url)
+                .map(|found| web_url(&found))
+                .transpose()?,
+            retention: Retention {
+                events_days: key("events_days", &args.events_days)
+                    .map_or(Ok(defaults.events_days), |found| days(&found))?,
+                events_max: key("events_max", &args.events_max)
+                    .map_or(Ok(defaults.events_max), |found| count(&found))?,
+                logs_days: key("logs_days", &args.logs_days)
+                    .map_or(Ok(defaults.logs_days), |found| days(&found))?,
+                logs_max: key("logs_max", &args.logs_max)
+                    .map_or(Ok(defaults.logs_max), |found| count(&found))?,
+            },
+            data,
+        })
+    }
+}
+
+impl ServerArg {
+    /// Base URL without a final slash.
+    pub fn url(&self) -> Result<String, ConfigError> {
+        let sources = Sources {
+            environment: &environment,
+            file: None,
+        };
+        sources
+            .find("server", self.server.clone())
+            .map_or(Ok("http://127.0.0.1:8080".to_owned()), |found| {
+                web_url(&found)
+            })
+    }
+}
+
+/// Engine for commands that talk to it without a server, as `demo` does.
+pub fn engine_address() -> Result<String, ConfigError> {
+    let sources = Sources {
+        environment: &environment,
+        file: None,
+    };
+    sources
+        .find("engine", None)
+        .or_else(|| sources.variable("engine", "DOCKER_HOST"))
+        .map_or(Ok(DEFAULT_ENGINE.to_owned()), |found| engine(&found))
+}
+
+/// What to log, in the syntax of `tracing`'s `EnvFilter`.
+pub fn log_filter() -> String {
+    environment("TINY_FORGE_LOG").unwrap_or_else(|| "info".to_owned())
+}
+
+/// The one place that reads a variable of the environment: also for secrets
+/// of plugins that their configuration takes from there.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "config is the only reader of the environment"
+)]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+const DEFAULT_ENGINE: &str = "unix:///var/run/docker.sock";
+
+fn default_data(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let base = environment("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(environment("HOME")?).join(".local/share")))?;
+    Some(base.join("tiny-forge"))
+}
+
+fn loopback(found: &Key) -> Result<SocketAddr, ConfigError> {
+    let expected = "an address with a port, e.g. 127.0.0.1:8080 (port 0 takes a free one)";
+    let address: SocketAddr = found.text.parse().map_err(|_| found.wrong(expected))?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(found.wrong(
+        "127.0.0.1 or [::1]: behind this port is the Docker socket, and there is no sign-in yet; \
+         reach it from elsewhere through ssh -L",
+    ))
+}
+
+fn engine(found: &Key) -> Result<String, ConfigError> {
+    let known = ["unix://", "tcp://", "http://"];
+    if known
+        .iter()
+        .any(|scheme| found.text.len() > scheme.len() && found.text.starts_with(scheme))
+    {
+        return Ok(found.text.clone());
+    }
+    Err(found.wrong("unix:///path/to/docker.sock or tcp://host:port"))
+}
+
+fn web_url(found: &Key) -> Result<String, ConfigError> {
+    let url = Url::parse(&found.text).ok();
+    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        return Ok(found.text.trim_end_matches('/').to_owned());
+    }
+    Err(found.wrong("a web address, e.g. http://127.0.0.1:8080"))
+}
+
+fn days(found: &Key) -> Result<u32, ConfigError> {
+    let days = found.text.parse().ok().filter(|days| *days > 0);
+    days.ok_or_else(|| found.wrong("a number of days, at least 1"))
+}
+
+fn count(found: &Key) -> Result<u64, ConfigError> {
+    let count = found.text.parse().ok().filter(|count| *count >= 1_000);
+    count.ok_or_else(|| found.wrong("a number, at least 1000"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::{Config, ServeArgs};
+
+    fn load(args: &ServeArgs, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let args = ServeArgs {
+            data: Some("/tmp/data".into()),
+            ..args.clone()
+        };
+        Config::from_sources(&args, &environment).map_err(|error| error.to_string())
+    }
+
+    fn with_file(text: &str) -> (tempfile::NamedTempFile, ServeArgs) {
+        let mut file = tempfile::NamedTempFile::new().expect("temporary file");
+        file.write_all(text.as_bytes()).expect("written");
+        let args = ServeArgs {
+            config: Some(file.path().to_owned()),
+            ..ServeArgs::default()
+        };
+        (file, args)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let (_file, args) = with_file("listen = \"127.0.0.1:1\"\nevents_days = 7\n");
+        let config = load(&args, &[]).expect("valid");
+        assert_eq!((config.listen.port(), config.retention.events_days), (1, 7));
+        let variables = [("TINY_FORGE_LISTEN", "127.0.0.1:2")];
+        assert_eq!(load(&args, &variables).expect("valid").listen.port(), 2);
+        let args = ServeArgs {
+            listen: Some("127.0.0.1:3".into()),
+            ..args
+        };
+        assert_eq!(load(&args, &variables).expect("valid").listen.port(), 3);
+    }
+
+    #[test]
+    fn a_wrong_value_says_which_key_where_and_what_would_be_right() {
+        let (file, args) = with_file("# mine\nlisten = \"nowhere\"\n");
+        let error = load(&args, &[]).expect_err("refused");
+        let place = format!("{}:2", file.path().display());
+        assert!(
+            error.contains("`listen`") && error.contains(&place),
+            "{error}"
+        );
+        assert!(error.contains("127.0.0.1:8080"), "{error}");
+
+        let args = ServeArgs::default();
+        let error = load(&args, &[("TINY_FORGE_EVENTS_DAYS", "0")]).expect_err("refused");
+        assert!(
+            error.contains("TINY_FORGE_EVENTS_DAYS") && error.contains("at least 1"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_named_with_its_line() {
+        let (_file, args) = with_file("\nlisen = \"127.0.0.1:1\"\n");
+        let error = load(&args, &[]).expect_err("refused");
+        assert!(
+            error.contains("lisen") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_is_refused() {
+        let args = ServeArgs {
+            listen: Some("0.0.0.0:8080".into()),
+            ..ServeArgs::default()
+        };
+        let error = load(&args, &[]).expect_err("refused");
+        assert!(
+            error.contains("--listen") && error.contains("no sign-in"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! What the server lets in, and what it answers where.
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tiny_forge::{
+    app::App,
+    config::{Config, ServeArgs},
+};
+
+use crate::support::server::Server;
+
+#[tokio::test]
+async fn an_unknown_path_of_the_api_is_a_problem_and_any_other_is_the_page() {
+    let server = Server::start().await;
+    let response = server.get("/api/nothing").send().await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let problem: Value = response.json().await.expect("JSON");
+    assert_eq!(problem["code"], "not_found");
+    let asset = server
+        .get("/_app/immutable/gone.js")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(asset.status(), StatusCode::NOT_FOUND);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_for_another_host_is_refused_even_for_the_page() {
+    let server = Server::start().await;
+    for path in ["/", "/api/status"] {
+        let request = server.get(path).header("host", "evil.example");
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+    }
+    let with_port = server.get("/api/status").header("host", "localhost:1234");
+    assert_eq!(
+        with_port.send().await.expect("an answer").status(),
+        StatusCode::OK
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_write_from_another_site_or_of_another_content_type_is_refused() {
+    let server = Server::start().await;
+    let write = || {
+        server
+            .http
+            .request(Method::POST, server.url("/api/projects"))
+    };
+    let json = || {
+        write()
+            .header("content-type", "application/json")
+            .body("{}")
+    };
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
+        let response = json()
+            .header("origin", origin)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{origin}");
+    }
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ] {
+        let response = write()
+            .header("content-type", kind)
+            .body("{}")
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(
+            response.status(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "{kind}"
+        );
+    }
+    let same = format!("http://{}", server.address());
+    let response = json()
+        .header("origin", same)
+        .send()
+        .await
+        .expect("an answer");
+    assert!(
+        ![StatusCode::FORBIDDEN, StatusCode::UNSUPPORTED_MEDIA_TYPE].contains(&response.status()),
+        "its own page is let in"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_mistyped_parameter_is_named_instead_of_showing_everything() {
+    let server = Server::start().await;
+    for (path, named) in [
+        ("/api/events?typ=system", "typ"),
+        ("/api/events?type=deploys", "deploy_status"),
+        ("/api/events?severity=loud", "critical"),
+        ("/api/events?limit=0", "limit"),
+        ("/api/events?after=abc-x", "after"),
+    ] {
+        let response = server.get(path).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        let problem: Value = response.json().await.expect("JSON");
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(
+            detail.contains(named) || path.contains("abc-x"),
+            "{path}: {detail}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_data_is_refused_by_name() {
+    let server = Server::start().await;
+    let args = ServeArgs {
+        listen: Some("127.0.0.1:0".into()),
+        data: server.dir.path().join("data").to_str().map(str::to_owned),
+        ..ServeArgs::default()
+    };
+    let second = App::start(Config::load(&args).expect("valid")).await;
+    let message = second.err().expect("refused").to_string();
+    assert!(
+        message.contains("in use by another tiny-forge"),
+        "{message}"
+    );
+    server.stop().await;
+}

@@ -1,0 +1,72 @@
+//! Event streams over HTTP.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{server::Server, sse::Sse};
+
+#[tokio::test]
+async fn a_stream_says_hello_and_replays_from_the_id_it_is_given() {
+    let server = Server::start().await;
+    let mut live = server.sse("/api/events?after=0").await;
+    assert_eq!(live.hello["resumed"], true);
+    let first = live.event().await.expect("an event");
+    assert_eq!(
+        (first["type"].as_str(), first["id"].as_i64()),
+        (Some("system"), Some(1))
+    );
+    assert!(live.last_id.ends_with("-1"), "{}", live.last_id);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_another_journal_is_answered_with_a_reset() {
+    let server = Server::start().await;
+    let mut stale = Sse::open(&server.http, &server.url("/api/events"), Some("jold-7")).await;
+    assert_eq!(stale.hello["resumed"], false);
+    let frame = stale.frame().await.expect("a frame");
+    assert_eq!(frame.event, "reset");
+    assert!(frame.data.contains("foreign_journal"), "{}", frame.data);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn open_streams_end_at_once_when_the_server_stops_and_resume_after_it() {
+    let server = Server::start().await;
+    let mut stream = server.sse("/api/events?after=0").await;
+    stream.event().await.expect("an event");
+    let started = Instant::now();
+    let server = server.restart().await;
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "a stop takes ten seconds at most"
+    );
+    while stream.event().await.is_some() {}
+    let url = server.url("/api/events");
+    let mut resumed = Sse::open(&server.http, &url, Some(&stream.last_id)).await;
+    let event = resumed
+        .until(|event| event["payload"]["what"] == "started")
+        .await;
+    assert_eq!(resumed.hello["resumed"], true);
+    assert!(event["id"].as_i64() > Some(1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_past_events_go_both_ways() {
+    let server = Server::start().await.restart().await.restart().await;
+    let newest = server.json("/api/events?order=desc&limit=2").await;
+    let items = newest["items"].as_array().expect("items");
+    assert_eq!(items.len(), 2);
+    assert!(items[0]["id"].as_i64() > items[1]["id"].as_i64());
+    let next = newest["next"].as_str().expect("there is more");
+    let older = server
+        .json(&format!("/api/events?order=desc&before={next}"))
+        .await;
+    assert_eq!(
+        older["items"][0]["id"].as_i64(),
+        items[1]["id"].as_i64().map(|id| id - 1)
+    );
+    let oldest = server.json("/api/events?limit=1").await;
+    assert_eq!(oldest["items"][0]["id"], 1);
+    server.stop().await;
+}

@@ -1,0 +1,4 @@
+//! What the tests share: a server, a client.
+
+pub mod server;
+pub mod sse;

@@ -1,0 +1,96 @@
+use std::{net::SocketAddr, path::Path};
+
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use tiny_forge::{
+    app::App,
+    config::{Config, ServeArgs},
+};
+
+use super::sse::Sse;
+
+/// A server in this process, with a directory of its own.
+pub struct Server {
+    pub dir: TempDir,
+    pub http: Client,
+    app: App,
+    args: ServeArgs,
+}
+
+impl Server {
+    /// A server whose engine does not exist.
+    pub async fn start() -> Self {
+        Self::with_engine("unix:///nonexistent/docker.sock").await
+    }
+
+    pub async fn with_engine(engine: &str) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let args = ServeArgs {
+            listen: Some("127.0.0.1:0".into()),
+            data: Some(text(&dir.path().join("data"))),
+            plugins: Some(text(&dir.path().join("plugins"))),
+            engine: Some(engine.into()),
+            ..ServeArgs::default()
+        };
+        Self::run(dir, args).await
+    }
+
+    async fn run(dir: TempDir, args: ServeArgs) -> Self {
+        let config = Config::load(&args).expect("a valid configuration");
+        let app = App::start(config).await.expect("a server");
+        let http = Client::builder().no_proxy().build().expect("a client");
+        Self {
+            dir,
+            http,
+            app,
+            args,
+        }
+    }
+
+    /// Ends in order and starts again on the same data.
+    pub async fn restart(self) -> Self {
+        let Self {
+            dir,
+            app,
+            args,
+            http: _,
+        } = self;
+        app.shutdown().await;
+        Self::run(dir, args).await
+    }
+
+    pub async fn stop(self) {
+        self.app.shutdown().await;
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.app.address()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.http
+            .get(self.url(path))
+            .header("accept", "application/json")
+    }
+
+    pub async fn json(&self, path: &str) -> Value {
+        let response = self.get(path).send().await.expect("an answer");
+        let status = response.status();
+        let body = response.text().await.expect("a body");
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    pub async fn sse(&self, path: &str) -> Sse {
+        Sse::open(&self.http, &self.url(path), None).await
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
