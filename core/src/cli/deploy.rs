@@ -67,16 +67,19 @@ pub(super) async fn follow_deploy(client: &Client, deploy: &Deploy) -> anyhow::R
 }
 
 fn print(event: Event) -> ControlFlow<DeployStatus> {
-    match event.payload {
-        Payload::DeployLog(log) if log.stream == LogStream::System => println!("· {}", log.line),
-        Payload::DeployLog(log) => println!("  {}", log.line),
-        Payload::DeployStatus(status) => {
-            print_status(&status);
-            if status.status.is_terminal() {
-                return ControlFlow::Break(status.status);
-            }
+    if let Payload::DeployLog(log) = &event.payload {
+        let mark = if log.stream == LogStream::System {
+            "·"
+        } else {
+            " "
+        };
+        println!("{mark} {}", log.line);
+    }
+    if let Payload::DeployStatus(status) = &event.payload {
+        print_status(status);
+        if status.status.is_terminal() {
+            return ControlFlow::Break(status.status);
         }
-        _ => {}
     }
     ControlFlow::Continue(())
 }

@@ -74,7 +74,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, receipt) = TypedJob::new(change);
+        let (job, receipt) = TypedJob::with_receipt(change);
         self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
         receipt.committed().await
     }
@@ -84,7 +84,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Receipt<T>, StoreError> {
-        let (job, receipt) = TypedJob::new(change);
+        let (job, receipt) = TypedJob::with_receipt(change);
         match self.queue.try_send(job) {
             Ok(()) => Ok(receipt),
             Err(mpsc::error::TrySendError::Full(_)) => Err(StoreError::Busy),
@@ -116,7 +116,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
 {
-    fn new(change: F) -> (Box<dyn Job>, Receipt<T>) {
+    fn with_receipt(change: F) -> (Box<dyn Job>, Receipt<T>) {
         let (reply, receipt) = oneshot::channel();
         (
             Box::new(Self {

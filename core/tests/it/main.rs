@@ -2,5 +2,6 @@
 
 mod events;
 mod http;
+mod invariants;
 mod streams;
 mod support;

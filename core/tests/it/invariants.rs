@@ -1,0 +1,133 @@
+//! The architecture's invariants, read off the source.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+struct Source {
+    /// Path below `core/src`.
+    path: String,
+    /// Without comments.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path: PathBuf = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                let lines = text
+                    .lines()
+                    .filter(|line| !line.trim_start().starts_with("//"));
+                let path = path.strip_prefix(&root).expect("below the root");
+                let path = path.to_str().expect("UTF-8").to_owned();
+                found.push(Source {
+                    path,
+                    code: lines.collect::<Vec<_>>().join("\n"),
+                });
+            }
+        }
+    }
+    assert!(
+        found.len() > 20,
+        "the sources are where this test looks for them"
+    );
+    found
+}
+
+/// Files outside `allowed` whose code contains one of `words`.
+fn strangers(words: &[&str], allowed: &[&str]) -> Vec<String> {
+    let is_allowed = |path: &str| allowed.iter().any(|prefix| path.starts_with(prefix));
+    let sources = sources();
+    let strangers = sources.iter().filter(|source| {
+        !is_allowed(&source.path) && words.iter().any(|word| source.code.contains(word))
+    });
+    strangers.map(|source| source.path.clone()).collect()
+}
+
+#[test]
+fn each_vendor_is_known_to_one_module_only() {
+    for (words, allowed) in [
+        (&["bollard::"][..], &["engine/"][..]),
+        (&["axum::", "utoipa_axum::"], &["api/", "app.rs"]),
+        (&["wasmtime::"], &["plugin_host/"]),
+        (&["rusqlite::"], &["store/", "events/"]),
+        (&["env::var", "env::vars", "env::var_os"], &["config.rs"]),
+    ] {
+        assert_eq!(
+            strangers(words, allowed),
+            [""; 0],
+            "{words:?} belongs to {allowed:?}"
+        );
+    }
+}
+
+#[test]
+fn the_model_depends_on_nothing_of_ours() {
+    let known = ["crate::model", "crate::scrub"];
+    for source in sources()
+        .iter()
+        .filter(|source| source.path.starts_with("model/"))
+    {
+        for (at, _) in source.code.match_indices("crate::") {
+            let rest = &source.code[at..];
+            assert!(
+                known.iter().any(|path| rest.starts_with(path)),
+                "{}: {rest:.40}",
+                source.path
+            );
+        }
+    }
+}
+
+#[test]
+fn the_layers_do_not_look_upwards() {
+    let uses = |folder: &str, words: &[&str]| -> Vec<String> {
+        let sources = sources();
+        let inside = sources
+            .iter()
+            .filter(|source| source.path.starts_with(folder));
+        let found = inside.filter(|source| words.iter().any(|word| source.code.contains(word)));
+        found.map(|source| source.path.clone()).collect()
+    };
+    let nothing: [String; 0] = [];
+    assert_eq!(
+        uses("engine/", &["crate::events", "crate::store", "crate::api"]),
+        nothing
+    );
+    assert_eq!(uses("deploys/", &["crate::api", "crate::cli"]), nothing);
+    assert_eq!(
+        uses(
+            "plugin_host/",
+            &["crate::api", "crate::deploys", "crate::engine"]
+        ),
+        nothing
+    );
+    assert_eq!(
+        uses("instances/", &["crate::api", "crate::plugin_host"]),
+        nothing
+    );
+    let app = strangers(&["crate::app"], &["app.rs", "cli/serve.rs", "main.rs"]);
+    assert_eq!(
+        app, nothing,
+        "nobody depends on the composition root but who starts it"
+    );
+}
+
+#[test]
+fn every_task_has_an_owner_and_every_queue_a_bound() {
+    let words = [
+        "tokio::spawn(",
+        "unbounded_channel",
+        "mpsc::unbounded",
+        "Command::new(\"sh\")",
+    ];
+    assert_eq!(strangers(&words, &[]), [""; 0]);
+}
