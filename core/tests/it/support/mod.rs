@@ -1,4 +1,7 @@
-//! What the tests share: a server, a client.
+//! What the tests share: a server and its client, an engine, a registry, images.
 
+pub mod engine;
+pub mod image;
+pub mod registry;
 pub mod server;
 pub mod sse;
