@@ -7,8 +7,8 @@
 #   engine.sh hold DIR    starts it, and when standard input closes ends it and
 #                         deletes DIR: for tests, even for those that are killed
 #
-# The bridge's name and addresses follow from DIR, so that a stopped engine comes
-# back as it was. Needs root, dockerd, iproute2, iptables.
+# The bridge and its addresses are chosen once and kept in DIR, so that a stopped
+# engine comes back as it was. Needs root, dockerd, iproute2, iptables.
 set -euo pipefail
 
 die() { echo "engine.sh: $*" >&2; exit 1; }
@@ -16,40 +16,70 @@ die() { echo "engine.sh: $*" >&2; exit 1; }
 command=${1:-}; dir=${2:-}
 [ -n "$dir" ] || die "usage: engine.sh start|stop|hold DIR"
 mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
-# 1 to 250: the second octet of everything this engine hands out.
-number=$(( $(printf %s "$dir" | cksum | cut -d' ' -f1) % 250 + 1 ))
-bridge="tf$(printf %s "$dir" | cksum | cut -d' ' -f1 | head -c 10)"
 socket="$dir/docker.sock"
 pidfile="$dir/dockerd.pid"
 
 alive() { [ -f "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null; }
 answers() { curl -s --max-time 2 --unix-socket "$socket" http://engine/_ping | grep -q OK; }
 
-start() {
-    alive && answers && { echo "unix://$socket"; return; }
-    [ "$(id -u)" = 0 ] || die "needs root to start a Docker engine: use sudo"
-    command -v dockerd >/dev/null || die "dockerd is not installed: make setup installs it"
+# The second octet of everything this engine hands out: one that nobody uses.
+claim_network() {
+    if [ ! -f "$dir/network" ]; then
+        for number in $(seq 60 250); do
+            ip route show | grep -q "^10\.$number\." || { echo "$number" >"$dir/network"; break; }
+        done
+        [ -f "$dir/network" ] || die "no free network 10.60.0.0 to 10.250.0.0"
+    fi
+    number=$(cat "$dir/network")
+    bridge="tf-engine-$number"
     if ! ip link show "$bridge" >/dev/null 2>&1; then
         ip link add "$bridge" type bridge
         ip address add "10.$number.0.1/24" dev "$bridge"
     fi
     ip link set "$bridge" up
+}
+
+start() {
+    alive && answers && { echo "unix://$socket"; return; }
+    [ "$(id -u)" = 0 ] || die "needs root to start a Docker engine: use sudo"
+    command -v dockerd >/dev/null || die "dockerd is not installed: make setup installs it"
+    # One engine starts at a time: two would trip over each other's firewall rules.
+    exec 9>"${TMPDIR:-/tmp}/tiny-forge-engine.lock"
+    flock 9
+    claim_network
+    # Other engines and containers change the firewall at the same time, and
+    # dockerd gives up where its iptables is refused once: it gets three tries.
+    local try
+    for try in 1 2 3; do
+        if run_daemon; then
+            exec 9>&-
+            echo "unix://$socket"
+            return
+        fi
+    done
+    tail -n 20 "$dir/dockerd.log" >&2
+    die "dockerd does not start, see $dir/dockerd.log"
+}
+
+run_daemon() {
     rm -f "$pidfile" "$socket"
     echo "{}" >"$dir/daemon.json"
     # A session of its own: Ctrl-C in the terminal must not reach it.
     setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$pidfile" \
         -H "unix://$socket" --bridge "$bridge" \
         --default-address-pool "base=10.$number.128.0/17,size=24" \
-        --insecure-registry 127.0.0.0/8 --config-file "$dir/daemon.json" ${TINY_FORGE_DOCKERD_ARGS:-} \
-        >"$dir/dockerd.log" 2>&1 </dev/null &
+        --insecure-registry 127.0.0.0/8 --config-file "$dir/daemon.json" \
+        ${TINY_FORGE_DOCKERD_ARGS:-} >>"$dir/dockerd.log" 2>&1 </dev/null 9>&- &
     local daemon=$!
     for _ in $(seq 300); do
-        answers && { echo "unix://$socket"; return; }
-        kill -0 "$daemon" 2>/dev/null || { tail -n 20 "$dir/dockerd.log" >&2; die "dockerd ended, see $dir/dockerd.log"; }
+        answers && return 0
+        kill -0 "$daemon" 2>/dev/null || return 1
         sleep 0.1
     done
-    die "dockerd did not answer within 30 s, see $dir/dockerd.log"
+    kill "$daemon"
+    return 1
 }
+
 stop() {
     if alive; then
         local pid; pid=$(cat "$pidfile")
@@ -60,7 +90,7 @@ stop() {
         for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
         kill -9 "$pid" 2>/dev/null || true
     fi
-    ip link delete "$bridge" 2>/dev/null || true
+    [ -f "$dir/network" ] && ip link delete "tf-engine-$(cat "$dir/network")" 2>/dev/null || true
 }
 
 hold() {

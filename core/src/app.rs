@@ -7,9 +7,11 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, AllowedHosts, ApiState},
+    api::{self, AllowedHosts, ApiState, Parts},
     config::Config,
+    engine::Engine,
     events::{Bus, Log},
+    instances::{self, Planned},
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
     store::{self, DataDir, Store, WriterThread},
 };
@@ -57,7 +59,23 @@ impl App {
             working.clone(),
         ));
 
-        let state = ApiState::new(store, bus.clone(), config.public_url, serving.clone());
+        let engine = Engine::new(&config.engine);
+        let planned = Planned::default();
+        tasks.spawn(engine.clone().run(working.clone()));
+        tasks.spawn(instances::run(
+            store.clone(),
+            engine.clone(),
+            planned.clone(),
+            working.clone(),
+        ));
+
+        let state = ApiState::new(Parts {
+            store,
+            bus: bus.clone(),
+            engine,
+            public_url: config.public_url,
+            stopping: serving.clone(),
+        });
         let router = api::router(state, AllowedHosts::new(&config.hosts));
         let server =
             axum::serve(listener, router).with_graceful_shutdown(serving.clone().cancelled_owned());

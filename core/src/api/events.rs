@@ -97,7 +97,7 @@ pub async fn stream(
     start: Start,
     is_last: Option<IsLast>,
 ) -> Result<EventStream, ApiError> {
-    let permit = state.streams.clone().try_acquire_owned().map_err(|_| {
+    let permit = state.0.streams.clone().try_acquire_owned().map_err(|_| {
         ApiError::busy("too many event streams are open: close some, or wait a moment")
     })?;
     let floor_of = filter.clone();

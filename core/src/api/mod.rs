@@ -6,6 +6,8 @@
 mod error;
 mod events;
 mod guard;
+mod instances;
+mod list;
 pub mod openapi;
 mod query;
 mod spa;
@@ -27,39 +29,47 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use error::{ApiError, FieldProblem, Problem};
 pub use guard::AllowedHosts;
 
-use crate::{events::Bus, model::Timestamp, store::Store};
+use crate::{engine::Engine, events::Bus, model::Timestamp, store::Store};
 
 /// Event streams served at once; more are answered with 503.
 const STREAMS_MAX: usize = 10_000;
 
 /// What handlers need; cheap to clone.
 #[derive(Clone)]
-pub struct ApiState {
+pub struct ApiState(Arc<Shared>);
+
+/// What the composition root hands over.
+pub struct Parts {
     pub store: Store,
     pub bus: Bus,
-    pub started_at: Timestamp,
+    pub engine: Engine,
     pub public_url: Option<String>,
     /// Ends event streams at once when the server stops.
     pub stopping: CancellationToken,
+}
+
+pub struct Shared {
+    parts: Parts,
+    started_at: Timestamp,
     streams: Arc<Semaphore>,
 }
 
 impl ApiState {
-    pub fn new(
-        store: Store,
-        bus: Bus,
-        public_url: Option<String>,
-        stopping: CancellationToken,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        Self {
-            store,
-            bus,
+        Self(Arc::new(Shared {
+            parts,
             started_at: Timestamp::now(),
-            public_url,
-            stopping,
             streams,
-        }
+        }))
+    }
+}
+
+impl std::ops::Deref for ApiState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0.parts
     }
 }
 
@@ -78,6 +88,8 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(status::get))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
+        .routes(routes!(instances::list))
+        .routes(routes!(instances::get))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(openapi::get))

@@ -4,6 +4,7 @@ use utoipa::ToSchema;
 
 use super::{ApiError, ApiState};
 use crate::{
+    engine::Connection,
     events::Filter,
     model::{EventId, Position, Timestamp},
 };
@@ -13,6 +14,7 @@ use crate::{
 pub struct Status {
     pub version: String,
     pub started_at: Timestamp,
+    pub engine: Connection,
     pub journal: JournalStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
@@ -36,7 +38,8 @@ pub async fn get(State(state): State<ApiState>) -> Result<Json<Status>, ApiError
         .await?;
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: state.started_at,
+        started_at: state.0.started_at,
+        engine: state.engine.connection().borrow().clone(),
         journal: JournalStatus {
             name: head.journal.clone(),
             head: head.id,

@@ -1,1 +1,23 @@
-//! (being written)
+//! Docker: the only user of bollard. Knows neither bus nor store.
+//!
+//! [`Engine`] is a handle that may be used whether or not the engine is there;
+//! `run` keeps its connection. Calls have timeouts of their own. `watch` turns
+//! the engine's events and listings into observations.
+
+mod client;
+mod containers;
+mod convert;
+mod error;
+mod images;
+mod lines;
+mod logs;
+mod seen;
+mod watch;
+
+pub use client::{Connection, Engine, EngineState};
+pub use containers::{ContainerSpec, Inspection};
+pub use convert::{LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT, LABEL_SPEC_HASH, LABEL_STAGE};
+pub use error::EngineError;
+pub use images::{Image, PullUpdate};
+pub use logs::OutputLine;
+pub use watch::{Hint, Observation, watch};

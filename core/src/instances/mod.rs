@@ -1,1 +1,12 @@
-//! (being written)
+//! What is known of every container: folded from what the engine shows into
+//! rows and `instance_status` events, in one transaction each.
+//!
+//! Events of the engine are hints; the truth is inspected. Every so often all
+//! is compared, and differences that no event told of are published too.
+
+mod change;
+mod planned;
+mod watcher;
+
+pub use planned::Planned;
+pub use watcher::run;

@@ -8,6 +8,7 @@
 
 mod error;
 mod handle;
+mod instances;
 mod journal;
 mod keyring;
 mod lock;

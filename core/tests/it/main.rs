@@ -5,3 +5,4 @@ mod http;
 mod invariants;
 mod streams;
 mod support;
+mod watch;

@@ -1,0 +1,250 @@
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as BollardError};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use super::EngineError;
+use crate::model::Timestamp;
+
+/// Calls that should be quick: inspect, list, create, start.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
+/// bollard's own limit on streams; pulls and logs have watchdogs of ours.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long `connected` may be out of date.
+const PING_EVERY: Duration = Duration::from_secs(3);
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Whether the engine answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineState {
+    Connecting,
+    Connected,
+    Absent,
+}
+
+/// What is known of the connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Connection {
+    pub state: EngineState,
+    pub endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daemon_id: Option<String>,
+    /// Why it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub since: Timestamp,
+}
+
+/// A handle on the engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoint: String,
+    connection: watch::Sender<Connection>,
+    /// Present while connected; with the API version that was negotiated.
+    clients: watch::Sender<Option<Clients>>,
+    /// Somebody has reason to doubt the connection.
+    doubt: Notify,
+}
+
+#[derive(Clone)]
+struct Clients {
+    control: Docker,
+    streams: Docker,
+}
+
+impl Engine {
+    /// `endpoint`: `unix:///path`, `tcp://host:port` or `http://host:port`.
+    pub fn new(endpoint: &str) -> Self {
+        let connection = Connection {
+            state: EngineState::Connecting,
+            endpoint: endpoint.to_owned(),
+            version: None,
+            api_version: None,
+            daemon_id: None,
+            error: None,
+            since: Timestamp::now(),
+        };
+        let shared = Shared {
+            endpoint: endpoint.to_owned(),
+            connection: watch::Sender::new(connection),
+            clients: watch::Sender::new(None),
+            doubt: Notify::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Keeps the connection until cancelled: connects when the engine appears,
+    /// says so when it goes.
+    pub async fn run(self, token: CancellationToken) {
+        token.run_until_cancelled(self.keep_connected()).await;
+    }
+
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.shared.connection.subscribe()
+    }
+
+    /// Asks to check the connection now instead of a little later.
+    pub(super) fn check_now(&self) {
+        self.shared.doubt.notify_one();
+    }
+
+    /// Connects once, for commands that need the engine now.
+    pub async fn connect(&self) -> Result<(), EngineError> {
+        let (clients, found) = self.try_connect().await?;
+        self.shared.clients.send_replace(Some(clients));
+        self.shared.connection.send_replace(found);
+        Ok(())
+    }
+
+    /// The client for quick calls.
+    pub(super) fn control(&self) -> Result<Docker, EngineError> {
+        self.clients().map(|clients| clients.control)
+    }
+
+    /// The client for what takes long: pulls, logs, waits, events.
+    pub(super) fn streams(&self) -> Result<Docker, EngineError> {
+        self.clients().map(|clients| clients.streams)
+    }
+
+    /// One quick call: within its time, and with an error that names `what`.
+    pub(super) async fn call<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, BollardError>>,
+    ) -> Result<T, EngineError> {
+        self.call_within(what, CONTROL_TIMEOUT, call).await
+    }
+
+    pub(super) async fn call_within<T>(
+        &self,
+        what: &str,
+        after: Duration,
+        call: impl Future<Output = Result<T, BollardError>>,
+    ) -> Result<T, EngineError> {
+        match tokio::time::timeout(after, call).await {
+            Ok(answer) => answer.map_err(|error| self.error(what, error)),
+            Err(_) => Err(EngineError::Timeout {
+                what: what.to_owned(),
+                after,
+            }),
+        }
+    }
+
+    pub(super) fn error(&self, what: &str, error: BollardError) -> EngineError {
+        EngineError::of(what, &self.shared.endpoint, error)
+    }
+
+    fn clients(&self) -> Result<Clients, EngineError> {
+        self.shared.clients.borrow().clone().ok_or_else(|| {
+            let connection = self.shared.connection.borrow();
+            EngineError::Absent {
+                endpoint: self.shared.endpoint.clone(),
+                reason: connection
+                    .error
+                    .clone()
+                    .unwrap_or_else(|| "not connected yet".into()),
+            }
+        })
+    }
+
+    async fn keep_connected(&self) {
+        let mut delay = RETRY_FIRST;
+        loop {
+            match self.try_connect().await {
+                Ok((clients, found)) => {
+                    delay = RETRY_FIRST;
+                    tracing::info!(
+                        version = found.version,
+                        endpoint = found.endpoint,
+                        "engine connected"
+                    );
+                    self.shared.clients.send_replace(Some(clients.clone()));
+                    self.shared.connection.send_replace(found);
+                    let error = self.ping_until_lost(&clients.control).await;
+                    tracing::warn!(%error, "engine lost");
+                    self.lose(&error);
+                }
+                Err(error) => self.lose(&error),
+            }
+            let jitter = rand::rng().random_range(0..=delay.as_millis() as u64 / 2);
+            tokio::time::sleep(delay / 2 + Duration::from_millis(jitter)).await;
+            delay = (delay * 2).min(RETRY_MAX);
+        }
+    }
+
+    fn lose(&self, error: &EngineError) {
+        self.shared.clients.send_replace(None);
+        self.shared.connection.send_modify(|connection| {
+            if connection.state != EngineState::Absent {
+                connection.since = Timestamp::now();
+            }
+            connection.state = EngineState::Absent;
+            connection.error = Some(error.to_string());
+        });
+    }
+
+    async fn try_connect(&self) -> Result<(Clients, Connection), EngineError> {
+        let endpoint = &self.shared.endpoint;
+        let open = |timeout: Duration| {
+            let seconds = timeout.as_secs();
+            let client = if endpoint.starts_with("unix://") {
+                Docker::connect_with_unix(endpoint, seconds, API_DEFAULT_VERSION)
+            } else {
+                Docker::connect_with_http(endpoint, seconds, API_DEFAULT_VERSION)
+            };
+            client.map_err(|error| self.error("engine", error))
+        };
+        let negotiate = |client: Docker| async move {
+            let negotiating = client.negotiate_version();
+            self.call_within("the engine's version", PING_TIMEOUT, negotiating)
+                .await
+        };
+        let control = negotiate(open(CONTROL_TIMEOUT)?).await?;
+        let streams = negotiate(open(STREAM_TIMEOUT)?).await?;
+        let info = self
+            .call_within("the engine's name", PING_TIMEOUT * 3, control.info())
+            .await?;
+        let version = control.client_version();
+        let found = Connection {
+            state: EngineState::Connected,
+            endpoint: endpoint.clone(),
+            version: info.server_version,
+            api_version: Some(format!(
+                "{}.{}",
+                version.major_version, version.minor_version
+            )),
+            daemon_id: info.id,
+            error: None,
+            since: Timestamp::now(),
+        };
+        Ok((Clients { control, streams }, found))
+    }
+
+    async fn ping_until_lost(&self, control: &Docker) -> EngineError {
+        loop {
+            // Woken early by whoever saw a stream break.
+            let _ = tokio::time::timeout(PING_EVERY, self.shared.doubt.notified()).await;
+            let ping = self.call_within("ping", PING_TIMEOUT, control.ping()).await;
+            if let Err(error) = ping {
+                return error;
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use bollard::{
+    body_full,
+    query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::time::Instant;
+
+use super::{Engine, EngineError};
+
+/// Without any word from the engine for so long, a pull has stalled.
+const PULL_STALL: Duration = Duration::from_secs(120);
+const PULL_TOTAL: Duration = Duration::from_secs(3600);
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An image on this engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:…` of its configuration: what a container runs.
+    pub id: String,
+    /// `name@sha256:…`, as far as it came from a registry.
+    pub digests: Vec<String>,
+    pub has_health_check: bool,
+}
+
+/// What the engine said of one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullUpdate {
+    /// Empty where it speaks of the image as a whole.
+    pub layer: String,
+    pub status: String,
+    pub current_bytes: Option<u64>,
+    pub total_bytes: Option<u64>,
+}
+
+impl Engine {
+    /// `None` when the image is not here.
+    pub async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        let what = format!("image `{reference}`");
+        match self
+            .call(&what, self.control()?.inspect_image(reference))
+            .await
+        {
+            Ok(found) => Ok(Some(Image {
+                id: found.id.unwrap_or_default(),
+                digests: found.repo_digests.unwrap_or_default(),
+                has_health_check: found
+                    .config
+                    .and_then(|config| config.healthcheck)
+                    .and_then(|check| check.test)
+                    .is_some_and(|test| !test.is_empty() && test != ["NONE"]),
+            })),
+            Err(EngineError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The digest that a registry has under this reference now: `sha256:…`.
+    pub async fn registry_digest(&self, reference: &str) -> Result<String, EngineError> {
+        let what = format!("image `{reference}` in its registry");
+        let control = self.control()?;
+        let asking = control.inspect_registry_image(reference, None);
+        let found = self.call_within(&what, REGISTRY_TIMEOUT, asking).await?;
+        found.descriptor.digest.ok_or_else(|| EngineError::Refused {
+            what,
+            message: "the registry named no digest".into(),
+        })
+    }
+
+    /// Pulls, and tells `progress` what the engine says. Ends with an error
+    /// when the engine falls silent, or after an hour.
+    pub async fn pull(
+        &self,
+        reference: &str,
+        mut progress: impl FnMut(PullUpdate),
+    ) -> Result<(), EngineError> {
+        let what = format!("image `{reference}`");
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(reference)
+            .build();
+        let mut lines = std::pin::pin!(self.streams()?.create_image(Some(options), None, None));
+        let deadline = Instant::now() + PULL_TOTAL;
+        loop {
+            let until = deadline.min(Instant::now() + PULL_STALL);
+            let line = tokio::time::timeout_at(until, lines.next())
+                .await
+                .map_err(|_| EngineError::Timeout {
+                    what: format!("pull of {what}"),
+                    after: PULL_STALL,
+                })?;
+            let Some(line) = line else { return Ok(()) };
+            let line = line.map_err(|error| self.error(&what, error))?;
+            let detail = line.progress_detail.unwrap_or_default();
+            let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+            progress(PullUpdate {
+                layer: line.id.unwrap_or_default(),
+                status: line.status.unwrap_or_default(),
+                current_bytes: bytes(detail.current),
+                total_bytes: bytes(detail.total),
+            });
+        }
+    }
+
+    /// Makes a local image of one layer out of a tar archive; `changes` are
+    /// Dockerfile lines such as `CMD ["/app"]`.
+    pub async fn import_image(
+        &self,
+        name: &str,
+        tag: &str,
+        archive: Vec<u8>,
+        changes: Vec<String>,
+    ) -> Result<(), EngineError> {
+        let what = format!("image `{name}:{tag}`");
+        let options = CreateImageOptionsBuilder::new()
+            .from_src("-")
+            .repo(name)
+            .tag(tag)
+            .changes(changes)
+            .build();
+        let body = body_full(Bytes::from(archive));
+        let lines = self
+            .streams()?
+            .create_image(Some(options), Some(body), None);
+        self.drain(&what, lines).await
+    }
+
+    pub async fn tag(&self, image: &str, name: &str, tag: &str) -> Result<(), EngineError> {
+        let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
+        self.call(
+            &format!("image `{image}`"),
+            self.control()?.tag_image(image, Some(options)),
+        )
+        .await
+    }
+
+    async fn drain<T>(
+        &self,
+        what: &str,
+        lines: impl Stream<Item = Result<T, bollard::errors::Error>>,
+    ) -> Result<(), EngineError> {
+        let mut lines = std::pin::pin!(lines);
+        while let Some(line) = tokio::time::timeout(PULL_STALL, lines.next())
+            .await
+            .map_err(|_| EngineError::Timeout {
+                what: what.to_owned(),
+                after: PULL_STALL,
+            })?
+        {
+            line.map_err(|error| self.error(what, error))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+use crate::{
+    engine::Hint,
+    model::{
+        Actor, Health, Instance, InstanceReason, InstanceSource, InstanceStatus,
+        InstanceStatusPayload, NewEvent, Payload, Severity, Subject,
+    },
+};
+
+/// How an instance changed, as far as it is worth an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) reason: InstanceReason,
+    pub(super) status: InstanceStatus,
+    pub(super) exit_code: Option<i64>,
+}
+
+/// What is known besides the instance itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Circumstances {
+    pub(super) planned: bool,
+    pub(super) source: InstanceSource,
+}
+
+/// What an event of the engine means, checked against what was inspected.
+pub(super) fn by_hint(
+    hint: &Hint,
+    before: Option<&Instance>,
+    now: &Instance,
+    asked_to_stop: bool,
+) -> Option<Change> {
+    let change = |reason| {
+        Some(Change {
+            reason,
+            status: now.status,
+            exit_code: now.exit_code,
+        })
+    };
+    match hint.action.as_str() {
+        "create" => change(InstanceReason::Created),
+        // It can fail right after: only what really runs has started.
+        "start" if now.status == InstanceStatus::Running => {
+            let restarted = before.is_some_and(|before| now.restart_count > before.restart_count);
+            change(if restarted {
+                InstanceReason::Restarted
+            } else {
+                InstanceReason::Started
+            })
+        }
+        // Its restart policy may have it running again by now: the hint counts.
+        "die" => {
+            let exit_code = hint.exit_code.or(now.exit_code);
+            let reason = reason_of_end(exit_code, now.oom_killed, asked_to_stop);
+            Some(Change {
+                reason,
+                status: InstanceStatus::Exited,
+                exit_code,
+            })
+        }
+        "pause" => change(InstanceReason::Paused),
+        "unpause" => change(InstanceReason::Unpaused),
+        "rename" => change(InstanceReason::Renamed),
+        "health_status" => by_health(before, now),
+        _ => None,
+    }
+}
+
+/// What no event told: found by comparing.
+pub(super) fn by_difference(before: Option<&Instance>, now: &Instance) -> Option<Change> {
+    let change = |reason| {
+        Some(Change {
+            reason,
+            status: now.status,
+            exit_code: now.exit_code,
+        })
+    };
+    let Some(before) = before else {
+        return change(InstanceReason::Resync);
+    };
+    if before.status != now.status {
+        return match now.status {
+            InstanceStatus::Running => change(InstanceReason::Started),
+            InstanceStatus::Exited | InstanceStatus::Dead => {
+                change(reason_of_end(now.exit_code, now.oom_killed, false))
+            }
+            InstanceStatus::Paused => change(InstanceReason::Paused),
+            InstanceStatus::Created | InstanceStatus::Restarting | InstanceStatus::Removed => {
+                change(InstanceReason::Resync)
+            }
+        };
+    }
+    if now.restart_count > before.restart_count || now.started_at != before.started_at {
+        return change(InstanceReason::Restarted);
+    }
+    if now.name != before.name {
+        return change(InstanceReason::Renamed);
+    }
+    by_health(Some(before), now)
+}
+
+fn by_health(before: Option<&Instance>, now: &Instance) -> Option<Change> {
+    let changed = before.is_none_or(|before| before.health != now.health);
+    let reason = match now.health {
+        Health::Healthy if changed => InstanceReason::Healthy,
+        Health::Unhealthy if changed => InstanceReason::Unhealthy,
+        Health::Healthy | Health::Unhealthy | Health::Starting | Health::None => return None,
+    };
+    Some(Change {
+        reason,
+        status: now.status,
+        exit_code: None,
+    })
+}
+
+/// 128 + 2, 9 or 15: ended by SIGINT, SIGKILL or SIGTERM.
+fn reason_of_end(exit_code: Option<i64>, oom: bool, asked_to_stop: bool) -> InstanceReason {
+    match exit_code {
+        _ if oom => InstanceReason::Oom,
+        _ if asked_to_stop => InstanceReason::Stopped,
+        Some(0) => InstanceReason::Exited,
+        Some(137) => InstanceReason::Killed,
+        Some(130 | 143) => InstanceReason::Stopped,
+        _ => InstanceReason::UnexpectedExit,
+    }
+}
+
+/// The event that tells of a change.
+pub(super) fn event(
+    change: &Change,
+    before: Option<&Instance>,
+    now: &Instance,
+    circumstances: Circumstances,
+) -> NewEvent {
+    let Circumstances { planned, source } = circumstances;
+    let subject = Subject {
+        project: now.project.clone(),
+        stage: now.stage.clone(),
+        deploy: None,
+        instance: Some(now.name.clone()),
+        other: None,
+    };
+    let payload = InstanceStatusPayload {
+        instance: now.id.clone(),
+        name: now.name.clone(),
+        image: now.image.clone(),
+        managed: now.managed,
+        project: now.project.clone(),
+        stage: now.stage.clone(),
+        deploy_id: now.deploy,
+        generation: now.generation,
+        status: change.status,
+        previous: before.map(|before| before.status),
+        health: now.health,
+        reason: change.reason,
+        exit_code: change.exit_code,
+        oom_killed: now.oom_killed,
+        restart_count: now.restart_count,
+        planned,
+        source,
+    };
+    let severity = severity(change.reason, planned);
+    let payload = Payload::InstanceStatus(Box::new(payload));
+    NewEvent::new(subject, severity, Actor::system("watcher"), payload)
+}
+
+fn severity(reason: InstanceReason, planned: bool) -> Severity {
+    match reason {
+        _ if planned => Severity::Info,
+        InstanceReason::UnexpectedExit | InstanceReason::Oom | InstanceReason::CrashLoop => {
+            Severity::Error
+        }
+        InstanceReason::Killed | InstanceReason::Unhealthy | InstanceReason::Restarted => {
+            Severity::Warning
+        }
+        InstanceReason::Created
+        | InstanceReason::Started
+        | InstanceReason::Stopped
+        | InstanceReason::Exited
+        | InstanceReason::Paused
+        | InstanceReason::Unpaused
+        | InstanceReason::Renamed
+        | InstanceReason::Removed
+        | InstanceReason::Healthy
+        | InstanceReason::Resync => Severity::Info,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InstanceReason, reason_of_end};
+
+    #[test]
+    fn an_end_is_told_by_its_code_and_by_who_asked_for_it() {
+        for (code, oom, asked, expected) in [
+            (0, false, false, InstanceReason::Exited),
+            (3, false, false, InstanceReason::UnexpectedExit),
+            (137, false, false, InstanceReason::Killed),
+            (137, true, false, InstanceReason::Oom),
+            (137, false, true, InstanceReason::Stopped),
+            (143, false, false, InstanceReason::Stopped),
+            (1, false, true, InstanceReason::Stopped),
+        ] {
+            assert_eq!(
+                reason_of_end(Some(code), oom, asked),
+                expected,
+                "{code} {oom} {asked}"
+            );
+        }
+    }
+}

@@ -1,0 +1,291 @@
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Planned,
+    change::{self, Change, Circumstances},
+};
+use crate::{
+    engine::{self, Engine, EngineError, Hint, Observation},
+    model::{
+        Actor, Instance, InstanceReason, InstanceSource, InstanceStatus, NewEvent, Payload,
+        Severity, Subject, SystemPayload, Timestamp, WatchGapPayload,
+    },
+    store::{Store, StoreError},
+};
+
+/// Observations that may wait to be looked at; when it is full the watcher
+/// drops hints and asks for a comparison instead.
+const QUEUE_LENGTH: usize = 1_024;
+/// After a signal, an end within this time was asked for.
+const SIGNAL_WINDOW: Duration = Duration::from_secs(60);
+
+/// Follows the engine until cancelled.
+pub async fn run(store: Store, engine: Engine, planned: Planned, token: CancellationToken) {
+    let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+    let watching = engine::watch(&engine, sender, token.clone());
+    let folding = async {
+        match Watcher::load(store, engine.clone(), planned).await {
+            Ok(watcher) => watcher.run(receiver).await,
+            Err(error) => tracing::error!(%error, "instances cannot be watched"),
+        }
+    };
+    let both = futures_util::future::join(watching, folding);
+    token.run_until_cancelled(both).await;
+}
+
+struct Watcher {
+    store: Store,
+    engine: Engine,
+    planned: Planned,
+    /// By container id: the same as the table.
+    known: HashMap<String, Instance>,
+    /// Containers that were sent a signal to end them.
+    signalled: HashMap<String, Timestamp>,
+    /// What was known before this server started is of the past.
+    first_connection: bool,
+}
+
+impl Watcher {
+    async fn load(store: Store, engine: Engine, planned: Planned) -> Result<Self, StoreError> {
+        let known = store.read(|reader| reader.instances()).await?;
+        let known = known
+            .into_iter()
+            .map(|instance| (instance.id.clone(), instance))
+            .collect();
+        let signalled = HashMap::new();
+        Ok(Self {
+            store,
+            engine,
+            planned,
+            known,
+            signalled,
+            first_connection: true,
+        })
+    }
+
+    async fn run(mut self, mut observations: mpsc::Receiver<Observation>) {
+        while let Some(observation) = observations.recv().await {
+            let outcome = match observation {
+                Observation::Connected => self.connected().await,
+                Observation::Lost => self.lost().await,
+                Observation::Hint(hint) => self.look_at(hint).await,
+                Observation::Resync => self.compare_all().await,
+                Observation::Gap { from, to, reason } => self.gap(from, to, reason).await,
+            };
+            // The next comparison makes it good.
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "an observation of the engine was not kept");
+            }
+        }
+    }
+
+    async fn connected(&mut self) -> Result<(), StoreError> {
+        let version = self
+            .engine
+            .connection()
+            .borrow()
+            .version
+            .clone()
+            .unwrap_or_default();
+        self.say(
+            "engine_connected",
+            Severity::Info,
+            format!("Docker {version} connected"),
+        )
+        .await?;
+        if std::mem::take(&mut self.first_connection)
+            && let Some(last) = self
+                .known
+                .values()
+                .map(|instance| instance.updated_at)
+                .max()
+        {
+            let reason = "the server was not running";
+            self.gap(last, Timestamp::now(), reason).await?;
+        }
+        Ok(())
+    }
+
+    async fn lost(&mut self) -> Result<(), StoreError> {
+        let error = self.engine.connection().borrow().error.clone();
+        let message = error.unwrap_or_else(|| "the connection to the engine broke".into());
+        self.say("engine_lost", Severity::Error, message).await
+    }
+
+    async fn look_at(&mut self, hint: Hint) -> Result<(), StoreError> {
+        match hint.action.as_str() {
+            "kill" => {
+                self.signalled.insert(hint.id, Timestamp::now());
+                return Ok(());
+            }
+            "destroy" => return self.forget(&hint.id, InstanceSource::Event).await,
+            _ => {}
+        }
+        match self.engine.inspect(&hint.id).await {
+            Ok(found) => {
+                let now = found.instance;
+                let asked_to_stop = self.was_asked_to_stop(&hint);
+                let before = self.known.get(&now.id);
+                let change = change::by_hint(&hint, before, &now, asked_to_stop);
+                self.keep(now, change, InstanceSource::Event, Some(hint.time))
+                    .await
+            }
+            // It is gone already: the hint that says so follows.
+            Err(EngineError::NotFound { .. }) => Ok(()),
+            Err(error) => {
+                tracing::debug!(%error, "a hint could not be checked; the next comparison will");
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads everything; publishes what no event told.
+    async fn compare_all(&mut self) -> Result<(), StoreError> {
+        let listed = match self.engine.list().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::debug!(%error, "no comparison with the engine now");
+                return Ok(());
+            }
+        };
+        for id in &listed {
+            let Ok(found) = self.engine.inspect(id).await else {
+                continue;
+            };
+            let change = change::by_difference(self.known.get(id), &found.instance);
+            self.keep(found.instance, change, InstanceSource::Resync, None)
+                .await?;
+        }
+        let listed: HashSet<String> = listed.into_iter().collect();
+        let missing: Vec<String> = self
+            .known
+            .keys()
+            .filter(|id| !listed.contains(*id))
+            .cloned()
+            .collect();
+        for id in missing {
+            // A listing proves no absence: only a second reading does.
+            if self
+                .engine
+                .inspect(&id)
+                .await
+                .is_err_and(|error| error.is_not_found())
+            {
+                self.forget(&id, InstanceSource::Resync).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// State and event in one transaction.
+    async fn keep(
+        &mut self,
+        now: Instance,
+        change: Option<Change>,
+        source: InstanceSource,
+        time: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let before = self.known.get(&now.id);
+        if change.is_none() && before.is_some_and(|before| same(before, &now)) {
+            return Ok(());
+        }
+        let event = change.map(|change| {
+            let circumstances = self.circumstances(&now, source);
+            let event = change::event(&change, before, &now, circumstances);
+            event.at(time.unwrap_or(now.updated_at))
+        });
+        let stored = now.clone();
+        self.store
+            .write(move |tx| {
+                tx.put_instance(&stored)?;
+                event.map(|event| tx.publish(event)).transpose()
+            })
+            .await?;
+        self.known.insert(now.id.clone(), now);
+        Ok(())
+    }
+
+    async fn forget(&mut self, id: &str, source: InstanceSource) -> Result<(), StoreError> {
+        let Some(mut gone) = self.known.remove(id) else {
+            return Ok(());
+        };
+        let before = gone.clone();
+        gone.status = InstanceStatus::Removed;
+        let change = Change {
+            reason: InstanceReason::Removed,
+            status: InstanceStatus::Removed,
+            exit_code: gone.exit_code,
+        };
+        let event = change::event(
+            &change,
+            Some(&before),
+            &gone,
+            self.circumstances(&gone, source),
+        );
+        let id = id.to_owned();
+        self.store
+            .write(move |tx| {
+                tx.delete_instance(&id)?;
+                tx.publish(event)
+            })
+            .await?;
+        Ok(())
+    }
+
+    fn circumstances(&self, instance: &Instance, source: InstanceSource) -> Circumstances {
+        let planned = self.planned.contains(&instance.id);
+        Circumstances { planned, source }
+    }
+
+    fn was_asked_to_stop(&mut self, hint: &Hint) -> bool {
+        let window = SIGNAL_WINDOW.as_millis() as u64;
+        self.signalled
+            .retain(|_, at| Timestamp::now().ms_since(*at) < window);
+        if hint.action != "die" {
+            return false;
+        }
+        self.signalled.remove(&hint.id).is_some() || self.planned.contains(&hint.id)
+    }
+
+    async fn gap(&self, from: Timestamp, to: Timestamp, reason: &str) -> Result<(), StoreError> {
+        let payload = Payload::WatchGap(WatchGapPayload {
+            from,
+            to,
+            reason: reason.to_owned(),
+        });
+        self.publish(Severity::Warning, payload).await
+    }
+
+    async fn say(&self, what: &str, severity: Severity, message: String) -> Result<(), StoreError> {
+        self.publish(
+            severity,
+            Payload::System(SystemPayload {
+                what: what.into(),
+                message,
+            }),
+        )
+        .await
+    }
+
+    async fn publish(&self, severity: Severity, payload: Payload) -> Result<(), StoreError> {
+        let actor = Actor::system("watcher");
+        let event = NewEvent::new(Subject::other("engine"), severity, actor, payload);
+        self.store
+            .write(move |tx| tx.publish(event).map(drop))
+            .await
+    }
+}
+
+/// Nothing but the time of reading differs.
+fn same(before: &Instance, now: &Instance) -> bool {
+    Instance {
+        updated_at: now.updated_at,
+        ..before.clone()
+    } == *now
+}

@@ -1,0 +1,167 @@
+//! What containers do on a real engine becomes rows and events.
+
+use serde_json::Value;
+
+use crate::support::{engine::Engine, image, server::Server, sse::Sse};
+
+async fn watched() -> (Engine, Server, Sse) {
+    let engine = Engine::start();
+    image::busybox(
+        &engine,
+        "app:1",
+        "trap 'exit 0' TERM; echo up; while :; do sleep 1 & wait $!; done",
+    );
+    let server = Server::with_engine(&engine.address()).await;
+    let mut events = server.sse("/api/events?after=0").await;
+    events
+        .until(|event| event["payload"]["what"] == "engine_connected")
+        .await;
+    (engine, server, events)
+}
+
+fn instance_event<'a>(name: &'a str, reason: &'a str) -> impl Fn(&Value) -> bool + 'a {
+    move |event| {
+        event["type"] == "instance_status"
+            && event["payload"]["name"] == name
+            && event["payload"]["reason"] == reason
+    }
+}
+
+#[tokio::test]
+async fn a_container_is_followed_from_its_start_to_its_removal() {
+    let (engine, server, mut events) = watched().await;
+    engine.docker(&[
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "-e",
+        "KEY=canary-value",
+        "app:1",
+    ]);
+    let started = events.until(instance_event("web", "started")).await;
+    assert_eq!(started["payload"]["managed"], false);
+    assert_eq!(started["payload"]["status"], "running");
+    assert!(!started.to_string().contains("canary-value"));
+    let listed = server.json("/api/instances?managed=false").await;
+    assert_eq!(listed["items"][0]["name"], "web");
+    assert!(!listed.to_string().contains("canary-value"));
+
+    engine.docker(&["stop", "-t", "5", "web"]);
+    let stopped = events.until(instance_event("web", "stopped")).await;
+    assert_eq!(
+        (
+            stopped["severity"].as_str(),
+            stopped["payload"]["exit_code"].as_i64()
+        ),
+        (Some("info"), Some(0))
+    );
+    engine.docker(&["rm", "web"]);
+    events.until(instance_event("web", "removed")).await;
+    assert_eq!(
+        server.json("/api/instances").await["items"]
+            .as_array()
+            .map(Vec::len),
+        Some(0)
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_unexpected_end_and_a_memory_kill_are_told_apart_from_a_stop() {
+    let (engine, server, mut events) = watched().await;
+    engine.docker(&["run", "-d", "--name", "bad", "app:1", "sh", "-c", "exit 3"]);
+    let ended = events.until(instance_event("bad", "unexpected_exit")).await;
+    assert_eq!(ended["payload"]["exit_code"], 3);
+    assert_eq!(ended["severity"], "error");
+    engine.docker(&[
+        "run",
+        "-d",
+        "--name",
+        "greedy",
+        "--memory",
+        "12m",
+        "app:1",
+        "sh",
+        "-c",
+        "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done",
+    ]);
+    let killed = events
+        .until(|event| {
+            event["payload"]["name"] == "greedy" && event["payload"]["status"] == "exited"
+        })
+        .await;
+    assert_eq!(killed["payload"]["reason"], "oom", "{killed}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_is_told_when_it_changes() {
+    let (engine, server, mut events) = watched().await;
+    engine.docker(&[
+        "run",
+        "-d",
+        "--name",
+        "checked",
+        "--health-cmd",
+        "test -e /tmp/ok || exit 1",
+        "--health-interval",
+        "1s",
+        "--health-retries",
+        "1",
+        "app:1",
+        "sh",
+        "-c",
+        "mkdir -p /tmp; while :; do sleep 1; done",
+    ]);
+    events.until(instance_event("checked", "unhealthy")).await;
+    engine.docker(&["exec", "checked", "sh", "-c", "echo > /tmp/ok"]);
+    events.until(instance_event("checked", "healthy")).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_stops_and_comes_back_is_told_with_the_gap_and_right_states() {
+    let (engine, server, mut events) = watched().await;
+    engine.docker(&["run", "-d", "--name", "web", "app:1"]);
+    events.until(instance_event("web", "started")).await;
+    engine.stop();
+    events
+        .until(|event| event["payload"]["what"] == "engine_lost")
+        .await;
+    let listed = server.json("/api/instances").await;
+    assert_eq!(listed["items"][0]["stale"], true);
+    engine.start_again();
+    events
+        .until(|event| event["payload"]["what"] == "engine_connected")
+        .await;
+    events.until(|event| event["type"] == "watch_gap").await;
+    let state = server.json("/api/status").await;
+    assert_eq!(state["engine"]["state"], "connected");
+    // It ended with the engine; that is found by comparing.
+    let mut ended = server.json("/api/instances/web").await;
+    while ended["status"] != "exited" {
+        events.event().await.expect("the stream goes on");
+        ended = server.json("/api/instances/web").await;
+    }
+    assert_eq!(ended["stale"], false);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_starts_without_an_engine_and_connects_when_it_appears() {
+    let engine = Engine::start();
+    engine.stop();
+    let server = Server::with_engine(&engine.address()).await;
+    let mut events = server.sse("/api/events?after=0").await;
+    events
+        .until(|event| event["payload"]["what"] == "started")
+        .await;
+    let state = server.json("/api/status").await;
+    assert_ne!(state["engine"]["state"], "connected");
+    engine.start_again();
+    events
+        .until(|event| event["payload"]["what"] == "engine_connected")
+        .await;
+    server.stop().await;
+}
