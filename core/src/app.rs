@@ -1,6 +1,6 @@
 //! The composition root: builds every part, runs it, and ends it in order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -9,11 +9,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{self, AllowedHosts, ApiState, Parts},
     config::Config,
+    deploys::{self, Deploys},
     engine::Engine,
     events::{Bus, Log},
     instances::{self, Planned},
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
-    store::{self, DataDir, Store, WriterThread},
+    store::{self, DataDir, Keyring, Store, WriterThread},
 };
 
 /// Grace for requests in flight, then for everything else.
@@ -69,7 +70,14 @@ impl App {
             working.clone(),
         ));
 
+        let keyring = Keyring::open(data.path())
+            .with_context(|| format!("cannot use `{}`", data.path().join("key").display()))?;
+        let keyring = Arc::new(keyring);
+        let deploys = Deploys::new(store.clone(), bus.clone(), engine.clone(), keyring, planned);
+        tasks.spawn(deploys::run(deploys.clone(), working.clone()));
+
         let state = ApiState::new(Parts {
+            deploys,
             store,
             bus: bus.clone(),
             engine,

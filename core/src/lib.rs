@@ -7,6 +7,8 @@ pub mod config;
 
 pub mod model;
 
+pub mod scrub;
+
 pub mod store;
 
 pub mod events;

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     events::{Filter, Frame, Start},
     model::{
-        Deploy, DeployId, Event, EventId, EventType, LogStream, Payload, Position, StepName, Timestamp,
+        Deploy, DeployId, Event, EventId, EventType, LogStream, Payload, Position, StepName,
+        Timestamp,
     },
     store::PageRequest,
 };
@@ -64,7 +65,13 @@ pub async fn list(
     let after = position_of(&start);
     let (lines, next, as_of) = read(&state, &deploy, after, query.limit()?).await?;
     let ended = deploy.summary.status.is_terminal();
-    Ok(Json(LogPage { items: lines, next: next.map(|id| id.to_string()), ended, as_of }).into_response())
+    Ok(Json(LogPage {
+        items: lines,
+        next: next.map(|id| id.to_string()),
+        ended,
+        as_of,
+    })
+    .into_response())
 }
 
 /// The whole log as text, a line each.
@@ -81,7 +88,12 @@ pub async fn text(
     while let Some(after) = next {
         let (lines, more, _) = read(&state, &deploy, after, CHUNK_LINES).await?;
         for line in lines {
-            text.push_str(&format!("{} {} {}\n", line.time, line.step.as_str(), line.line));
+            text.push_str(&format!(
+                "{} {} {}\n",
+                line.time,
+                line.step.as_str(),
+                line.line
+            ));
         }
         next = more;
     }
@@ -102,7 +114,9 @@ async fn follow(
     let start = query.start(headers, from_the_beginning(deploy))?;
     let id = deploy.summary.id;
     if deploy.summary.status.is_terminal()
-        && deploy.last_event.is_some_and(|last| position_of(&start) >= last)
+        && deploy
+            .last_event
+            .is_some_and(|last| position_of(&start) >= last)
     {
         let headers = [(header::CONTENT_TYPE, "text/event-stream")];
         return Ok((headers, stream::end()).into_response());
@@ -150,7 +164,9 @@ async fn read(
         deploys: vec![deploy.summary.id],
         ..Filter::default()
     };
-    let last = deploy.last_event.filter(|_| deploy.summary.status.is_terminal());
+    let last = deploy
+        .last_event
+        .filter(|_| deploy.summary.status.is_terminal());
     let (page, as_of) = state
         .store
         .read(move |reader| {
@@ -160,12 +176,24 @@ async fn read(
         .await?;
     let end = last.unwrap_or(page.head);
     let next = (page.scanned_to < end).then_some(page.scanned_to);
-    let lines = page.frames.iter().filter_map(|frame| line_of(frame)).collect();
+    let lines = page
+        .frames
+        .iter()
+        .filter_map(|frame| line_of(frame))
+        .collect();
     Ok((lines, next, as_of))
 }
 
 fn line_of(frame: &Frame) -> Option<LogLine> {
     let event: Event = serde_json::from_str(frame.json()).ok()?;
-    let Payload::DeployLog(log) = event.payload else { return None };
-    Some(LogLine { id: event.id, time: event.time, stream: log.stream, step: log.step, line: log.line })
+    let Payload::DeployLog(log) = event.payload else {
+        return None;
+    };
+    Some(LogLine {
+        id: event.id,
+        time: event.time,
+        stream: log.stream,
+        step: log.step,
+        line: log.line,
+    })
 }

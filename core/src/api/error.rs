@@ -6,7 +6,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::store::StoreError;
+use crate::{deploys::DeployError, engine::EngineError, model::SpecError, store::StoreError};
 
 /// An error as clients see it: RFC 9457 `application/problem+json`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -136,6 +136,39 @@ impl From<StoreError> for ApiError {
             | StoreError::Damaged(_)
             | StoreError::Sqlite(_)
             | StoreError::Panicked => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store", detail),
+        }
+    }
+}
+
+impl From<DeployError> for ApiError {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::NotFound { kind, name } => Self::not_found(kind, name),
+            DeployError::Conflict(detail) => Self::conflict(detail),
+            DeployError::Invalid(problems) => {
+                let field = |problem: SpecError| FieldProblem {
+                    field: format!("/spec{}", problem.field),
+                    message: problem.message,
+                };
+                Self::invalid(problems.into_iter().map(field).collect())
+            }
+            DeployError::Engine(error) => error.into(),
+            DeployError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EngineError::Absent { .. } => Self::busy(detail),
+            EngineError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            EngineError::Conflict { .. } | EngineError::PortInUse { .. } => Self::conflict(detail),
+            EngineError::Timeout { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "engine_timeout", detail)
+            }
+            EngineError::Refused { .. } => Self::new(StatusCode::BAD_GATEWAY, "engine", detail),
         }
     }
 }

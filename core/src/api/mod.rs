@@ -3,12 +3,16 @@
 //! Handlers parse, call a service with a principal, and turn its answer into
 //! JSON. What is not `/api`, `/healthz` or `/readyz` is the dashboard.
 
+mod body;
+mod deploy_logs;
+mod deploys;
 mod error;
 mod events;
 mod guard;
 mod instances;
 mod list;
 pub mod openapi;
+mod projects;
 mod query;
 mod spa;
 mod status;
@@ -29,7 +33,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use error::{ApiError, FieldProblem, Problem};
 pub use guard::AllowedHosts;
 
-use crate::{engine::Engine, events::Bus, model::Timestamp, store::Store};
+use crate::{deploys::Deploys, engine::Engine, events::Bus, model::Timestamp, store::Store};
 
 /// Event streams served at once; more are answered with 503.
 const STREAMS_MAX: usize = 10_000;
@@ -43,6 +47,7 @@ pub struct Parts {
     pub store: Store,
     pub bus: Bus,
     pub engine: Engine,
+    pub deploys: Deploys,
     pub public_url: Option<String>,
     /// Ends event streams at once when the server stops.
     pub stopping: CancellationToken,
@@ -88,6 +93,15 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(status::get))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
+        .routes(routes!(projects::list, projects::create))
+        .routes(routes!(projects::get, projects::delete))
+        .routes(routes!(projects::update_stage))
+        .routes(routes!(deploys::create))
+        .routes(routes!(deploys::list))
+        .routes(routes!(deploys::get))
+        .routes(routes!(deploys::cancel))
+        .routes(routes!(deploy_logs::list))
+        .routes(routes!(deploy_logs::text))
         .routes(routes!(instances::list))
         .routes(routes!(instances::get))
         .routes(routes!(events::list))

@@ -106,7 +106,7 @@ impl Query {
         })
     }
 
-    fn each<T>(
+    pub fn each<T>(
         &self,
         name: &str,
         parse: impl Fn(&str) -> Option<T>,

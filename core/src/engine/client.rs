@@ -100,6 +100,15 @@ impl Engine {
         self.shared.connection.subscribe()
     }
 
+    /// Waits, for ever if need be, until the engine answers.
+    pub async fn until_connected(&self) {
+        let mut connection = self.connection();
+        let connected = connection
+            .wait_for(|now| now.state == EngineState::Connected)
+            .await;
+        drop(connected.expect("the sender lives in `self`"));
+    }
+
     /// Asks to check the connection now instead of a little later.
     pub(super) fn check_now(&self) {
         self.shared.doubt.notify_one();

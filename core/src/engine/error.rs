@@ -105,7 +105,7 @@ fn port_in_use(message: &str) -> Option<String> {
         return None;
     }
     let digits = |text: &str| -> String { text.chars().take_while(char::is_ascii_digit).collect() };
-    let candidates = message
+    let mut candidates = message
         .match_indices(':')
         .map(|(at, _)| digits(&message[at + 1..]));
     let port = candidates.find(|port| !port.is_empty());

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, Engine, EngineState, seen::Seen};
+use super::{Engine, EngineState, seen::Seen};
 use crate::model::Timestamp;
 
 /// Full comparison with the engine, whatever its events say.
@@ -94,13 +94,10 @@ struct Watcher<'e> {
 
 impl Watcher<'_> {
     async fn run(&mut self) {
-        let mut connection = self.engine.connection();
+        let connection = self.engine.connection();
         let mut announced = false;
         loop {
-            let is_connected = |connection: &Connection| connection.state == EngineState::Connected;
-            if connection.wait_for(is_connected).await.is_err() {
-                return;
-            }
+            self.engine.until_connected().await;
             if !std::mem::replace(&mut announced, true) {
                 self.tell(Observation::Connected).await;
             }
@@ -109,7 +106,7 @@ impl Watcher<'_> {
             // The stream can break before the connection is known to be lost.
             self.engine.check_now();
             tokio::time::sleep(RETRY_AFTER).await;
-            if !is_connected(&connection.borrow_and_update()) {
+            if connection.borrow().state != EngineState::Connected {
                 announced = false;
                 self.tell(Observation::Lost).await;
             }

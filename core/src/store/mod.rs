@@ -6,6 +6,7 @@
 //! then answers. Each area has its typed statements in a file of its own; no
 //! other module but `events` speaks SQL.
 
+mod deploys;
 mod error;
 mod handle;
 mod instances;
@@ -13,15 +14,20 @@ mod journal;
 mod keyring;
 mod lock;
 mod migrate;
+mod projects;
 mod reader;
 mod retention;
+mod sealed_spec;
 mod writer;
 
+pub use deploys::{DeployQuery, NewDeploy, OpenDeploy};
 pub use error::StoreError;
 pub use handle::{Receipt, Store, WriterThread};
 pub use journal::{JournalPage, PageRequest};
 pub use keyring::{Keyring, SealError};
 pub use lock::{DataDir, DataDirError};
+pub use projects::LaneRow;
 pub use reader::Reader;
 pub use retention::{Retention, run as run_retention};
+pub use sealed_spec::SealedSpec;
 pub use writer::Tx;

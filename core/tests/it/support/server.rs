@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::Path};
 
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use tiny_forge::{
@@ -84,6 +84,24 @@ impl Server {
         let body = response.text().await.expect("a body");
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Sends JSON; the status and the JSON of the answer.
+    pub async fn send(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.http.request(method, self.url(path)).json(body);
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let text = response.text().await.expect("a body");
+        let value = if text.is_empty() {
+            Ok(Value::Null)
+        } else {
+            serde_json::from_str(&text)
+        };
+        (status, value.expect("JSON"))
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.send(Method::POST, path, body).await
     }
 
     pub async fn sse(&self, path: &str) -> Sse {

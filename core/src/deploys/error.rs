@@ -1,0 +1,50 @@
+use crate::{
+    engine::EngineError,
+    model::{Failure, SpecError, StepName},
+    store::StoreError,
+};
+
+/// Why a command was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    #[error("{kind} `{name}` does not exist")]
+    NotFound { kind: &'static str, name: String },
+    #[error("{0}")]
+    Conflict(String),
+    #[error("the specification has {} problems", .0.len())]
+    Invalid(Vec<SpecError>),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a deploy does not go on.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Failed(Box<Failure>),
+    Cancelled,
+    /// Somebody has ended it meanwhile: nothing is left to be said.
+    Ended,
+    /// Nothing can be written: the deploy is taken up at the next start.
+    Store(StoreError),
+}
+
+impl Stop {
+    pub(super) fn failed(step: StepName, reason: impl Into<String>) -> Self {
+        Self::Failed(Box::new(Failure {
+            step,
+            reason: reason.into(),
+            exit_code: None,
+            oom: false,
+            health_output: None,
+            log_tail: Vec::new(),
+        }))
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

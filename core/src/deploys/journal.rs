@@ -1,0 +1,308 @@
+//! What a deploy writes about itself: steps, status, log lines, each with its
+//! event in one transaction.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{
+    events::Bus,
+    model::{
+        Actor, DeployId, DeployLogPayload, DeployStatus, DeployStatusPayload, EventId, Failure,
+        Lane, LogStream, NewEvent, Payload, Plan, PullProgress, Severity, StepName, StepStatus,
+        Strategy, Subject, Timestamp,
+    },
+    scrub::Scrubber,
+    store::{Store, StoreError, Tx},
+};
+
+/// Log bytes that are kept of one deploy; what comes after is cut, visibly.
+const LOG_BYTES_MAX: usize = 50 << 20;
+
+/// The pen of one deploy; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Journal {
+    store: Store,
+    bus: Bus,
+    head: Arc<Head>,
+    scrubber: Scrubber,
+    state: Arc<Mutex<State>>,
+}
+
+/// What all events of a deploy have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub(super) id: DeployId,
+    pub(super) lane: Lane,
+    pub(super) generation: i64,
+    pub(super) image: String,
+    pub(super) actor: Actor,
+}
+
+struct State {
+    status: DeployStatus,
+    step: StepName,
+    strategy: Option<Strategy>,
+    started: Timestamp,
+    log_bytes: usize,
+}
+
+impl Journal {
+    pub(super) fn new(store: Store, bus: Bus, head: Head, scrubber: Scrubber) -> Self {
+        let state = State {
+            status: DeployStatus::Queued,
+            step: StepName::Plan,
+            strategy: None,
+            started: Timestamp::now(),
+            log_bytes: 0,
+        };
+        let state = Arc::new(Mutex::new(state));
+        Self {
+            store,
+            bus,
+            head: Arc::new(head),
+            scrubber,
+            state,
+        }
+    }
+
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(super) fn scrub(&self, text: String) -> String {
+        self.scrubber.scrub(text)
+    }
+
+    /// Intent. False when somebody has ended the deploy meanwhile.
+    pub(super) async fn start_step(&self, step: StepName) -> Result<bool, StoreError> {
+        let status = status_of(step);
+        {
+            let mut state = self.lock();
+            (state.step, state.status, state.started) = (step, status, Timestamp::now());
+        }
+        let event = self.event(Severity::Info, |payload| {
+            payload.step = Some(step);
+            payload.step_status = Some(StepStatus::Running);
+        });
+        let id = self.head.id;
+        self.store
+            .write(move |tx| {
+                let open = tx.start_step(id, step, status)?;
+                if open {
+                    tx.publish(event)?;
+                }
+                Ok(open)
+            })
+            .await
+    }
+
+    /// Result, with whatever else belongs to it in the same transaction.
+    pub(super) async fn end_step(
+        &self,
+        step: StepName,
+        status: StepStatus,
+        message: Option<String>,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let message = message.map(|message| self.scrub(message));
+        let started = self.lock().started;
+        let failed = status == StepStatus::Failed;
+        let severity = if failed {
+            Severity::Warning
+        } else {
+            Severity::Info
+        };
+        let event = self.event(severity, |payload| {
+            payload.step = Some(step);
+            payload.step_status = Some(status);
+            payload.duration_ms = Some(Timestamp::now().ms_since(started));
+            payload.message.clone_from(&message);
+        });
+        let id = self.head.id;
+        self.store
+            .write(move |tx| {
+                also(tx)?;
+                tx.end_step(id, step, status, message.as_deref())?;
+                tx.publish(event).map(drop)
+            })
+            .await
+    }
+
+    pub(super) async fn planned(&self, plan: &Plan, steps: &[StepName]) -> Result<(), StoreError> {
+        self.lock().strategy = Some(plan.strategy);
+        let event = self.event(Severity::Info, |payload| payload.plan = Some(plan.clone()));
+        let (id, plan, steps) = (self.head.id, plan.clone(), steps.to_vec());
+        self.store
+            .write(move |tx| {
+                tx.set_plan(id, &plan, &steps)?;
+                tx.publish(event).map(drop)
+            })
+            .await
+    }
+
+    /// Of passing interest: dropped when the queue is full.
+    pub(super) fn progress(&self, progress: PullProgress) {
+        let event = self.event(Severity::Debug, |payload| {
+            payload.step = Some(StepName::Pull);
+            payload.step_status = Some(StepStatus::Running);
+            payload.progress = Some(progress);
+        });
+        drop(self.bus.publish(event));
+    }
+
+    /// The last event of the deploy, and its end in the table.
+    pub(super) async fn finish(
+        &self,
+        status: DeployStatus,
+        reason: Option<String>,
+        failure: Option<Failure>,
+    ) -> Result<EventId, StoreError> {
+        self.lock().status = status;
+        let reason = reason.map(|reason| self.scrub(reason));
+        let failure = failure.map(|failure| self.scrub_failure(failure));
+        let severity = match status {
+            DeployStatus::Failed => Severity::Error,
+            DeployStatus::Cancelled => Severity::Warning,
+            _ => Severity::Info,
+        };
+        let event = self.event(severity, |payload| {
+            payload.message.clone_from(&reason);
+            payload.failure.clone_from(&failure);
+        });
+        let id = self.head.id;
+        self.store
+            .write(move |tx| {
+                let last = tx.publish(event)?;
+                tx.finish_deploy(id, status, reason.as_deref(), failure.as_ref(), last)?;
+                Ok(last)
+            })
+            .await
+    }
+
+    /// Ends a deploy that still waits for its turn. False when it has begun.
+    pub(super) async fn cancel_queued(&self) -> Result<bool, StoreError> {
+        let status = DeployStatus::Cancelled;
+        self.lock().status = status;
+        let reason = "cancelled before it began";
+        let event = self.event(Severity::Warning, |payload| {
+            payload.message = Some(reason.into())
+        });
+        let id = self.head.id;
+        self.store
+            .write(move |tx| {
+                let found = tx.deploy(id)?;
+                if found.is_none_or(|deploy| deploy.summary.status != DeployStatus::Queued) {
+                    return Ok(false);
+                }
+                let last = tx.publish(event)?;
+                tx.finish_deploy(id, status, Some(reason), None, last)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    /// A line of our own in the log.
+    pub(super) async fn say(&self, line: impl Into<String>) -> Result<(), StoreError> {
+        self.lines(
+            vec![(LogStream::System, Timestamp::now(), line.into())],
+            None,
+        )
+        .await
+    }
+
+    /// Lines of output; waits for room, so that the engine keeps them meanwhile.
+    pub(super) async fn lines(
+        &self,
+        lines: Vec<(LogStream, Timestamp, String)>,
+        instance: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let events = lines
+            .into_iter()
+            .filter_map(|(stream, time, line)| {
+                let (step, line) = self.within_limit(line)?;
+                let payload = DeployLogPayload {
+                    deploy_id: self.head.id,
+                    step,
+                    stream,
+                    line: self.scrub(line),
+                    instance: instance.map(str::to_owned),
+                };
+                let payload = Payload::DeployLog(payload);
+                Some(self.wrap(Severity::Info, payload).at(time))
+            })
+            .collect::<Vec<_>>();
+        if events.is_empty() {
+            Ok(())
+        } else {
+            self.bus.publish_all(events).await
+        }
+    }
+
+    fn within_limit(&self, line: String) -> Option<(StepName, String)> {
+        let mut state = self.lock();
+        let before = state.log_bytes;
+        state.log_bytes += line.len() + 1;
+        if state.log_bytes <= LOG_BYTES_MAX {
+            return Some((state.step, line));
+        }
+        let cut = "(the log of this deploy is cut here: 50 MiB)".to_owned();
+        (before <= LOG_BYTES_MAX).then_some((state.step, cut))
+    }
+
+    fn scrub_failure(&self, failure: Failure) -> Failure {
+        Failure {
+            reason: self.scrub(failure.reason),
+            health_output: failure.health_output.map(|output| self.scrub(output)),
+            log_tail: failure
+                .log_tail
+                .into_iter()
+                .map(|line| self.scrub(line))
+                .collect(),
+            ..failure
+        }
+    }
+
+    fn event(&self, severity: Severity, fill: impl FnOnce(&mut DeployStatusPayload)) -> NewEvent {
+        let state = self.lock();
+        let mut payload = DeployStatusPayload {
+            deploy_id: self.head.id,
+            project: self.head.lane.project.clone(),
+            stage: self.head.lane.stage.clone(),
+            generation: self.head.generation,
+            status: state.status,
+            image: self.head.image.clone(),
+            step: None,
+            step_status: None,
+            duration_ms: None,
+            message: None,
+            strategy: state.strategy,
+            plan: None,
+            progress: None,
+            failure: None,
+        };
+        drop(state);
+        fill(&mut payload);
+        self.wrap(severity, Payload::DeployStatus(Box::new(payload)))
+    }
+
+    fn wrap(&self, severity: Severity, payload: Payload) -> NewEvent {
+        let subject = Subject::deploy(&self.head.lane, self.head.id);
+        NewEvent::new(subject, severity, self.head.actor.clone(), payload)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn status_of(step: StepName) -> DeployStatus {
+    match step {
+        StepName::Plan => DeployStatus::Planning,
+        StepName::Pull => DeployStatus::Pulling,
+        StepName::Create => DeployStatus::Creating,
+        StepName::Start => DeployStatus::Starting,
+        StepName::Gate => DeployStatus::Gating,
+        StepName::Replace => DeployStatus::Replacing,
+        StepName::Retire => DeployStatus::Retiring,
+        StepName::Restore => DeployStatus::Restoring,
+    }
+}
