@@ -3,16 +3,21 @@
 //! These are also the wire types: JSON, OpenAPI schema and journal frames are
 //! derived from them, so there is one definition of each shape.
 
+mod delivery;
 mod deploy;
 mod event;
 mod instance;
 mod names;
 mod payload;
+mod plugin;
 mod principal;
 mod spec;
 mod status;
 mod timestamp;
 
+pub use delivery::{
+    Attempt, AttemptOutcome, Delivery, DeliveryDetail, DeliveryState, TestOutcome, TestRequest,
+};
 pub use deploy::{Deploy, DeploySummary, Failure, Plan, Step, StepName, StepStatus, Strategy};
 pub use event::{
     Actor, ActorKind, Event, EventId, EventType, NewEvent, Position, Severity, Subject,
@@ -24,6 +29,10 @@ pub use payload::{
     EventAnnotatedPayload, InstanceReason, InstanceSource, InstanceStatusPayload, LayerProgress,
     LogStream, Payload, PluginStatusPayload, ProjectChange, ProjectStatusPayload, PullProgress,
     SystemPayload, WatchGapPayload,
+};
+pub use plugin::{
+    Asked, Calls, Granted, OnError, Pipeline, PipelineState, PipelineStep, Plugin, PluginLogLevel,
+    PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, When,
 };
 pub use principal::Principal;
 pub use spec::{

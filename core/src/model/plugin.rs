@@ -1,0 +1,236 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{EventId, Severity, Timestamp};
+
+/// What a plugin does with events; one role per component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginRole {
+    /// Decides whether an event goes on in its pipeline.
+    Filter,
+    /// Adds facts to an event.
+    Enricher,
+    /// Sends events somewhere.
+    Sink,
+}
+
+impl PluginRole {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Enricher => "enricher",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginState {
+    /// A file that no configuration uses yet.
+    NotConfigured,
+    /// The first version is being compiled and checked.
+    Loading,
+    Running,
+    /// It could never be started; `error` says why.
+    Failed,
+    /// It failed too often in a row and rests.
+    Quarantined,
+    /// Its file is gone; what uses it waits.
+    Missing,
+}
+
+impl PluginState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConfigured => "not_configured",
+            Self::Loading => "loading",
+            Self::Running => "running",
+            Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// A configured plugin, or a file that waits for its configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Plugin {
+    pub name: String,
+    /// File in the plugins folder, or `builtin:<name>`.
+    pub file: String,
+    pub state: PluginState,
+    /// Why it does not run, or why its newest change was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<PluginRole>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// SHA-256 of the running file, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaded_at: Option<Timestamp>,
+    /// JSON Schema of its configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_schema: Option<serde_json::Value>,
+    pub asked: Asked,
+    pub granted: Granted,
+    /// Lines to add to the configuration, for what it asks and does not have.
+    pub missing_grants: Vec<String>,
+    /// What to put into a TOML file to use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggested_toml: Option<String>,
+    pub calls: Calls,
+    /// Of a sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<SinkQueue>,
+    /// What it said of late, oldest first.
+    pub recent_log: Vec<PluginLogLine>,
+}
+
+/// What a plugin asks the operator for. Asking grants nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Asked {
+    /// Origins it wants to reach.
+    pub http: Vec<String>,
+    /// Names of the secrets it uses.
+    pub secrets: Vec<String>,
+    /// Whether it keeps state.
+    pub store: bool,
+}
+
+/// What the operator gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Granted {
+    pub http: Vec<String>,
+    /// Networks that are otherwise closed, e.g. `127.0.0.1/32`.
+    pub networks: Vec<String>,
+    /// Names of the secrets that are set.
+    pub secrets: Vec<String>,
+}
+
+/// How a plugin has done since the server started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Calls {
+    pub total: u64,
+    /// Calls that trapped, ran out of a limit, or answered nonsense.
+    pub faults: u64,
+    /// Events that a filter dropped.
+    pub drops: u64,
+    /// Duration of recent calls, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_us: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SinkQueue {
+    pub pending: u64,
+    pub dead: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backing_off_until: Option<Timestamp>,
+}
+
+/// One line that a plugin wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PluginLogLine {
+    pub time: Timestamp,
+    pub level: PluginLogLevel,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginLogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PipelineState {
+    Running,
+    /// Something it uses is not there; its cursor is held.
+    Paused,
+    /// Its configuration cannot be used.
+    Failed,
+}
+
+/// Which events pass which steps to which sinks.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Pipeline {
+    pub name: String,
+    pub state: PipelineState,
+    /// Why it is paused or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub when: When,
+    pub steps: Vec<PipelineStep>,
+    pub sinks: Vec<String>,
+    /// Everything up to this event has been decided.
+    pub cursor: EventId,
+    /// Events between the cursor and the newest one.
+    pub lag: i64,
+    /// Events that `when` let in.
+    pub seen: i64,
+    pub dropped: i64,
+    /// Events that retention removed before they were seen.
+    pub skipped: i64,
+    /// Newest first.
+    pub recent_drops: Vec<RecentDrop>,
+}
+
+/// Which events enter a pipeline. Lists that are empty let everything in;
+/// names may be globs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Without: all but log lines and what plugins cause.
+    #[serde(default, rename = "type", skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub project: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stage: Vec<String>,
+    /// Container names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instance: Vec<String>,
+    /// Least severity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+}
+
+/// What happens to an event when a step fails on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It goes on as if the step were not there.
+    #[default]
+    Pass,
+    /// It is dropped, visibly.
+    Drop,
+    /// The pipeline waits until the step works again.
+    Hold,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PipelineStep {
+    pub plugin: String,
+    pub on_error: OnError,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecentDrop {
+    pub event: EventId,
+    pub plugin: String,
+    pub reason: String,
+    pub time: Timestamp,
+}
