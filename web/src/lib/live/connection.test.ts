@@ -1,0 +1,96 @@
+import { describe, expect, it, vi } from 'vitest';
+import { listener, settle, tab } from './harness';
+
+const page = tab();
+
+describe('the connection', () => {
+	it('is live once the server has said hello', async () => {
+		expect(page.live.status.kind).toBe('connecting');
+		page.server.last.accept(5);
+		await settle();
+		expect(page.live.status.kind).toBe('live');
+	});
+
+	it('resumes by id after the stream has ended', async () => {
+		const { seen } = listener(page.live, 5);
+		await settle();
+		page.server.last.accept(5).facts(6, 7);
+		await settle();
+		page.server.last.end();
+		await settle();
+		expect(page.live.status.kind).toBe('reconnecting');
+		await vi.advanceTimersByTimeAsync(500);
+		expect(page.server.last.query.get('after')).toBe('j-7');
+		page.server.last.accept(9).facts(8, 9);
+		await settle();
+		expect(seen).toEqual([6, 7, 8, 9]);
+	});
+
+	it('resumes from the last bookmark, not from the last fact', async () => {
+		listener(page.live, 5);
+		page.server.last.accept(5).facts(6).bookmark(40);
+		await settle();
+		page.server.last.end();
+		await vi.advanceTimersByTimeAsync(600);
+		expect(page.server.last.query.get('after')).toBe('j-40');
+	});
+
+	it('backs off while the server does not answer, and says when it tries again', async () => {
+		const tries: number[] = [];
+		for (let i = 0; i < 4; i++) {
+			page.server.last.refuse(502);
+			await settle();
+			const { status } = page.live;
+			tries.push(status.kind === 'reconnecting' ? status.at - Date.now() + 20 : -1);
+			await vi.advanceTimersByTimeAsync(8_000);
+		}
+		expect(tries.map((ms) => Math.round(ms / 100) * 100)).toEqual([500, 1_000, 2_000, 4_000]);
+	});
+
+	it('stays away as long as a busy server asks for', async () => {
+		page.server.last.refuse(503, { 'retry-after': '20' });
+		await vi.advanceTimersByTimeAsync(19_000);
+		expect(page.server.opened).toHaveLength(1);
+		await vi.advanceTimersByTimeAsync(2_000);
+		expect(page.server.opened).toHaveLength(2);
+	});
+
+	it('stops at 401', async () => {
+		page.server.last.refuse(401);
+		await vi.advanceTimersByTimeAsync(600_000);
+		expect(page.live.status.kind).toBe('signed_out');
+		expect(page.server.opened).toHaveLength(1);
+	});
+
+	it('gives up a stream that has been silent for too long', async () => {
+		page.server.last.accept(5);
+		await vi.advanceTimersByTimeAsync(30_000);
+		page.server.last.bookmark(5);
+		await vi.advanceTimersByTimeAsync(34_000);
+		expect(page.live.status.kind).toBe('live');
+		await vi.advanceTimersByTimeAsync(2_000);
+		expect(page.server.opened[0]?.signal.aborted).toBe(true);
+		expect(page.server.opened).toHaveLength(2);
+	});
+
+	it('comes back at once when the network does', async () => {
+		for (let i = 0; i < 8; i++) {
+			page.server.last.refuse(502);
+			await vi.advanceTimersByTimeAsync(30_100);
+		}
+		page.server.last.refuse(502);
+		await settle();
+		const before = page.server.opened.length;
+		dispatchEvent(new window.Event('online'));
+		expect(page.server.opened).toHaveLength(before + 1);
+	});
+
+	it('ends with the page', async () => {
+		page.server.last.accept(5);
+		await settle();
+		page.close();
+		expect(page.server.last.signal.aborted).toBe(true);
+		await vi.advanceTimersByTimeAsync(600_000);
+		expect(page.server.opened).toHaveLength(1);
+	});
+});
