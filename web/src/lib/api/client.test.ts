@@ -1,0 +1,46 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { answer, api, ApiError } from './client';
+
+afterEach(() => vi.unstubAllGlobals());
+
+function serverSays(status: number, body: string, type = 'application/problem+json') {
+	const response = new Response(body, { status, headers: { 'content-type': type } });
+	vi.stubGlobal('fetch', () => Promise.resolve(response));
+}
+
+const refusal = () =>
+	answer(api.GET('/api/projects/{project}', { params: { path: { project: 'shop' } } })).then(
+		() => expect.fail('it should have been refused'),
+		(error: ApiError) => error,
+	);
+
+describe('the client', () => {
+	it('hands over the body of a success', async () => {
+		serverSays(200, '{"items":[],"as_of":{"journal":"j","id":1}}', 'application/json');
+		expect((await answer(api.GET('/api/projects'))).items).toEqual([]);
+	});
+
+	it('carries the problem, and what was asked', async () => {
+		serverSays(
+			422,
+			'{"title":"Unprocessable","status":422,"detail":"/spec/image: no","code":"invalid","errors":[{"field":"/spec/image","message":"no"}]}',
+		);
+		const error = await refusal();
+		expect(error).toBeInstanceOf(ApiError);
+		expect(error.message).toBe('/spec/image: no');
+		expect(`${error.method} ${error.path}`).toBe('GET /api/projects/shop');
+		expect(error.fields).toEqual([{ field: '/spec/image', message: 'no' }]);
+	});
+
+	it('explains an answer that is not a problem', async () => {
+		serverSays(502, '<html>bad gateway</html>', 'text/html');
+		const error = await refusal();
+		expect(error.status).toBe(502);
+		expect(error.message).toContain('status 502');
+	});
+
+	it('says so when the server does not answer', async () => {
+		vi.stubGlobal('fetch', () => Promise.reject(new TypeError('failed to fetch')));
+		expect((await refusal()).problem.code).toBe('unreachable');
+	});
+});

@@ -1,0 +1,69 @@
+import createClient from 'openapi-fetch';
+import type { FieldProblem, paths, Problem } from './schema';
+
+/** The server said no, or nothing at all. Carries what to show: what was asked, and why not. */
+export class ApiError extends Error {
+	override name = 'ApiError';
+
+	constructor(
+		readonly method: string,
+		readonly path: string,
+		readonly problem: Problem,
+	) {
+		super(problem.detail);
+	}
+
+	get status(): number {
+		return this.problem.status;
+	}
+
+	/** What is wrong with each field, by its JSON pointer. */
+	get fields(): FieldProblem[] {
+		return this.problem.errors ?? [];
+	}
+}
+
+/** The server of this page, typed by its own description. Every answer that is not a success throws. */
+export const api = createClient<paths>({
+	baseUrl: location.origin,
+	fetch: (request) => globalThis.fetch(request),
+});
+
+api.use({
+	async onResponse({ request, response }) {
+		if (!response.ok) throw failure(request, await problemOf(response));
+	},
+	onError({ request, error }) {
+		if (error instanceof DOMException && error.name === 'AbortError') return error;
+		return failure(request, unreachable);
+	},
+});
+
+/** The body of a successful answer. */
+export async function answer<T>(call: Promise<{ data?: T }>): Promise<T> {
+	const { data } = await call;
+	return data as T;
+}
+
+function failure(request: Request, problem: Problem): ApiError {
+	const { pathname, search } = new URL(request.url);
+	return new ApiError(request.method, pathname + search, problem);
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+	const { status, statusText } = response;
+	const title = statusText || `Status ${status}`;
+	const said = response.headers.get('content-type')?.includes('json')
+		? ((await response.json().catch(() => undefined)) as Partial<Problem> | undefined)
+		: undefined;
+	const detail = `the server answered with status ${status} and no explanation`;
+	return { type: 'about:blank', title, status, detail, code: 'unexplained', ...said };
+}
+
+const unreachable: Problem = {
+	type: 'about:blank',
+	title: 'The server does not answer',
+	status: 0,
+	detail: 'the server does not answer: check that it runs and that this machine reaches it',
+	code: 'unreachable',
+};
