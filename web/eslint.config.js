@@ -20,6 +20,8 @@ export default ts.config(
 			'@typescript-eslint/switch-exhaustiveness-check': 'off',
 			// Every path is the SPA's own and the base is `/`: plain hrefs are right.
 			'svelte/no-navigation-without-resolve': 'off',
+			// Dates and query strings are made anew, never changed in place.
+			'svelte/prefer-svelte-reactivity': 'off',
 		},
 	},
 	{
