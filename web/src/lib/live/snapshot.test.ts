@@ -1,0 +1,89 @@
+import { describe, expect, it, vi } from 'vitest';
+import { settle, tab } from './harness';
+import { Snapshot } from './snapshot.svelte';
+
+const page = tab();
+
+interface Shown {
+	value: number;
+	as_of: { journal: string; id: number };
+}
+
+/** A snapshot of a thing that changes with every event, as of the event `head`. */
+function snapshot() {
+	const thing = { head: 5, loads: 0, fail: false };
+	const load = async (): Promise<Shown> => {
+		thing.loads += 1;
+		if (thing.fail) throw new Error('the store is busy');
+		return { value: thing.head, as_of: { journal: 'j', id: thing.head } };
+	};
+	const shown = new Snapshot<Shown>(page.live, { load, concerns: (event) => event.id % 2 === 0 });
+	return { thing, shown };
+}
+
+async function started() {
+	const it = snapshot();
+	const stop = it.shown.start();
+	await settle();
+	page.server.last.accept(5);
+	await settle();
+	return { ...it, stop };
+}
+
+describe('a snapshot', () => {
+	it('is loaded again when an event concerns it, and not for others', async () => {
+		const { thing, shown } = await started();
+		expect(shown.data?.value).toBe(5);
+		thing.head = 7;
+		page.server.last.facts(7);
+		await settle();
+		expect(thing.loads).toBe(1);
+		thing.head = 8;
+		page.server.last.facts(8);
+		await settle();
+		expect(shown.data?.value).toBe(8);
+	});
+
+	it('asks once more, and not more often, for all that changed while it was asking', async () => {
+		const { thing, shown } = await started();
+		for (let id = 6; id < 60; id += 2) {
+			thing.head = id;
+			page.server.last.facts(id);
+			void shown.refresh();
+		}
+		await vi.advanceTimersByTimeAsync(1_000);
+		expect(shown.data?.value).toBe(58);
+		expect(thing.loads).toBeLessThanOrEqual(4);
+	});
+
+	it('keeps what it had when the server fails, and says why', async () => {
+		const { thing, shown } = await started();
+		thing.fail = true;
+		await shown.refresh();
+		expect(shown.data?.value).toBe(5);
+		expect(shown.problem).toEqual(new Error('the store is busy'));
+		thing.fail = false;
+		await shown.refresh();
+		expect(shown.problem).toBeUndefined();
+	});
+
+	it('is loaded again when history was lost, and followed from there', async () => {
+		const { thing, shown } = await started();
+		thing.head = 90;
+		page.server.last.reset('retention', 90);
+		await settle();
+		expect(shown.data?.value).toBe(90);
+		thing.head = 92;
+		page.server.last.facts(92);
+		await settle();
+		expect(shown.data?.value).toBe(92);
+	});
+
+	it('is left alone once the page is gone', async () => {
+		const { thing, stop } = await started();
+		stop();
+		page.server.last.facts(6);
+		await settle();
+		expect(thing.loads).toBe(1);
+	});
+});
