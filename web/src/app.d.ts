@@ -1,5 +1,10 @@
 declare global {
-	namespace App {}
+	namespace App {
+		interface PageData {
+			/** The page uses the whole width of the window. */
+			wide?: boolean;
+		}
+	}
 }
 
 export {};
