@@ -100,6 +100,14 @@ impl Request {
         self
     }
 
+    /// The body as JSON, for unit tests.
+    ///
+    /// # Errors
+    /// Where there is no body, or it has not that shape.
+    pub fn json_body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(self.body.as_deref().unwrap_or_default())
+    }
+
     /// Sends it and waits for the answer. Every status is an answer, also 404.
     ///
     /// # Errors
