@@ -47,6 +47,7 @@ const ABSOLUTE = new Intl.DateTimeFormat(undefined, {
 	dateStyle: 'medium',
 	timeStyle: 'medium',
 });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 const CLOCK = new Intl.DateTimeFormat(undefined, {
 	hour: '2-digit',
 	minute: '2-digit',
@@ -61,6 +62,12 @@ export function absolute(at: Date): string {
 /** `14:02:11`. */
 export function clock(at: Date): string {
 	return CLOCK.format(at);
+}
+
+/** `14:02:11` today, `24 Nov 14:02` on other days. */
+export function moment(at: Date, now: Date): string {
+	if (at.toDateString() === now.toDateString()) return clock(at);
+	return `${DAY.format(at)} ${clock(at).slice(0, 5)}`;
 }
 
 /** `sha256:4bcff63911fcb445…` → `4bcff63911fc`, as Docker shortens it. */

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import type { Instance, LaneView } from '$lib/api/schema';
+import { laneHref, laneState, upSince } from './lane';
+
+const lane = (...instances: Partial<Instance>[]) => ({ instances }) as LaneView;
+
+describe('a lane', () => {
+	it('is as good as its worst instance', () => {
+		const good = { status: 'running', health: 'healthy' } as const;
+		expect(laneState(lane(good)).word).toBe('healthy');
+		expect(laneState(lane(good, { status: 'running', health: 'unhealthy' })).word).toBe(
+			'unhealthy',
+		);
+		expect(laneState(lane(good, { status: 'exited', oom_killed: true })).word).toBe('oom');
+		expect(laneState(lane({ status: 'running', health: 'none' })).word).toBe('running');
+	});
+
+	it('tells one that never ran from one that does not run', () => {
+		expect(laneState(lane()).word).toBe('never deployed');
+		expect(laneState({ ...lane(), latest_deploy: {} } as LaneView).word).toBe('not running');
+	});
+
+	it('says when it is only what was last known', () => {
+		expect(laneState(lane({ status: 'running', health: 'none', stale: true })).stale).toBe(true);
+	});
+
+	it('is up since its youngest running instance', () => {
+		const at = (started_at: string, status: Instance['status'] = 'running') => ({
+			started_at,
+			status,
+		});
+		const shown = lane(
+			at('2026-01-01T00:00:00Z'),
+			at('2026-01-02T00:00:00Z'),
+			at('2026-01-03T00:00:00Z', 'exited'),
+		);
+		expect(upSince(shown)).toBe('2026-01-02T00:00:00Z');
+	});
+
+	it('has a page of its own', () => {
+		expect(laneHref('shop', 'prod')).toBe('/projects/shop');
+		expect(laneHref('shop', 'dev')).toBe('/projects/shop?stage=dev');
+	});
+});

@@ -1,0 +1,45 @@
+import type { Instance, LaneView, Project } from '$lib/api/schema';
+
+/** A stage of a project, as lists show it: one row each. */
+export interface Lane extends LaneView {
+	project: string;
+	/** Its project has other stages: the name alone does not say which this is. */
+	oneOfMany: boolean;
+}
+
+export function lanesOf(projects: Project[]): Lane[] {
+	return projects.flatMap(({ name, stages }) =>
+		stages.map((stage) => ({ ...stage, project: name, oneOfMany: stages.length > 1 })),
+	);
+}
+
+/** A lane's own page; the first stage needs no query. */
+export function laneHref(project: string, stage: string): string {
+	const query = stage === 'prod' ? '' : `?stage=${encodeURIComponent(stage)}`;
+	return `/projects/${encodeURIComponent(project)}${query}`;
+}
+
+/** The one word for how an instance is: its health where it runs and is checked. */
+export function instanceWord({ status, health, oom_killed: oom }: Instance): string {
+	if (status === 'running' && health !== 'none') return health;
+	if (status === 'exited' && oom) return 'oom';
+	return status;
+}
+
+/** Worst first: a lane is as good as its worst instance. */
+const WORST = ['dead', 'oom', 'exited', 'unhealthy', 'restarting', 'paused', 'created', 'starting'];
+
+/** The word for a lane, and whether it is only the last that was known. */
+export function laneState(lane: LaneView): { word: string; stale: boolean } {
+	const words = lane.instances.map(instanceWord);
+	const stale = lane.instances.some((instance) => instance.stale ?? false);
+	const word = WORST.find((bad) => words.includes(bad)) ?? words[0];
+	return { word: word ?? (lane.latest_deploy ? 'not running' : 'never deployed'), stale };
+}
+
+/** Since when all of a lane's instances have been up. */
+export function upSince(lane: LaneView): string | undefined {
+	const running = lane.instances.filter(({ status }) => status === 'running');
+	const starts = running.flatMap(({ started_at: at }) => at ?? []);
+	return starts.sort().at(-1);
+}
