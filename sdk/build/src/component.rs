@@ -1,7 +1,9 @@
 //! From a core module to a component that a server accepts.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, DecodedWasm};
 
 use crate::BuildError;
@@ -42,52 +44,56 @@ pub(crate) struct Component {
 /// Wraps a module into a component. Refuses what no server would load: imports
 /// beyond the contract, or no role.
 pub(crate) fn encode(package: &str, module: &[u8]) -> Result<Component, BuildError> {
-    let failed = |error: &dyn fmt::Display| BuildError::Component {
+    let failed = |error: anyhow::Error| BuildError::Component {
         package: package.to_owned(),
-        message: error.to_string(),
+        message: format!("{error:#}"),
     };
+    let foreign = foreign_imports(module).map_err(failed)?;
+    if !foreign.is_empty() {
+        return Err(BuildError::ForeignImports {
+            package: package.to_owned(),
+            imports: foreign.into_iter().collect::<Vec<_>>().join(", "),
+        });
+    }
     let bytes = ComponentEncoder::default()
         .validate(true)
         .module(module)
         .and_then(|encoder| encoder.encode())
-        .map_err(|error| failed(&format_args!("{error:#}")))?;
-    let role = role_of(package, &bytes)?;
-    Ok(Component { bytes, role })
+        .map_err(failed)?;
+    match role_of(&bytes).map_err(failed)? {
+        Some(role) => Ok(Component { bytes, role }),
+        None => Err(BuildError::NoRole(package.to_owned())),
+    }
 }
 
-fn role_of(package: &str, component: &[u8]) -> Result<Role, BuildError> {
-    let decoded = wit_component::decode(component).map_err(|error| BuildError::Component {
-        package: package.to_owned(),
-        message: format!("{error:#}"),
-    })?;
-    let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err(BuildError::NoRole(package.to_owned()));
-    };
-    let world = &resolve.worlds[world];
-    let names = |items: Vec<_>| -> Vec<String> {
-        items
-            .into_iter()
-            .map(|key| resolve.name_world_key(key))
-            .collect()
-    };
-
-    let foreign: Vec<String> = names(world.imports.keys().collect())
-        .into_iter()
-        .filter(|import| !import.starts_with(CONTRACT))
-        .map(|import| format!("`{import}`"))
-        .collect();
-    if !foreign.is_empty() {
-        return Err(BuildError::ForeignImports {
-            package: package.to_owned(),
-            imports: foreign.join(", "),
-        });
+/// Whom a module imports from, other than the contract's interfaces.
+fn foreign_imports(module: &[u8]) -> anyhow::Result<BTreeSet<String>> {
+    let mut foreign = BTreeSet::new();
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ImportSection(imports) = payload? {
+            for import in imports.into_imports() {
+                let from = import?.module;
+                if !from.starts_with(CONTRACT) {
+                    foreign.insert(format!("`{from}`"));
+                }
+            }
+        }
     }
-    let exports = names(world.exports.keys().collect());
-    Role::ALL
-        .into_iter()
-        .find(|role| {
-            let interface = format!("{CONTRACT}{role}-role@");
-            exports.iter().any(|export| export.starts_with(&interface))
-        })
-        .ok_or_else(|| BuildError::NoRole(package.to_owned()))
+    Ok(foreign)
+}
+
+/// By the one interface that only this role exports.
+fn role_of(component: &[u8]) -> anyhow::Result<Option<Role>> {
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
+        return Ok(None);
+    };
+    let exports = &resolve.worlds[world].exports;
+    let exports: Vec<String> = exports
+        .keys()
+        .map(|key| resolve.name_world_key(key))
+        .collect();
+    Ok(Role::ALL.into_iter().find(|role| {
+        let interface = format!("{CONTRACT}{role}-role@");
+        exports.iter().any(|export| export.starts_with(&interface))
+    }))
 }
