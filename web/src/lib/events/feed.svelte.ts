@@ -78,6 +78,7 @@ export class EventFeed {
 
 	resume(): void {
 		this.paused = false;
+		if (this.held.length === 0) return;
 		this.#prepend(this.held);
 		this.held = [];
 	}
