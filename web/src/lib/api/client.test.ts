@@ -59,6 +59,16 @@ describe('the client', () => {
 		expect(lost).toHaveBeenCalledTimes(1);
 	});
 
+	it('names its type on every write, also on one without a body', async () => {
+		const asked = vi.fn((request: Request) => {
+			expect(request.headers.get('content-type')).toBe('application/json');
+			return Promise.resolve(new Response(null, { status: 204 }));
+		});
+		vi.stubGlobal('fetch', asked);
+		await api.DELETE('/api/projects/{project}', { params: { path: { project: 'shop' } } });
+		expect(asked).toHaveBeenCalledTimes(1);
+	});
+
 	it('says so when the server does not answer', async () => {
 		vi.stubGlobal('fetch', () => Promise.reject(new TypeError('failed to fetch')));
 		expect((await refusal()).problem.code).toBe('unreachable');

@@ -46,6 +46,10 @@ async function patiently(request: Request): Promise<Response> {
 }
 
 api.use({
+	onRequest({ request }) {
+		// A page of another origin cannot send this type unasked: the server wants it on every write.
+		if (request.method !== 'GET') request.headers.set('content-type', 'application/json');
+	},
 	async onResponse({ request, response }) {
 		if (!response.ok) throw failure(request, await problemOf(response));
 	},

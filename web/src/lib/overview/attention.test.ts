@@ -45,6 +45,12 @@ describe('what needs attention', () => {
 		expect(concern?.what).toBe('Deploy 7 of shop/prod failed');
 	});
 
+	it('is the deploy, and not also the instance that it tried', () => {
+		const failed = { id: 7, project: 'shop', stage: 'prod', status: 'failed' } as DeploySummary;
+		const tried = instance({ status: 'exited', exit_code: 3, deploy: 7 });
+		expect(concerns([project([tried], failed)])).toHaveLength(1);
+	});
+
 	it('is an instance that is unhealthy or has crashed', () => {
 		const sick = [
 			instance({ health: 'unhealthy' }),
@@ -52,9 +58,9 @@ describe('what needs attention', () => {
 			instance({ id: 'c3', status: 'restarting', exit_code: 3, restart_count: 4 }),
 		];
 		expect(concerns([project(sick)]).map(({ what, why }) => [what, why])).toEqual([
-			['Instance shop-prod-1-0 is unhealthy', undefined],
-			['Instance shop-prod-1-0 is oom', 'exit code 137'],
-			['Instance shop-prod-1-0 is restarting', 'exit code 3, 4 restarts'],
+			['Instance shop-prod-1-0: unhealthy', undefined],
+			['Instance shop-prod-1-0: out of memory', 'exit code 137'],
+			['Instance shop-prod-1-0: restarting', 'exit code 3, 4 restarts'],
 		]);
 	});
 

@@ -1,5 +1,5 @@
-import type { Delivery, Instance, Plugin, Project } from '$lib/api/schema';
-import { instanceWord, laneHref, lanesOf } from '$lib/projects/lane';
+import type { Delivery, DeploySummary, Instance, Plugin, Project } from '$lib/api/schema';
+import { instanceWord, laneHref, lanesOf, serving, type Lane } from '$lib/projects/lane';
 import { count, words } from '$lib/ui/format';
 
 /** Something that a person should look at now. */
@@ -23,28 +23,28 @@ const SICK_INSTANCE = new Set(['unhealthy', 'restarting', 'exited', 'dead', 'oom
 const SICK_PLUGIN = new Set(['failed', 'quarantined', 'missing', 'waiting_for_grant']);
 
 export function concernsOf({ projects, plugins, dead }: Known): Concern[] {
-	const lanes = lanesOf(projects);
 	return [
-		...lanes.flatMap((lane) => {
-			const deploy = lane.latest_deploy;
-			return deploy?.status === 'failed' ? failedDeploy(deploy) : [];
-		}),
-		...lanes.flatMap((lane) =>
-			lane.instances
-				.filter((instance) => !instance.stale && SICK_INSTANCE.has(instanceWord(instance)))
-				.map((instance) => sickInstance(instance, laneHref(lane.project, lane.stage))),
-		),
+		...lanesOf(projects).flatMap(concernsOfLane),
 		...plugins.filter(({ state }) => SICK_PLUGIN.has(state)).map(sickPlugin),
 		...deadDeliveries(dead),
 	];
 }
 
-function failedDeploy(deploy: {
-	id: number;
-	project: string;
-	stage: string;
-	reason?: string | null;
-}) {
+function concernsOfLane(lane: Lane): Concern[] {
+	const deploy = lane.latest_deploy;
+	const failed = deploy?.status === 'failed' ? deploy : undefined;
+	const href = laneHref(lane.project, lane.stage);
+	return [
+		...(failed ? [failedDeploy(failed)] : []),
+		...serving(lane)
+			// Of an instance that a failed deploy has tried, the deploy tells.
+			.filter(({ stale, deploy }) => !stale && (!failed || deploy !== failed.id))
+			.filter((instance) => SICK_INSTANCE.has(instanceWord(instance)))
+			.map((instance) => sickInstance(instance, href)),
+	];
+}
+
+function failedDeploy(deploy: DeploySummary): Concern {
 	return {
 		key: `deploy-${deploy.id}`,
 		status: 'failed',
@@ -65,7 +65,7 @@ function sickInstance(instance: Instance, href: string): Concern {
 	return {
 		key: `instance-${instance.id}`,
 		status: word === 'exited' ? 'unexpected_exit' : word,
-		what: `Instance ${instance.name} is ${words(word)}`,
+		what: `Instance ${instance.name}: ${word === 'oom' ? 'out of memory' : words(word)}`,
 		why: [exit, restarts].filter(Boolean).join(', ') || undefined,
 		href,
 	};

@@ -15,6 +15,13 @@ describe('a lane', () => {
 		expect(laneState(lane({ status: 'running', health: 'none' })).word).toBe('running');
 	});
 
+	it('is not what a deploy that failed left beside the instance that serves', () => {
+		const old = { status: 'running', health: 'healthy', generation: 1 } as const;
+		const tried = { status: 'exited', generation: 2 } as const;
+		expect(laneState({ ...lane(old, tried), generation: 1 }).word).toBe('healthy');
+		expect(laneState({ ...lane(tried), generation: null }).word).toBe('exited');
+	});
+
 	it('tells one that never ran from one that does not run', () => {
 		expect(laneState(lane()).word).toBe('never deployed');
 		expect(laneState({ ...lane(), latest_deploy: {} } as LaneView).word).toBe('not running');

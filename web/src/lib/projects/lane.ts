@@ -29,17 +29,23 @@ export function instanceWord({ status, health, oom_killed: oom }: Instance): str
 /** Worst first: a lane is as good as its worst instance. */
 const WORST = ['dead', 'oom', 'exited', 'unhealthy', 'restarting', 'paused', 'created', 'starting'];
 
+/** The instances that a lane lives by: not one that is being tried, or was and failed. */
+export function serving({ instances, generation }: LaneView): Instance[] {
+	return generation == null ? instances : instances.filter((one) => one.generation === generation);
+}
+
 /** The word for a lane, and whether it is only the last that was known. */
 export function laneState(lane: LaneView): { word: string; stale: boolean } {
-	const words = lane.instances.map(instanceWord);
-	const stale = lane.instances.some((instance) => instance.stale ?? false);
+	const instances = serving(lane);
+	const words = instances.map(instanceWord);
+	const stale = instances.some((instance) => instance.stale ?? false);
 	const word = WORST.find((bad) => words.includes(bad)) ?? words[0];
 	return { word: word ?? (lane.latest_deploy ? 'not running' : 'never deployed'), stale };
 }
 
-/** Since when all of a lane's instances have been up. */
+/** Since when all instances that serve have been up. */
 export function upSince(lane: LaneView): string | undefined {
-	const running = lane.instances.filter(({ status }) => status === 'running');
+	const running = serving(lane).filter(({ status }) => status === 'running');
 	const starts = running.flatMap(({ started_at: at }) => at ?? []);
 	return starts.sort().at(-1);
 }
