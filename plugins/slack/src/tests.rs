@@ -45,7 +45,7 @@ fn posted(slack: &mut Slack, delivery: &Delivery) -> Option<Value> {
     testing::answer(Response::new(200).with_body("ok"));
     assert_eq!(slack.deliver(delivery), Outcome::Ok);
     let request = testing::requests().pop()?;
-    Some(request.json_body().expect("sends JSON"))
+    Some(request.read_json().expect("sends JSON"))
 }
 
 fn text_of(message: &Value, block: usize) -> &str {

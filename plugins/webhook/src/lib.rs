@@ -116,6 +116,7 @@ impl Webhook {
     }
 }
 
+/// As it is sent, so as it is signed.
 fn body_of(delivery: &Delivery) -> Result<Vec<u8>, impl std::error::Error + use<>> {
     serde_json::to_vec(&Body {
         r#type: "events",

@@ -60,7 +60,7 @@ fn the_body_tells_the_delivery_and_its_events() {
         Some("msg_p5jXN8AQM9LWM0D4loKWxJek")
     );
     assert_eq!(header(&request, "webhook-signature"), None);
-    let body: Value = request.json_body().expect("sends JSON");
+    let body: Value = request.read_json().expect("sends JSON");
     assert_eq!(body["type"], "events");
     assert_eq!(body["data"]["events"][0]["payload"]["what"], "started");
 }

@@ -68,7 +68,7 @@ mod tests {
 
         let request = &testing::requests()[0];
         assert_eq!(request.url, "https://ntfy.sh");
-        let body: Value = request.json_body().expect("sends JSON");
+        let body: Value = request.read_json().expect("sends JSON");
         assert_eq!(body["priority"], 5);
         assert_eq!(body["message"], "shop/prod/deploys/17: deploy_status");
     }

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
 use tiny_forge_plugin_build::{BuildError, BuildRequest, Role, Std, build};
 use wit_component::DecodedWasm;
+
+use crate::repository;
 
 const PLUGINS: [(&str, Role); 6] = [
     ("plugins/slack", Role::Sink),
@@ -17,15 +19,6 @@ const PLUGINS: [(&str, Role); 6] = [
     ("examples/plugins/team", Role::Enricher),
     ("examples/plugins/ntfy", Role::Sink),
 ];
-
-fn repository() -> PathBuf {
-    let build = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = build
-        .ancestors()
-        .nth(2)
-        .expect("sdk/build is two folders deep");
-    root.to_owned()
-}
 
 /// Imports and exports of a component, by their full names.
 fn interfaces(path: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
