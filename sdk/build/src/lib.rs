@@ -1,10 +1,10 @@
 //! Turns a plugin crate into one WebAssembly component:
 //!
-//! 1. ask cargo what the crate is ([`cargo`]),
-//! 2. choose whose std for wasm32-unknown-unknown to use ([`toolchain`]),
+//! 1. ask cargo what the crate is (`cargo`),
+//! 2. choose whose std for wasm32-unknown-unknown to use (`toolchain`),
 //! 3. compile with a profile that makes small components,
 //! 4. wrap the module into a component and check what it imports and exports
-//!    ([`component`]),
+//!    (`component`),
 //! 5. write it, unless the file is already that.
 //!
 //! Progress goes to standard error, as cargo's does.
