@@ -15,6 +15,12 @@ describe('a lane', () => {
 		expect(laneState(lane({ status: 'running', health: 'none' })).word).toBe('running');
 	});
 
+	it('is in a bad way when what served has ended', () => {
+		const ended = lane({ status: 'exited', generation: 1 });
+		expect(laneState({ ...ended, generation: 1 }).tone).toBe('err');
+		expect(laneState(ended).tone).toBe('muted');
+	});
+
 	it('is not what a deploy that failed left beside the instance that serves', () => {
 		const old = { status: 'running', health: 'healthy', generation: 1 } as const;
 		const tried = { status: 'exited', generation: 2 } as const;

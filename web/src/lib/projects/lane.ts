@@ -1,4 +1,5 @@
 import type { Instance, LaneView, Project } from '$lib/api/schema';
+import { toneOf, type Tone } from '$lib/ui/tone';
 
 /** A stage of a project, as lists show it: one row each. */
 export interface Lane extends LaneView {
@@ -34,13 +35,24 @@ export function serving({ instances, generation }: LaneView): Instance[] {
 	return generation == null ? instances : instances.filter((one) => one.generation === generation);
 }
 
-/** The word for a lane, and whether it is only the last that was known. */
-export function laneState(lane: LaneView): { word: string; stale: boolean } {
+interface LaneState {
+	word: string;
+	tone: Tone;
+	/** Only the last that was known. */
+	stale: boolean;
+}
+
+/** How a lane is. What has ended is bad news where it served, and none where it never did. */
+export function laneState(lane: LaneView): LaneState {
 	const instances = serving(lane);
 	const words = instances.map(instanceWord);
 	const stale = instances.some((instance) => instance.stale ?? false);
-	const word = WORST.find((bad) => words.includes(bad)) ?? words[0];
-	return { word: word ?? (lane.latest_deploy ? 'not running' : 'never deployed'), stale };
+	const word =
+		WORST.find((bad) => words.includes(bad)) ??
+		words[0] ??
+		(lane.latest_deploy ? 'not running' : 'never deployed');
+	const ended = word === 'exited' && lane.generation != null;
+	return { word, tone: ended ? 'err' : toneOf(word), stale };
 }
 
 /** Since when all instances that serve have been up. */
