@@ -8,6 +8,10 @@ mod client;
 mod deploy;
 mod events;
 mod follow;
+mod plugin;
+mod plugin_build;
+mod plugin_compile;
+mod plugin_inspect;
 mod serve;
 
 use std::process::ExitCode;
@@ -35,6 +39,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Show events
     Events(events::EventsArgs),
+    /// Build and look at plugins
+    Plugin(plugin::PluginArgs),
 }
 
 /// How a command ended.
@@ -71,6 +77,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
+            Command::Plugin(args) => plugin::run(args).await,
         }
     }
 }
