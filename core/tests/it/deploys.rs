@@ -1,32 +1,29 @@
 //! Deploys on a real engine, from a real registry.
 
-use std::sync::Arc;
-
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
     engine::Engine,
-    registry::{Registry, free_port},
+    registry::free_port,
     server::Server,
+    shared::{Shared, WEB},
 };
 
-/// Serves HTTP on port 80 until it is told to stop; says a word first.
-const WEB: &str = "echo hello from $WORD; mkdir -p /www; echo $WORD > /www/index.html; \
-    trap 'exit 0' TERM; httpd -f -p 80 -h /www & wait";
-
 struct Bench {
-    engine: Arc<Engine>,
+    engine: &'static Engine,
     server: Server,
+    /// The image that projects run.
     web: String,
-    _registry: Arc<Registry>,
 }
 
-/// An engine, a registry with an image, a server.
+/// The shared engine, the image in the shared registry, a server.
 async fn bench() -> Bench {
-    let engine = Arc::new(Engine::start());
-    let registry = Arc::new(Registry::start());
-    let web = registry.push_busybox(&engine, "web:1", WEB);
+    bench_with(&Shared::get().web).await
+}
+
+async fn bench_with(web: &str) -> Bench {
+    let engine = &Shared::get().engine;
     let server = Server::with_engine(&engine.address()).await;
     let mut events = server.sse("/api/events?after=0").await;
     events
@@ -35,8 +32,7 @@ async fn bench() -> Bench {
     Bench {
         engine,
         server,
-        web,
-        _registry: registry,
+        web: web.to_owned(),
     }
 }
 
@@ -111,9 +107,14 @@ impl Bench {
 
 #[tokio::test]
 async fn a_deploy_from_a_registry_says_each_step_and_ends_healthy() {
-    let bench = bench().await;
-    bench.project("shop", |_| {}).await;
-    let deploy = bench.deploy("shop").await;
+    // Of its own, so that its layer has to be pulled.
+    let Shared {
+        engine, registry, ..
+    } = Shared::get();
+    let image = registry.push_busybox(engine, "fresh:1", &format!("{WEB} # fresh"));
+    let bench = bench_with(&image).await;
+    bench.project("fresh", |_| {}).await;
+    let deploy = bench.deploy("fresh").await;
     assert_eq!(deploy["status"], "succeeded", "{deploy}");
     assert_eq!(deploy["strategy"], "start-first");
     assert!(
@@ -142,12 +143,12 @@ async fn a_deploy_from_a_registry_says_each_step_and_ends_healthy() {
     let progress = events["items"].as_array().expect("items").iter();
     let bytes = progress.filter_map(|event| event["payload"]["progress"]["total_bytes"].as_u64());
     assert!(bytes.max() > Some(0), "the pull told its bytes");
-    let project = bench.server.json("/api/projects/shop").await;
+    let project = bench.server.json("/api/projects/fresh").await;
     assert_eq!(project["stages"][0]["generation"], 1);
-    assert_eq!(bench.running("shop"), "shop-prod-1-0");
+    assert_eq!(bench.running("fresh"), "fresh-prod-1-0");
     let policy = bench.engine.docker(&[
         "inspect",
-        "shop-prod-1-0",
+        "fresh-prod-1-0",
         "--format",
         "{{.HostConfig.RestartPolicy.Name}}",
     ]);
@@ -300,12 +301,12 @@ async fn a_port_that_somebody_else_holds_fails_by_its_number() {
 async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
     let bench = bench().await;
     bench
-        .project("slow", |spec| {
+        .project("queued", |spec| {
             spec["health"] = json!({"min_uptime_ms": 600_000})
         })
         .await;
-    let first = bench.start("slow").await;
-    let second = bench.start("slow").await;
+    let first = bench.start("queued").await;
+    let second = bench.start("queued").await;
     let mut log = bench
         .server
         .sse(&format!("/api/deploys/{first}/logs"))
@@ -315,7 +316,7 @@ async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
     let waiting = bench.server.json(&format!("/api/deploys/{second}")).await;
     assert_eq!(waiting["status"], "queued");
     assert_eq!(
-        bench.server.json("/api/projects/slow").await["stages"][0]["queued"],
+        bench.server.json("/api/projects/queued").await["stages"][0]["queued"],
         1
     );
 
@@ -327,7 +328,7 @@ async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
         assert_eq!(bench.ended(id).await["status"], "cancelled");
     }
-    assert_eq!(bench.running("slow"), "", "the candidate is put away");
+    assert_eq!(bench.running("queued"), "", "the candidate is put away");
     let again = bench
         .server
         .post(&format!("/api/deploys/{first}/cancel"), &json!({}))
@@ -357,19 +358,8 @@ async fn a_deploy_that_a_restart_interrupts_ends_truthfully_and_the_queue_goes_o
         })
         .await;
     let second = bench.start("slow").await;
-    let Bench {
-        engine,
-        server,
-        web,
-        _registry,
-    } = bench;
-    let server = server.restart().await;
-    let bench = Bench {
-        engine,
-        server,
-        web,
-        _registry,
-    };
+    let server = bench.server.restart().await;
+    let bench = Bench { server, ..bench };
     let interrupted = bench.ended(first).await;
     assert_eq!(interrupted["status"], "failed");
     let reason = interrupted["reason"].as_str().unwrap_or_default();

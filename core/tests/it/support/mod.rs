@@ -4,4 +4,5 @@ pub mod engine;
 pub mod image;
 pub mod registry;
 pub mod server;
+pub mod shared;
 pub mod sse;
