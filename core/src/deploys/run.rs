@@ -50,7 +50,7 @@ impl Run {
         tools: Tools,
         deploy: OpenDeploy,
         cancel: CancellationToken,
-    ) -> Result<Self, (Journal, Stop)> {
+    ) -> Result<Self, Box<(Journal, Stop)>> {
         let opened = deploy.spec.open(&deploy.lane, &tools.keyring);
         let secrets: Vec<String> = opened
             .iter()
@@ -74,13 +74,16 @@ impl Run {
                 spec,
                 cancel,
             }),
-            Err(error) => Err((journal, Stop::failed(StepName::Plan, error.to_string()))),
+            Err(error) => {
+                let stop = Stop::failed(StepName::Plan, error.to_string());
+                Err(Box::new((journal, stop)))
+            }
         }
     }
 
     /// Runs to a terminal state. An error means that nothing can be written
     /// any more: the next start takes it up.
-    pub(super) async fn to_the_end(self) -> Result<(), StoreError> {
+    pub(super) async fn through(self) -> Result<(), StoreError> {
         let outcome = self.steps().await;
         conclude(&self.journal, outcome).await
     }
