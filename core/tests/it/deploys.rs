@@ -157,6 +157,33 @@ async fn a_deploy_from_a_registry_says_each_step_and_ends_healthy() {
 }
 
 #[tokio::test]
+async fn one_stream_carries_the_logs_of_a_deploy_besides_what_it_is_filtered_to() {
+    let bench = bench().await;
+    bench.project("tail", |_| {}).await;
+    let id = bench.start("tail").await;
+    let path = format!("/api/events?type=instance_status&instance=tail-prod-1-0&logs={id}&after=0");
+    let mut live = bench.server.sse(&path).await;
+    live.until(|event| event["payload"]["line"] == "hello from one")
+        .await;
+    bench.ended(id).await;
+    let mut seen = Vec::new();
+    let mut replayed = bench.server.sse(&path).await;
+    let started = replayed
+        .until(|event| {
+            seen.push(event["type"].clone());
+            event["payload"]["line"] == "hello from one"
+        })
+        .await;
+    assert_eq!(started["payload"]["deploy_id"], id);
+    assert!(
+        seen.iter()
+            .all(|kind| ["instance_status", "deploy_log"].contains(&kind.as_str().unwrap_or(""))),
+        "{seen:?}"
+    );
+    bench.server.stop().await;
+}
+
+#[tokio::test]
 async fn whatever_goes_wrong_the_running_instance_stays_and_the_reason_is_told() {
     let bench = bench().await;
     bench.project("shop", |_| {}).await;
