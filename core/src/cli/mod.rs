@@ -1,10 +1,11 @@
-//! The command line. Each command is a file; all but `serve`, `demo` and
-//! `plugin` talk to a running server over its API.
+//! The command line. Each command is a file; all but `serve` and `plugin` talk
+//! to a running server over its API.
 //!
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed or was
 //! cancelled · 4 the server cannot be reached.
 
 mod client;
+mod demo;
 mod deploy;
 mod events;
 mod follow;
@@ -35,6 +36,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Show events
     Events(events::EventsArgs),
+    /// Show what tiny-forge does: deploys an app made on the spot, twice
+    Demo(demo::DemoArgs),
 }
 
 /// How a command ended.
@@ -71,6 +74,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
+            Command::Demo(args) => demo::run(&client()?, args).await,
         }
     }
 }

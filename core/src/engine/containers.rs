@@ -3,8 +3,8 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use bollard::{
     models::ContainerUpdateBody,
     query_parameters::{
-        CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-        RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        StopContainerOptionsBuilder,
     },
 };
 
@@ -32,16 +32,10 @@ pub struct ContainerSpec {
 #[derive(Debug, Clone)]
 pub struct Inspection {
     pub instance: Instance,
-    pub image_id: String,
-    pub tty: bool,
     /// One per network.
     pub addresses: Vec<IpAddr>,
     /// Output of the last health check.
     pub health_output: Option<String>,
-    /// Why the engine could not start it.
-    pub error: Option<String>,
-    /// Process on the host; 0 when it does not run.
-    pub pid: i64,
 }
 
 impl Engine {
@@ -75,15 +69,6 @@ impl Engine {
         let stopping = streams.stop_container(id, Some(options));
         self.call_within(&named(id), grace + STOP_SLACK, stopping)
             .await
-    }
-
-    pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
-        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        self.call(
-            &named(id),
-            self.control()?.kill_container(id, Some(options)),
-        )
-        .await
     }
 
     /// Removes it, running or not, with its anonymous volumes. Fine when it is gone.

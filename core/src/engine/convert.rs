@@ -189,12 +189,8 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
     };
     Some(Inspection {
         instance,
-        image_id: answer.image.unwrap_or_default(),
-        tty: config.tty.unwrap_or(false),
         addresses,
         health_output,
-        error: state.error.filter(|error| !error.is_empty()),
-        pid: state.pid.unwrap_or(0),
     })
 }
 

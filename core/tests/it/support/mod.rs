@@ -1,5 +1,6 @@
 //! What the tests share: a server and its client, an engine, a registry, images.
 
+pub mod binary;
 pub mod engine;
 pub mod image;
 pub mod registry;

@@ -1,0 +1,48 @@
+use std::process::{Output, Stdio};
+
+use tokio::process::Command;
+
+use super::{server::Server, sse::PATIENCE};
+
+/// The built program, with an environment of its own.
+pub struct Binary {
+    environment: Vec<(String, String)>,
+}
+
+impl Binary {
+    pub fn new() -> Self {
+        Self {
+            environment: Vec::new(),
+        }
+    }
+
+    /// As a client of this server.
+    pub fn against(server: &Server) -> Self {
+        Self::new().with("TINY_FORGE_SERVER", &server.url(""))
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs it to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).output();
+        let output = tokio::time::timeout(PATIENCE, output).await;
+        output.expect("it ends in time").expect("the program")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tiny-forge"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+}
