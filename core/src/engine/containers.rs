@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use bollard::{
-    models::ContainerUpdateBody,
+    models::{ContainerUpdateBody, NetworkConnectRequest},
     query_parameters::{
         CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
         StopContainerOptionsBuilder,
@@ -49,7 +49,24 @@ impl Engine {
         let created = self
             .call(&what, self.control()?.create_container(Some(options), body))
             .await?;
+        // Engines before 25 take one network at the creation, the first.
+        for network in container.spec.networks.iter().skip(1) {
+            if let Err(error) = self.join_network(&created.id, network).await {
+                self.remove(&created.id).await?;
+                return Err(error);
+            }
+        }
         Ok(created.id)
+    }
+
+    async fn join_network(&self, id: &str, network: &str) -> Result<(), EngineError> {
+        let request = NetworkConnectRequest {
+            container: id.to_owned(),
+            endpoint_config: None,
+        };
+        let what = format!("network `{network}`");
+        self.call(&what, self.control()?.connect_network(network, request))
+            .await
     }
 
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {

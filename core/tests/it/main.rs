@@ -3,8 +3,12 @@
 mod cli;
 mod deploys;
 mod events;
+mod failures;
+mod faults;
 mod http;
 mod invariants;
+mod lanes;
+mod process;
 mod streams;
 mod support;
 mod watch;

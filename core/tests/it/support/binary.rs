@@ -1,6 +1,6 @@
 use std::process::{Output, Stdio};
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::{server::Server, sse::PATIENCE};
 
@@ -28,12 +28,19 @@ impl Binary {
 
     /// Runs it to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        let output = self.command(arguments).output();
+        let output = self.command(arguments, Stdio::piped()).output();
         let output = tokio::time::timeout(PATIENCE, output).await;
         output.expect("it ends in time").expect("the program")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// Starts it, with its standard output in a pipe; killed when dropped.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments, Stdio::inherit())
+            .spawn()
+            .expect("the program")
+    }
+
+    fn command(&self, arguments: &[&str], stderr: Stdio) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tiny-forge"));
         command
             .args(arguments)
@@ -41,7 +48,7 @@ impl Binary {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .kill_on_drop(true);
         command
     }

@@ -1,8 +1,10 @@
 //! What the tests share: a server and its client, an engine, a registry, images.
 
+pub mod bench;
 pub mod binary;
 pub mod engine;
 pub mod image;
+pub mod program;
 pub mod registry;
 pub mod server;
 pub mod shared;
