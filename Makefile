@@ -62,7 +62,8 @@ unit: web
 	cd web && npm run --silent test
 
 integration: plugins web
-	cargo test --locked -p tiny-forge --test it
+	@# They wait for containers most of the time: two a core.
+	cargo test --locked -p tiny-forge --test it -- --test-threads=4
 
 browser: plugins web
 	cargo build --locked -p tiny-forge

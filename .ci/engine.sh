@@ -3,12 +3,17 @@
 # own bridge and its own addresses, so that two engines never share a network.
 #
 #   engine.sh start DIR   prints the address to use as DOCKER_HOST
-#   engine.sh stop DIR    ends it, with its containers; its data stays
+#   engine.sh stop DIR    ends it, with its containers; data and bridge stay
 #   engine.sh hold DIR    starts it, and when standard input closes ends it and
 #                         deletes DIR: for tests, even for those that are killed
 #
 # The bridge and its addresses are chosen once and kept in DIR, so that a stopped
-# engine comes back as it was. Needs root, dockerd, iproute2, iptables.
+# engine comes back as it was. Its bridge is its claim on these addresses: as long
+# as DIR is there nobody else may have them, whether the engine runs or not.
+#
+# A held engine leaves the firewall alone: another dockerd rewrites these rules at
+# its start, and must not find ours in its way, nor lose its own to us. Needs root,
+# dockerd, iproute2, iptables.
 set -euo pipefail
 
 die() { echo "engine.sh: $*" >&2; exit 1; }
@@ -20,18 +25,20 @@ socket="$dir/docker.sock"
 pidfile="$dir/dockerd.pid"
 
 alive() { [ -f "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null; }
-answers() { curl -s --max-time 2 --unix-socket "$socket" http://engine/_ping | grep -q OK; }
+answers() { [ "$(curl -s --max-time 2 --unix-socket "$socket" http://engine/_ping)" = OK ]; }
 
 # The second octet of everything this engine hands out: one that nobody uses.
 claim_network() {
     if [ ! -f "$dir/network" ]; then
-        for number in $(seq 60 250); do
-            ip route show | grep -q "^10\.$number\." || { echo "$number" >"$dir/network"; break; }
+        local taken; taken=$(ip route show)
+        for number in $(seq 100 250); do
+            grep -q "^10\.$number\." <<<"$taken" || { echo "$number" >"$dir/network"; break; }
         done
-        [ -f "$dir/network" ] || die "no free network 10.60.0.0 to 10.250.0.0"
+        [ -f "$dir/network" ] || die "no free network from 10.100.0.0 to 10.250.0.0"
     fi
     number=$(cat "$dir/network")
     bridge="tf-engine-$number"
+    # It is gone after a reboot of the machine.
     if ! ip link show "$bridge" >/dev/null 2>&1; then
         ip link add "$bridge" type bridge
         ip address add "10.$number.0.1/24" dev "$bridge"
@@ -42,13 +49,16 @@ claim_network() {
 start() {
     alive && answers && { echo "unix://$socket"; return; }
     [ "$(id -u)" = 0 ] || die "needs root to start a Docker engine: use sudo"
-    command -v dockerd >/dev/null || die "dockerd is not installed: make setup installs it"
-    # One engine starts at a time: two would trip over each other's firewall rules.
+    command -v dockerd >/dev/null || die "dockerd is not installed: make setup-test installs it"
+    [ -f "$dir/daemon.json" ] || echo '{}' >"$dir/daemon.json"
+    # Two that choose a network, or write firewall rules, at the same time would
+    # trip over each other.
     exec 9>"${TMPDIR:-/tmp}/tiny-forge-engine.lock"
     flock 9
     claim_network
-    # Other engines and containers change the firewall at the same time, and
-    # dockerd gives up where its iptables is refused once: it gets three tries.
+    grep -q '"iptables": *false' "$dir/daemon.json" && exec 9>&-
+    # Containers of other engines change the firewall at any time, and dockerd
+    # gives up where its iptables is refused once: it gets three tries.
     local try
     for try in 1 2 3; do
         if run_daemon; then
@@ -63,15 +73,14 @@ start() {
 
 run_daemon() {
     rm -f "$pidfile" "$socket"
-    echo "{}" >"$dir/daemon.json"
     # A session of its own: Ctrl-C in the terminal must not reach it.
     setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$pidfile" \
         -H "unix://$socket" --bridge "$bridge" \
         --default-address-pool "base=10.$number.128.0/17,size=24" \
         --insecure-registry 127.0.0.0/8 --config-file "$dir/daemon.json" \
-        ${TINY_FORGE_DOCKERD_ARGS:-} >>"$dir/dockerd.log" 2>&1 </dev/null 9>&- &
+        >>"$dir/dockerd.log" 2>&1 </dev/null 9>&- &
     local daemon=$!
-    for _ in $(seq 300); do
+    for _ in $(seq 600); do
         answers && return 0
         kill -0 "$daemon" 2>/dev/null || return 1
         sleep 0.1
@@ -90,13 +99,14 @@ stop() {
         for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
         kill -9 "$pid" 2>/dev/null || true
     fi
-    [ -f "$dir/network" ] && ip link delete "tf-engine-$(cat "$dir/network")" 2>/dev/null || true
 }
 
 hold() {
+    echo '{ "iptables": false, "ip-masq": false }' >"$dir/daemon.json"
     start
     while read -r _; do :; done
     stop
+    ip link delete "tf-engine-$(cat "$dir/network")" || true
     umount "$dir"/exec/netns/* 2>/dev/null || true
     rm -rf "$dir"
 }

@@ -12,7 +12,7 @@ if ! docker info >/dev/null 2>&1; then
     trap '.ci/engine.sh stop "$state/engine"' EXIT
 fi
 echo "run: see the whole in a minute, from a second terminal:"
-echo "       DOCKER_HOST=${DOCKER_HOST:-} $CARGO_TARGET_DIR/debug/tiny-forge demo"
+echo "       $CARGO_TARGET_DIR/debug/tiny-forge demo"
 cargo build --quiet --locked -p tiny-forge
 # Ctrl-C reaches the server itself; we only clean up after it.
 trap : INT TERM

@@ -154,18 +154,6 @@ impl ServerArg {
     }
 }
 
-/// Engine for commands that talk to it without a server, as `demo` does.
-pub fn engine_address() -> Result<String, ConfigError> {
-    let sources = Sources {
-        environment: &environment,
-        file: None,
-    };
-    sources
-        .find("engine", None)
-        .or_else(|| sources.variable("engine", "DOCKER_HOST"))
-        .map_or(Ok(DEFAULT_ENGINE.to_owned()), |found| engine(&found))
-}
-
 /// What to log, in the syntax of `tracing`'s `EnvFilter`.
 pub fn log_filter() -> String {
     environment("TINY_FORGE_LOG").unwrap_or_else(|| "info".to_owned())

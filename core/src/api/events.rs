@@ -20,8 +20,8 @@ use crate::{
 };
 
 const PARAMETERS: &[&str] = &[
-    "type", "project", "stage", "instance", "deploy", "severity", "after", "before", "order",
-    "limit",
+    "type", "project", "stage", "instance", "deploy", "severity", "logs", "after", "before",
+    "order", "limit",
 ];
 
 /// A page of events.
@@ -43,6 +43,7 @@ pub struct EventPage {
         ("instance" = Option<String>, Query, description = "Container names"),
         ("deploy" = Option<String>, Query, description = "Numbers of deploys"),
         ("severity" = Option<String>, Query, description = "Least severity"),
+        ("logs" = Option<String>, Query, description = "Numbers of deploys whose log lines come besides, whatever the other filters say"),
         ("after" = Option<String>, Query, description = "Start after this id; the header `Last-Event-ID` wins"),
         ("before" = Option<i64>, Query, description = "With `order=desc`: only ids below"),
         ("order" = Option<String>, Query, description = "`asc` or `desc`, for pages"),

@@ -33,6 +33,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use deploys::NewDeploy;
 pub use error::{ApiError, FieldProblem, Problem};
 pub use guard::AllowedHosts;
 

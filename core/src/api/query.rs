@@ -87,23 +87,26 @@ impl Query {
             EventType::parse,
             &EventType::ALL.map(EventType::as_str),
         )?;
-        let deploys = self
-            .list("deploy")
-            .iter()
-            .map(|text| parse_one("deploy", text, "the number of a deploy").map(DeployId))
-            .collect::<Result<_, _>>()?;
         let severities = Severity::ALL.map(Severity::as_str);
         Ok(Filter {
             types,
             projects: self.list("project"),
             stages: self.list("stage"),
             instances: self.list("instance"),
-            deploys,
+            deploys: self.deploys("deploy")?,
+            logs: self.deploys("logs")?,
             min_severity: self
                 .each("severity", Severity::parse, &severities)?
                 .into_iter()
                 .min(),
         })
+    }
+
+    fn deploys(&self, name: &str) -> Result<Vec<DeployId>, ApiError> {
+        self.list(name)
+            .iter()
+            .map(|text| parse_one(name, text, "the number of a deploy").map(DeployId))
+            .collect()
     }
 
     pub fn each<T>(

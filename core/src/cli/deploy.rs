@@ -3,10 +3,17 @@ use std::ops::ControlFlow;
 use clap::Args;
 use reqwest::Method;
 
-use super::{Outcome, client::Client, follow::follow};
-use crate::model::{
-    Deploy, DeployStatus, DeployStatusPayload, Event, LogStream, Payload, ProjectName, StageName,
-    StepStatus,
+use super::{
+    Outcome,
+    client::{Client, ClientError},
+    follow::follow,
+};
+use crate::{
+    api::NewDeploy,
+    model::{
+        Deploy, DeployStatus, DeployStatusPayload, Event, LogStream, Payload, ProjectName,
+        PullProgress, StageName, StepName, StepStatus,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -25,24 +32,39 @@ pub(super) struct DeployArgs {
 }
 
 pub(super) async fn run(client: &Client, args: DeployArgs) -> anyhow::Result<Outcome> {
-    let mut body = serde_json::json!({ "stage": args.stage });
-    if let Some(image) = args.image {
-        body["image"] = image.into();
-    }
-    let path = format!("/api/projects/{}/deploys", args.project);
-    let deploy: Deploy = client.write(Method::POST, &path, &body).await?;
-    let id = deploy.summary.id;
-    eprintln!(
-        "deploy {id} of {}/{}: {}/deploys/{id}",
-        args.project,
-        args.stage,
-        client.server()
-    );
-    if args.follow {
+    let DeployArgs {
+        project,
+        stage,
+        image,
+        follow,
+    } = args;
+    let deploy = start_deploy(client, &project, &stage, image).await?;
+    if follow {
         follow_deploy(client, &deploy).await
     } else {
         Ok(Outcome::Done)
     }
+}
+
+/// Queues a deploy, and says where to look at it.
+pub(super) async fn start_deploy(
+    client: &Client,
+    project: &ProjectName,
+    stage: &StageName,
+    image: Option<String>,
+) -> Result<Deploy, ClientError> {
+    let body = NewDeploy {
+        stage: stage.clone(),
+        image,
+    };
+    let path = format!("/api/projects/{project}/deploys");
+    let deploy: Deploy = client.write(Method::POST, &path, &body).await?;
+    let id = deploy.summary.id;
+    eprintln!(
+        "deploy {id} of {project}/{stage}: {}/deploys/{id}",
+        client.server()
+    );
+    Ok(deploy)
 }
 
 /// Prints steps and log lines until the deploy has ended.
@@ -67,45 +89,75 @@ pub(super) async fn follow_deploy(client: &Client, deploy: &Deploy) -> anyhow::R
 }
 
 fn print(event: Event) -> ControlFlow<DeployStatus> {
-    if let Payload::DeployLog(log) = &event.payload {
-        let mark = if log.stream == LogStream::System {
-            "·"
-        } else {
-            " "
-        };
-        println!("{mark} {}", log.line);
-    }
-    if let Payload::DeployStatus(status) = &event.payload {
-        print_status(status);
-        if status.status.is_terminal() {
-            return ControlFlow::Break(status.status);
+    match event.payload {
+        Payload::DeployLog(log) => {
+            let mark = if log.stream == LogStream::System {
+                "·"
+            } else {
+                " "
+            };
+            println!("{mark} {}", log.line);
+            ControlFlow::Continue(())
         }
+        Payload::DeployStatus(status) => {
+            print_status(&status);
+            if status.status.is_terminal() {
+                ControlFlow::Break(status.status)
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+        _ => ControlFlow::Continue(()),
     }
-    ControlFlow::Continue(())
 }
 
 fn print_status(status: &DeployStatusPayload) {
-    let message = status.message.as_deref().unwrap_or_default();
-    match (status.step, status.step_status) {
-        (Some(step), Some(StepStatus::Running)) => println!("▸ {} {message}", step.as_str()),
-        (Some(step), Some(StepStatus::Succeeded)) => {
-            println!(
-                "✓ {} {} ms {message}",
-                step.as_str(),
-                status.duration_ms.unwrap_or(0)
-            );
-        }
-        (Some(step), Some(StepStatus::Failed)) => println!("✗ {} {message}", step.as_str()),
-        _ => {}
+    if let Some(progress) = &status.progress {
+        println!("  {}", progress_in_words(progress));
+    } else if let Some((step, step_status)) = status.step.zip(status.step_status) {
+        print_step(step, step_status, status);
+    } else if status.status.is_terminal() {
+        print_end(status);
     }
-    if let Some(failure) = &status.failure {
-        println!("✗ {}", failure.reason);
-        failure
-            .log_tail
-            .iter()
-            .for_each(|line| println!("  | {line}"));
+}
+
+fn print_step(step: StepName, step_status: StepStatus, status: &DeployStatusPayload) {
+    let (step, message) = (step.as_str(), status.message.as_deref().unwrap_or_default());
+    let took = status.duration_ms.map_or_else(String::new, duration);
+    match step_status {
+        StepStatus::Running => println!("▸ {step}"),
+        StepStatus::Succeeded => println!("✓ {step} {took} {message}"),
+        // The reason follows with the end of the deploy.
+        StepStatus::Failed => println!("✗ {step} {took}"),
+        StepStatus::Pending | StepStatus::Skipped => {}
     }
-    if status.status.is_terminal() {
-        println!("{} {message}", status.status.as_str());
+}
+
+fn print_end(status: &DeployStatusPayload) {
+    let word = status.status.as_str();
+    match &status.message {
+        None => println!("✓ {word}"),
+        Some(reason) => println!("✗ {word}: {reason}"),
     }
+    let failure = status.failure.as_ref();
+    if let Some(output) = failure.and_then(|failure| failure.health_output.as_deref()) {
+        println!("  its health check says: {}", output.trim());
+    }
+}
+
+fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        _ => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+    }
+}
+
+fn progress_in_words(progress: &PullProgress) -> String {
+    let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    format!(
+        "{} of {} MiB in {} layers",
+        megabytes(progress.current_bytes),
+        megabytes(progress.total_bytes),
+        progress.layers.len()
+    )
 }

@@ -1,10 +1,11 @@
-//! The command line. Each command is a file; all but `serve`, `demo` and
-//! `plugin` talk to a running server over its API.
+//! The command line. Each command is a file; all but `serve` and `plugin` talk
+//! to a running server over its API.
 //!
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed or was
 //! cancelled · 4 the server cannot be reached.
 
 mod client;
+mod demo;
 mod deploy;
 mod events;
 mod follow;
@@ -41,6 +42,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Build and look at plugins
     Plugin(plugin::PluginArgs),
+    /// Show what tiny-forge does: deploys an app made on the spot, twice
+    Demo(demo::DemoArgs),
 }
 
 /// How a command ended.
@@ -78,6 +81,7 @@ impl Cli {
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
             Command::Plugin(args) => plugin::run(args).await,
+            Command::Demo(args) => demo::run(&client()?, args).await,
         }
     }
 }

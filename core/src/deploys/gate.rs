@@ -88,7 +88,7 @@ impl Gate {
             return Verdict::Fail("restarted by itself instead of running on".into());
         }
         if look.health == Health::Unhealthy {
-            return Verdict::Fail("its health check says unhealthy".into());
+            return Verdict::Fail("is unhealthy, its health check says".into());
         }
         self.passes = match &look.probe {
             Some(Ok(())) => self.passes + 1,
@@ -106,7 +106,7 @@ impl Gate {
     /// What still has to come true; `None` when all is good.
     fn pending(&self, look: &Look) -> Option<String> {
         if look.health == Health::Starting {
-            return Some("its health check still says starting".into());
+            return Some("has a health check that still says starting".into());
         }
         if let Some(probe) = &look.probe
             && self.passes < PASSES
@@ -116,14 +116,14 @@ impl Gate {
                 .err()
                 .map_or_else(String::new, |why| format!(": {why}"));
             return Some(format!(
-                "the probe did not pass {PASSES} times in a row{why}"
+                "did not pass its probe {PASSES} times in a row{why}"
             ));
         }
         let checked = look.health == Health::Healthy || look.probe.is_some();
         let uptime_ms = self
             .min_uptime_ms
             .unwrap_or(if checked { 0 } else { MIN_UPTIME_MS });
-        (look.elapsed_ms < uptime_ms).then(|| format!("it has not run for {uptime_ms} ms yet"))
+        (look.elapsed_ms < uptime_ms).then(|| format!("has not run for {uptime_ms} ms yet"))
     }
 }
 

@@ -11,6 +11,7 @@ mod output;
 mod own_container;
 mod plan;
 mod probe;
+mod projects;
 mod pull;
 mod queue;
 mod recover;

@@ -70,8 +70,11 @@ async fn start_what_can_start(
 async fn one(deploys: Deploys, deploy: OpenDeploy, cancel: CancellationToken) -> Lane {
     let (id, lane) = (deploy.id, deploy.lane.clone());
     let outcome = match Run::prepare(deploys.tools().clone(), deploy, cancel) {
-        Ok(run) => run.to_the_end().await,
-        Err((journal, stop)) => run::conclude(&journal, Err(stop)).await,
+        Ok(run) => run.through().await,
+        Err(refused) => {
+            let (journal, stop) = *refused;
+            run::conclude(&journal, Err(stop)).await
+        }
     };
     if let Err(error) = outcome {
         tracing::error!(%error, deploy = %id, "a deploy could not be written to its end");

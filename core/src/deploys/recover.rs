@@ -44,7 +44,10 @@ async fn end(deploys: &Deploys, deploy: OpenDeploy) {
             let outcome = settle(&run, step).await;
             run::conclude(&run.journal, outcome).await
         }
-        Err((journal, stop)) => run::conclude(&journal, Err(stop)).await,
+        Err(refused) => {
+            let (journal, stop) = *refused;
+            run::conclude(&journal, Err(stop)).await
+        }
     };
     if let Err(error) = outcome {
         tracing::error!(%error, deploy = %id, "an interrupted deploy could not be ended");

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::{
-        ContainerSpec, Engine, EngineError, Image, LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT,
+        ContainerSpec, Engine, EngineError, LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT,
         LABEL_SPEC_HASH, LABEL_STAGE,
     },
     events::Bus,
@@ -50,7 +50,7 @@ impl Run {
         tools: Tools,
         deploy: OpenDeploy,
         cancel: CancellationToken,
-    ) -> Result<Self, (Journal, Stop)> {
+    ) -> Result<Self, Box<(Journal, Stop)>> {
         let opened = deploy.spec.open(&deploy.lane, &tools.keyring);
         let secrets: Vec<String> = opened
             .iter()
@@ -74,13 +74,16 @@ impl Run {
                 spec,
                 cancel,
             }),
-            Err(error) => Err((journal, Stop::failed(StepName::Plan, error.to_string()))),
+            Err(error) => {
+                let stop = Stop::failed(StepName::Plan, error.to_string());
+                Err(Box::new((journal, stop)))
+            }
         }
     }
 
     /// Runs to a terminal state. An error means that nothing can be written
     /// any more: the next start takes it up.
-    pub(super) async fn to_the_end(self) -> Result<(), StoreError> {
+    pub(super) async fn through(self) -> Result<(), StoreError> {
         let outcome = self.steps().await;
         conclude(&self.journal, outcome).await
     }
@@ -90,11 +93,9 @@ impl Run {
         // 1. Plan: what is there, what will be done, whether nobody serves meanwhile.
         let plan = self.interruptible(StepName::Plan, self.plan()).await?;
         // 2. Pull: the image is on the engine; the running instance is untouched.
-        let image = self.interruptible(StepName::Pull, self.pull()).await?;
+        self.interruptible(StepName::Pull, self.pull()).await?;
         // 3. Create the candidate.
-        let candidate = self
-            .interruptible(StepName::Create, self.create(&image))
-            .await?;
+        let candidate = self.interruptible(StepName::Create, self.create()).await?;
         self.tools.planned.begin(&candidate);
         // 4. … 8. Start, gate, replace, retire, with the candidate's output in the log.
         let decided = CancellationToken::new();
@@ -149,7 +150,7 @@ impl Run {
         Ok((plan, Some(summary)))
     }
 
-    async fn pull(&self) -> Result<(Image, Option<String>), Stop> {
+    async fn pull(&self) -> Result<((), Option<String>), Stop> {
         let image = pull::pull(&self.tools.engine, &self.journal, &self.spec).await?;
         let digest = image
             .digests
@@ -162,12 +163,12 @@ impl Run {
             .write(move |tx| tx.set_deploy_image(id, stored_digest.as_deref(), Some(&image_id)))
             .await?;
         let message = digest.unwrap_or_else(|| format!("local image {}", image.id));
-        Ok((image, Some(message)))
+        Ok(((), Some(message)))
     }
 
-    async fn create(&self, image: &Image) -> Result<(String, Option<String>), Stop> {
+    async fn create(&self) -> Result<(String, Option<String>), Stop> {
         let failed = |error: EngineError| Stop::failed(StepName::Create, error.to_string());
-        let container = self.container(image);
+        let container = self.container();
         let created = match self.tools.engine.create(&container).await {
             // Left by a run of this deploy that a crash interrupted.
             Err(EngineError::Conflict { .. }) => {
@@ -189,7 +190,7 @@ impl Run {
         Ok((id, Some(container.name)))
     }
 
-    fn container(&self, image: &Image) -> ContainerSpec {
+    fn container(&self) -> ContainerSpec {
         let lane = &self.deploy.lane;
         let hashed = serde_json::to_vec(&self.spec).unwrap_or_default();
         let spec_hash = hex::encode(&self.tools.keyring.mac("spec", &hashed)[..8]);
@@ -209,12 +210,7 @@ impl Run {
                 "{}-{}-{}-0",
                 lane.project, lane.stage, self.deploy.generation
             ),
-            // The name that people know is shown; what runs is what was pulled.
-            image: if image.digests.is_empty() {
-                image.id.clone()
-            } else {
-                self.spec.image.clone()
-            },
+            image: self.spec.image.clone(),
             spec: self.spec.clone(),
             labels,
             restart: RestartPolicy::No,

@@ -1,10 +1,10 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use bollard::{
-    models::ContainerUpdateBody,
+    models::{ContainerUpdateBody, NetworkConnectRequest},
     query_parameters::{
-        CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-        RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        StopContainerOptionsBuilder,
     },
 };
 
@@ -32,16 +32,10 @@ pub struct ContainerSpec {
 #[derive(Debug, Clone)]
 pub struct Inspection {
     pub instance: Instance,
-    pub image_id: String,
-    pub tty: bool,
     /// One per network.
     pub addresses: Vec<IpAddr>,
     /// Output of the last health check.
     pub health_output: Option<String>,
-    /// Why the engine could not start it.
-    pub error: Option<String>,
-    /// Process on the host; 0 when it does not run.
-    pub pid: i64,
 }
 
 impl Engine {
@@ -55,7 +49,24 @@ impl Engine {
         let created = self
             .call(&what, self.control()?.create_container(Some(options), body))
             .await?;
+        // Engines before 25 take one network at the creation, the first.
+        for network in container.spec.networks.iter().skip(1) {
+            if let Err(error) = self.join_network(&created.id, network).await {
+                self.remove(&created.id).await?;
+                return Err(error);
+            }
+        }
         Ok(created.id)
+    }
+
+    async fn join_network(&self, id: &str, network: &str) -> Result<(), EngineError> {
+        let request = NetworkConnectRequest {
+            container: id.to_owned(),
+            endpoint_config: None,
+        };
+        let what = format!("network `{network}`");
+        self.call(&what, self.control()?.connect_network(network, request))
+            .await
     }
 
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {
@@ -75,15 +86,6 @@ impl Engine {
         let stopping = streams.stop_container(id, Some(options));
         self.call_within(&named(id), grace + STOP_SLACK, stopping)
             .await
-    }
-
-    pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
-        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        self.call(
-            &named(id),
-            self.control()?.kill_container(id, Some(options)),
-        )
-        .await
     }
 
     /// Removes it, running or not, with its anonymous volumes. Fine when it is gone.

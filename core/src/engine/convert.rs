@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
-    HealthConfig, HealthStatusEnum, HostConfig, NetworkingConfig, PortBinding, PortMap,
-    RestartPolicy as EngineRestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HealthConfig,
+    HealthStatusEnum, HostConfig, PortBinding, PortMap, RestartPolicy as EngineRestartPolicy,
+    RestartPolicyNameEnum,
 };
 
 use super::{ContainerSpec, Inspection};
@@ -53,7 +53,6 @@ pub(super) fn create_body(container: &ContainerSpec) -> ContainerCreateBody {
         exposed_ports: (!exposed.is_empty()).then_some(exposed),
         healthcheck: spec.health.docker.as_ref().map(health_config),
         host_config: Some(host_config(container)),
-        networking_config: networking(&spec.networks),
         ..ContainerCreateBody::default()
     }
 }
@@ -125,16 +124,6 @@ fn health_config(health: &DockerHealth) -> HealthConfig {
     }
 }
 
-fn networking(networks: &[String]) -> Option<NetworkingConfig> {
-    let endpoints: HashMap<_, _> = networks
-        .iter()
-        .map(|name| (name.clone(), EndpointSettings::default()))
-        .collect();
-    (!endpoints.is_empty()).then_some(NetworkingConfig {
-        endpoints_config: Some(endpoints),
-    })
-}
-
 /// What an inspection says, in our words. `None` when the answer has no id.
 pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection> {
     let id = answer.id?;
@@ -189,12 +178,8 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
     };
     Some(Inspection {
         instance,
-        image_id: answer.image.unwrap_or_default(),
-        tty: config.tty.unwrap_or(false),
         addresses,
         health_output,
-        error: state.error.filter(|error| !error.is_empty()),
-        pid: state.pid.unwrap_or(0),
     })
 }
 

@@ -69,10 +69,6 @@ impl EngineError {
         }
     }
 
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent { .. })
-    }
-
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }

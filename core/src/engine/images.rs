@@ -1,9 +1,6 @@
 use std::time::Duration;
 
-use bollard::{
-    body_full,
-    query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder},
-};
+use bollard::{body_full, query_parameters::CreateImageOptionsBuilder};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
@@ -13,7 +10,6 @@ use super::{Engine, EngineError};
 /// Without any word from the engine for so long, a pull has stalled.
 const PULL_STALL: Duration = Duration::from_secs(120);
 const PULL_TOTAL: Duration = Duration::from_secs(3600);
-const REGISTRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An image on this engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +18,6 @@ pub struct Image {
     pub id: String,
     /// `name@sha256:…`, as far as it came from a registry.
     pub digests: Vec<String>,
-    pub has_health_check: bool,
 }
 
 /// What the engine said of one layer.
@@ -46,27 +41,10 @@ impl Engine {
             Ok(found) => Ok(Some(Image {
                 id: found.id.unwrap_or_default(),
                 digests: found.repo_digests.unwrap_or_default(),
-                has_health_check: found
-                    .config
-                    .and_then(|config| config.healthcheck)
-                    .and_then(|check| check.test)
-                    .is_some_and(|test| !test.is_empty() && test != ["NONE"]),
             })),
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// The digest that a registry has under this reference now: `sha256:…`.
-    pub async fn registry_digest(&self, reference: &str) -> Result<String, EngineError> {
-        let what = format!("image `{reference}` in its registry");
-        let control = self.control()?;
-        let asking = control.inspect_registry_image(reference, None);
-        let found = self.call_within(&what, REGISTRY_TIMEOUT, asking).await?;
-        found.descriptor.digest.ok_or_else(|| EngineError::Refused {
-            what,
-            message: "the registry named no digest".into(),
-        })
     }
 
     /// Pulls, and tells `progress` what the engine says. Ends with an error
@@ -124,15 +102,6 @@ impl Engine {
             .streams()?
             .create_image(Some(options), Some(body), None);
         self.drain(&what, lines).await
-    }
-
-    pub async fn tag(&self, image: &str, name: &str, tag: &str) -> Result<(), EngineError> {
-        let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
-        self.call(
-            &format!("image `{image}`"),
-            self.control()?.tag_image(image, Some(options)),
-        )
-        .await
     }
 
     async fn drain<T>(

@@ -1,8 +1,9 @@
-use super::Frame;
+use super::{Frame, FrameParts};
 use crate::model::{DeployId, EventType, Severity};
 
 /// Which events a subscriber wants. Lists that are empty let everything
-/// through, but log lines come only when `types` or `deploys` asks for them.
+/// through, but log lines come only when `types`, `deploys` or `logs` asks for
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub types: Vec<EventType>,
@@ -12,6 +13,8 @@ pub struct Filter {
     pub instances: Vec<String>,
     pub deploys: Vec<DeployId>,
     pub min_severity: Option<Severity>,
+    /// Log lines of these deploys come besides, whatever the others say.
+    pub logs: Vec<DeployId>,
 }
 
 impl Filter {
@@ -31,7 +34,13 @@ impl Filter {
         }
     }
 
+    /// Any log lines at all.
     pub fn wants_logs(&self) -> bool {
+        !self.logs.is_empty() || self.selects_logs()
+    }
+
+    /// Log lines that all but `logs` let through.
+    pub fn selects_logs(&self) -> bool {
         if self.types.is_empty() {
             !self.deploys.is_empty()
         } else {
@@ -45,24 +54,26 @@ impl Filter {
 
     pub fn matches(&self, frame: &Frame) -> bool {
         let parts = frame.parts();
-        self.wants(parts.kind)
-            && one_of(&self.projects, parts.project.as_deref())
+        self.adds(parts) || self.selects(parts)
+    }
+
+    fn adds(&self, parts: &FrameParts) -> bool {
+        parts.kind == EventType::DeployLog && parts.deploy.is_some_and(|it| self.logs.contains(&it))
+    }
+
+    fn selects(&self, parts: &FrameParts) -> bool {
+        let kind = match parts.kind {
+            EventType::DeployLog => self.selects_logs(),
+            kind => self.types.is_empty() || self.types.contains(&kind),
+        };
+        kind && one_of(&self.projects, parts.project.as_deref())
             && one_of(&self.stages, parts.stage.as_deref())
             && one_of(&self.instances, parts.instance.as_deref())
             && (self.deploys.is_empty()
-                || parts
-                    .deploy
-                    .is_some_and(|deploy| self.deploys.contains(&deploy)))
+                || parts.deploy.is_some_and(|it| self.deploys.contains(&it)))
             && self
                 .min_severity
                 .is_none_or(|least| parts.severity >= least)
-    }
-
-    fn wants(&self, kind: EventType) -> bool {
-        match kind {
-            EventType::DeployLog => self.wants_logs(),
-            _ => self.types.is_empty() || self.types.contains(&kind),
-        }
     }
 }
 

@@ -2,7 +2,7 @@ use crate::{
     engine::Hint,
     model::{
         Actor, Health, Instance, InstanceReason, InstanceSource, InstanceStatus,
-        InstanceStatusPayload, NewEvent, Payload, Severity, Subject,
+        InstanceStatusPayload, NewEvent, Payload, Severity, Subject, Timestamp,
     },
 };
 
@@ -21,6 +21,16 @@ pub(super) struct Circumstances {
     pub(super) source: InstanceSource,
 }
 
+/// What is known when everything is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Knowledge {
+    /// The last time at which everything was known.
+    pub(super) complete_until: Timestamp,
+    /// An event has told this end already.
+    pub(super) end_is_told: bool,
+    pub(super) asked_to_stop: bool,
+}
+
 /// What an event of the engine means, checked against what was inspected.
 pub(super) fn by_hint(
     hint: &Hint,
@@ -36,7 +46,12 @@ pub(super) fn by_hint(
         })
     };
     match hint.action.as_str() {
-        "create" => change(InstanceReason::Created),
+        // It may have run and ended by now: hints of their own tell that.
+        "create" => Some(Change {
+            reason: InstanceReason::Created,
+            status: InstanceStatus::Created,
+            exit_code: None,
+        }),
         // It can fail right after: only what really runs has started.
         "start" if now.status == InstanceStatus::Running => {
             let restarted = before.is_some_and(|before| now.restart_count > before.restart_count);
@@ -65,7 +80,11 @@ pub(super) fn by_hint(
 }
 
 /// What no event told: found by comparing.
-pub(super) fn by_difference(before: Option<&Instance>, now: &Instance) -> Option<Change> {
+pub(super) fn by_difference(
+    before: Option<&Instance>,
+    now: &Instance,
+    known: Knowledge,
+) -> Option<Change> {
     let change = |reason| {
         Some(Change {
             reason,
@@ -73,15 +92,19 @@ pub(super) fn by_difference(before: Option<&Instance>, now: &Instance) -> Option
             exit_code: now.exit_code,
         })
     };
+    let end = || reason_of_end(now.exit_code, now.oom_killed, known.asked_to_stop);
+    let is_news = now.finished_at > Some(known.complete_until) && !known.end_is_told;
+    if is_ended(now.status) && is_news {
+        return change(end());
+    }
+    // One that ended before we looked is nothing to be alarmed about.
     let Some(before) = before else {
         return change(InstanceReason::Resync);
     };
     if before.status != now.status {
         return match now.status {
             InstanceStatus::Running => change(InstanceReason::Started),
-            InstanceStatus::Exited | InstanceStatus::Dead => {
-                change(reason_of_end(now.exit_code, now.oom_killed, false))
-            }
+            InstanceStatus::Exited | InstanceStatus::Dead => change(end()),
             InstanceStatus::Paused => change(InstanceReason::Paused),
             InstanceStatus::Created | InstanceStatus::Restarting | InstanceStatus::Removed => {
                 change(InstanceReason::Resync)
@@ -109,6 +132,10 @@ fn by_health(before: Option<&Instance>, now: &Instance) -> Option<Change> {
         status: now.status,
         exit_code: None,
     })
+}
+
+pub(super) const fn is_ended(status: InstanceStatus) -> bool {
+    matches!(status, InstanceStatus::Exited | InstanceStatus::Dead)
 }
 
 /// 128 + 2, 9 or 15: ended by SIGINT, SIGKILL or SIGTERM.
@@ -148,11 +175,13 @@ pub(super) fn event(
         deploy_id: now.deploy,
         generation: now.generation,
         status: change.status,
-        previous: before.map(|before| before.status),
+        previous: before
+            .map(|before| before.status)
+            .filter(|previous| *previous != change.status),
         health: now.health,
         reason: change.reason,
         exit_code: change.exit_code,
-        oom_killed: now.oom_killed,
+        oom_killed: now.oom_killed && is_ended(change.status),
         restart_count: now.restart_count,
         planned,
         source,
@@ -186,7 +215,12 @@ fn severity(reason: InstanceReason, planned: bool) -> Severity {
 
 #[cfg(test)]
 mod tests {
-    use super::{InstanceReason, reason_of_end};
+    use std::collections::BTreeMap;
+
+    use super::{
+        Health, Hint, Instance, InstanceReason, InstanceStatus, Knowledge, Timestamp,
+        by_difference, by_hint, reason_of_end,
+    };
 
     #[test]
     fn an_end_is_told_by_its_code_and_by_who_asked_for_it() {
@@ -204,6 +238,82 @@ mod tests {
                 expected,
                 "{code} {oom} {asked}"
             );
+        }
+    }
+
+    #[test]
+    fn hints_that_are_looked_at_late_still_tell_one_thing_each() {
+        let now = Instance {
+            oom_killed: true,
+            ..ended(137, 20)
+        };
+        let told = |action, exit_code| {
+            let change = by_hint(&hint(action, exit_code), None, &now, false)?;
+            Some((change.reason, change.status, change.exit_code))
+        };
+        assert_eq!(
+            [
+                told("create", None),
+                told("start", None),
+                told("die", Some(137))
+            ],
+            [
+                Some((InstanceReason::Created, InstanceStatus::Created, None)),
+                None,
+                Some((InstanceReason::Oom, InstanceStatus::Exited, Some(137))),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_end_found_by_comparing_is_told_once_and_only_if_it_is_news() {
+        let reason = |finished_ms, end_is_told| {
+            let known = Knowledge {
+                complete_until: Timestamp::from_unix_ms(10),
+                end_is_told,
+                asked_to_stop: false,
+            };
+            let now = ended(3, finished_ms);
+            [None, Some(&now)].map(|before| Some(by_difference(before, &now, known)?.reason))
+        };
+        let (exit, resync) = (InstanceReason::UnexpectedExit, InstanceReason::Resync);
+        assert_eq!(reason(20, false), [Some(exit), Some(exit)]);
+        assert_eq!(reason(20, true), [Some(resync), None]);
+        assert_eq!(reason(5, false), [Some(resync), None]);
+    }
+
+    fn hint(action: &str, exit_code: Option<i64>) -> Hint {
+        Hint {
+            id: "c1".into(),
+            action: action.into(),
+            time: Timestamp::from_unix_ms(1),
+            exit_code,
+            signal: None,
+        }
+    }
+
+    fn ended(exit_code: i64, finished_ms: i64) -> Instance {
+        Instance {
+            id: "c1".into(),
+            name: "greedy".into(),
+            image: "idle:1".into(),
+            managed: false,
+            project: None,
+            stage: None,
+            deploy: None,
+            generation: None,
+            status: InstanceStatus::Exited,
+            health: Health::None,
+            exit_code: Some(exit_code),
+            oom_killed: false,
+            restart_count: 0,
+            created_at: Timestamp::from_unix_ms(1),
+            started_at: Some(Timestamp::from_unix_ms(1)),
+            finished_at: Some(Timestamp::from_unix_ms(finished_ms)),
+            ports: Vec::new(),
+            labels: BTreeMap::new(),
+            updated_at: Timestamp::from_unix_ms(30),
+            stale: false,
         }
     }
 }

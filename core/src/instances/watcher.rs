@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Planned,
-    change::{self, Change, Circumstances},
+    change::{self, Change, Circumstances, Knowledge},
 };
 use crate::{
     engine::{self, Engine, EngineError, Hint, Observation},
@@ -47,25 +47,31 @@ struct Watcher {
     known: HashMap<String, Instance>,
     /// Containers that were sent a signal to end them.
     signalled: HashMap<String, Timestamp>,
+    /// When the container ended whose end was told: comparisons overtake hints.
+    told_ends: HashMap<String, Option<Timestamp>>,
     /// What was known before this server started is of the past.
     first_connection: bool,
+    /// When everything was last known: what ended later has not been told yet.
+    complete_until: Timestamp,
 }
 
 impl Watcher {
     async fn load(store: Store, engine: Engine, planned: Planned) -> Result<Self, StoreError> {
         let known = store.read(|reader| reader.instances()).await?;
+        let newest = known.iter().map(|instance| instance.updated_at).max();
         let known = known
             .into_iter()
             .map(|instance| (instance.id.clone(), instance))
             .collect();
-        let signalled = HashMap::new();
         Ok(Self {
             store,
             engine,
             planned,
             known,
-            signalled,
+            signalled: HashMap::new(),
+            told_ends: HashMap::new(),
             first_connection: true,
+            complete_until: newest.unwrap_or_else(Timestamp::now),
         })
     }
 
@@ -121,7 +127,9 @@ impl Watcher {
     async fn look_at(&mut self, hint: Hint) -> Result<(), StoreError> {
         match hint.action.as_str() {
             "kill" => {
-                self.signalled.insert(hint.id, Timestamp::now());
+                if !hint.signal.is_some_and(|signal| is_no_farewell(&signal)) {
+                    self.signalled.insert(hint.id, Timestamp::now());
+                }
                 return Ok(());
             }
             "destroy" => return self.forget(&hint.id, InstanceSource::Event).await,
@@ -130,14 +138,10 @@ impl Watcher {
         match self.engine.inspect(&hint.id).await {
             Ok(found) => {
                 let now = found.instance;
-                let asked_to_stop = self.was_asked_to_stop(&hint);
-                let before = self.known.get(&now.id);
-                let change = change::by_hint(&hint, before, &now, asked_to_stop);
-                self.keep(now, change, InstanceSource::Event, Some(hint.time))
-                    .await
+                self.take(&hint, now).await
             }
             // It is gone already: the hint that says so follows.
-            Err(EngineError::NotFound { .. }) => Ok(()),
+            Err(EngineError::NotFound { .. }) => self.end_of_the_gone(&hint).await,
             Err(error) => {
                 tracing::debug!(%error, "a hint could not be checked; the next comparison will");
                 Ok(())
@@ -145,8 +149,34 @@ impl Watcher {
         }
     }
 
+    /// A container that removes itself leaves nothing to inspect, only the hint.
+    async fn end_of_the_gone(&mut self, hint: &Hint) -> Result<(), StoreError> {
+        let Some(before) = self.known.get(&hint.id).filter(|_| hint.action == "die") else {
+            return Ok(());
+        };
+        let now = Instance {
+            status: InstanceStatus::Exited,
+            exit_code: hint.exit_code,
+            finished_at: Some(hint.time),
+            updated_at: Timestamp::now(),
+            ..before.clone()
+        };
+        self.take(hint, now).await
+    }
+
+    async fn take(&mut self, hint: &Hint, now: Instance) -> Result<(), StoreError> {
+        if hint.action == "die" && self.end_is_told(&now) {
+            return Ok(());
+        }
+        let asked_to_stop = hint.action == "die" && self.was_asked_to_stop(&now.id);
+        let change = change::by_hint(hint, self.known.get(&now.id), &now, asked_to_stop);
+        self.keep(now, change, InstanceSource::Event, Some(hint.time))
+            .await
+    }
+
     /// Reads everything; publishes what no event told.
     async fn compare_all(&mut self) -> Result<(), StoreError> {
+        let begun = Timestamp::now();
         let listed = match self.engine.list().await {
             Ok(listed) => listed,
             Err(error) => {
@@ -158,9 +188,14 @@ impl Watcher {
             let Ok(found) = self.engine.inspect(id).await else {
                 continue;
             };
-            let change = change::by_difference(self.known.get(id), &found.instance);
-            self.keep(found.instance, change, InstanceSource::Resync, None)
-                .await?;
+            let now = found.instance;
+            let knowledge = Knowledge {
+                complete_until: self.complete_until,
+                end_is_told: self.end_is_told(&now),
+                asked_to_stop: change::is_ended(now.status) && self.was_asked_to_stop(id),
+            };
+            let change = change::by_difference(self.known.get(id), &now, knowledge);
+            self.keep(now, change, InstanceSource::Resync, None).await?;
         }
         let listed: HashSet<String> = listed.into_iter().collect();
         let missing: Vec<String> = self
@@ -180,6 +215,7 @@ impl Watcher {
                 self.forget(&id, InstanceSource::Resync).await?;
             }
         }
+        self.complete_until = begun;
         Ok(())
     }
 
@@ -195,6 +231,9 @@ impl Watcher {
         if change.is_none() && before.is_some_and(|before| same(before, &now)) {
             return Ok(());
         }
+        let tells_end = change
+            .as_ref()
+            .is_some_and(|change| change::is_ended(change.status));
         let event = change.map(|change| {
             let circumstances = self.circumstances(&now, source);
             let event = change::event(&change, before, &now, circumstances);
@@ -207,6 +246,9 @@ impl Watcher {
                 event.map(|event| tx.publish(event)).transpose()
             })
             .await?;
+        if tells_end {
+            self.told_ends.insert(now.id.clone(), now.finished_at);
+        }
         self.known.insert(now.id.clone(), now);
         Ok(())
     }
@@ -215,6 +257,7 @@ impl Watcher {
         let Some(mut gone) = self.known.remove(id) else {
             return Ok(());
         };
+        self.told_ends.remove(id);
         let before = gone.clone();
         gone.status = InstanceStatus::Removed;
         let change = Change {
@@ -243,14 +286,15 @@ impl Watcher {
         Circumstances { planned, source }
     }
 
-    fn was_asked_to_stop(&mut self, hint: &Hint) -> bool {
+    fn was_asked_to_stop(&mut self, id: &str) -> bool {
         let window = SIGNAL_WINDOW.as_millis() as u64;
         self.signalled
             .retain(|_, at| Timestamp::now().ms_since(*at) < window);
-        if hint.action != "die" {
-            return false;
-        }
-        self.signalled.remove(&hint.id).is_some() || self.planned.contains(&hint.id)
+        self.signalled.remove(id).is_some() || self.planned.contains(id)
+    }
+
+    fn end_is_told(&self, now: &Instance) -> bool {
+        self.told_ends.get(&now.id) == Some(&now.finished_at)
     }
 
     async fn gap(&self, from: Timestamp, to: Timestamp, reason: &str) -> Result<(), StoreError> {
@@ -280,6 +324,12 @@ impl Watcher {
             .write(move |tx| tx.publish(event).map(drop))
             .await
     }
+}
+
+/// HUP, USR1, USR2 and WINCH, by the engine's numbers: they ask for something
+/// else than an end, such as another look at the configuration.
+fn is_no_farewell(signal: &str) -> bool {
+    matches!(signal, "1" | "10" | "12" | "28")
 }
 
 /// Nothing but the time of reading differs.

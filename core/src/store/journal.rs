@@ -163,66 +163,94 @@ impl Reader<'_> {
 /// Both tables in id order, each only where the filter can match it.
 /// Parameters: ?1 after, ?2 last, ?3 limit, then the filter's values.
 fn select_sql(filter: &Filter, direction: &str) -> (String, Vec<Value>) {
-    let mut values = Vec::new();
-    let mut condition = String::new();
-    let mut one_of = |column: &str, wanted: Vec<Value>| {
-        if !wanted.is_empty() {
-            let marks: Vec<String> = wanted
-                .into_iter()
-                .map(|value| {
-                    values.push(value);
-                    format!("?{}", values.len() + 3)
-                })
-                .collect();
-            condition.push_str(&format!(" AND {column} IN ({})", marks.join(", ")));
-        }
-    };
-    let text = |names: &[String]| names.iter().cloned().map(Value::Text).collect();
-    one_of("project", text(&filter.projects));
-    one_of("stage", text(&filter.stages));
-    one_of("instance", text(&filter.instances));
-    one_of(
-        "deploy",
-        filter
-            .deploys
-            .iter()
-            .map(|deploy| Value::Integer(deploy.0))
-            .collect(),
-    );
-    if let Some(severity) = filter.min_severity {
-        condition.push_str(&format!(" AND severity >= {}", severity as i64));
-    }
+    let mut conditions = Conditions::default();
+    let condition = conditions.of(filter);
     let mut tables = Vec::new();
     if filter.wants_events() {
-        let kinds: Vec<String> = filter
-            .types
-            .iter()
-            .filter(|kind| **kind != EventType::DeployLog)
-            .map(|kind| format!("'{}'", kind.as_str()))
-            .collect();
-        let kinds = if kinds.is_empty() {
-            String::new()
-        } else {
-            format!(" AND type IN ({})", kinds.join(", "))
-        };
+        let kinds = kinds_condition(filter);
         tables.push(format!(
             "SELECT id, type, severity, time, project, stage, instance, deploy, frame FROM events
              WHERE id > ?1 AND id <= ?2{condition}{kinds}"
         ));
     }
     if filter.wants_logs() {
+        let added = conditions.one_of("deploy", numbers(&filter.logs));
+        let condition = match (filter.selects_logs(), added) {
+            (true, None) => condition,
+            (true, Some(added)) => format!(" AND ((1 = 1{condition}) OR {added})"),
+            (false, added) => added.map_or_else(String::new, |added| format!(" AND {added}")),
+        };
         tables.push(format!(
             "SELECT id, 'deploy_log' AS type, severity, time, project, stage, instance, deploy, frame
              FROM deploy_logs WHERE id > ?1 AND id <= ?2{condition}"
         ));
     }
-    (
-        format!(
-            "{} ORDER BY id {direction} LIMIT ?3",
-            tables.join(" UNION ALL ")
-        ),
-        values,
-    )
+    let tables = tables.join(" UNION ALL ");
+    let sql = format!("{tables} ORDER BY id {direction} LIMIT ?3");
+    (sql, conditions.values)
+}
+
+/// SQL conditions, with the values of their parameters.
+#[derive(Default)]
+struct Conditions {
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    /// What holds for both tables.
+    fn of(&mut self, filter: &Filter) -> String {
+        let lists = [
+            ("project", texts(&filter.projects)),
+            ("stage", texts(&filter.stages)),
+            ("instance", texts(&filter.instances)),
+            ("deploy", numbers(&filter.deploys)),
+        ];
+        let mut condition = String::new();
+        for (column, wanted) in lists {
+            if let Some(one_of) = self.one_of(column, wanted) {
+                condition.push_str(&format!(" AND {one_of}"));
+            }
+        }
+        if let Some(severity) = filter.min_severity {
+            condition.push_str(&format!(" AND severity >= {}", severity as i64));
+        }
+        condition
+    }
+
+    fn one_of(&mut self, column: &str, wanted: Vec<Value>) -> Option<String> {
+        if wanted.is_empty() {
+            return None;
+        }
+        let first = self.values.len() + 4;
+        let marks: Vec<String> = (first..first + wanted.len())
+            .map(|number| format!("?{number}"))
+            .collect();
+        self.values.extend(wanted);
+        Some(format!("{column} IN ({})", marks.join(", ")))
+    }
+}
+
+fn texts(names: &[String]) -> Vec<Value> {
+    names.iter().cloned().map(Value::Text).collect()
+}
+
+fn numbers(deploys: &[DeployId]) -> Vec<Value> {
+    let numbers = deploys.iter().map(|deploy| Value::Integer(deploy.0));
+    numbers.collect()
+}
+
+fn kinds_condition(filter: &Filter) -> String {
+    let kinds: Vec<String> = filter
+        .types
+        .iter()
+        .filter(|kind| **kind != EventType::DeployLog)
+        .map(|kind| format!("'{}'", kind.as_str()))
+        .collect();
+    if kinds.is_empty() {
+        String::new()
+    } else {
+        format!(" AND type IN ({})", kinds.join(", "))
+    }
 }
 
 fn frame_of(row: &Row<'_>, journal: &str) -> Result<Frame, StoreError> {

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 use tiny_forge::{
     events::{Bus, Filter, Log, Next, ResetReason, Start, Subscription},
     model::{
-        Actor, EventId, EventType, NewEvent, Payload, Position, Severity, Subject, SystemPayload,
+        Actor, DeployId, DeployLogPayload, EventId, EventType, Lane, LogStream, NewEvent, Payload,
+        Position, Severity, StageName, StepName, Subject, SystemPayload,
     },
     store::{Store, StoreError, WriterThread},
 };
@@ -179,6 +180,60 @@ async fn a_filter_lets_through_what_it_names_in_replay_and_live_alike() {
         .await
         .expect("published");
     assert_eq!(take(&mut subscription, 1).await, [5]);
+}
+
+fn log_line(deploy: i64, line: &str) -> NewEvent {
+    let lane = Lane {
+        project: "shop".parse().expect("a name"),
+        stage: StageName::default(),
+    };
+    let payload = DeployLogPayload {
+        deploy_id: DeployId(deploy),
+        step: StepName::Gate,
+        stream: LogStream::Stdout,
+        line: line.into(),
+        instance: None,
+    };
+    let subject = Subject::deploy(&lane, DeployId(deploy));
+    let payload = Payload::DeployLog(payload);
+    NewEvent::new(subject, Severity::Info, Actor::system("test"), payload)
+}
+
+#[tokio::test]
+async fn logs_of_named_deploys_come_besides_what_the_filter_lets_through() {
+    let journal = Journal::new();
+    let round = || {
+        vec![
+            note("not wanted"),
+            log_line(1, "wanted"),
+            log_line(2, "of another deploy"),
+            NewEvent {
+                severity: Severity::Warning,
+                ..note("wanted")
+            },
+        ]
+    };
+    journal.bus.publish_all(round()).await.expect("published");
+    let journal = journal.reopen();
+    journal.bus.publish_all(round()).await.expect("published");
+    let filter = Filter {
+        min_severity: Some(Severity::Warning),
+        logs: vec![DeployId(1)],
+        ..Filter::default()
+    };
+    let mut subscription = journal.bus.subscribe(filter, Start::After(EventId(0)));
+    assert_eq!(take(&mut subscription, 4).await, [2, 4, 6, 8]);
+    journal.bus.publish_all(round()).await.expect("published");
+    assert_eq!(take(&mut subscription, 2).await, [10, 12]);
+
+    let both = Filter {
+        types: vec![EventType::DeployLog],
+        deploys: vec![DeployId(2)],
+        logs: vec![DeployId(1)],
+        ..Filter::default()
+    };
+    let mut subscription = journal.bus.subscribe(both, Start::After(EventId(0)));
+    assert_eq!(take(&mut subscription, 6).await, [2, 3, 6, 7, 10, 11]);
 }
 
 #[tokio::test]

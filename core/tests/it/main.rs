@@ -1,9 +1,14 @@
 //! Black-box tests in one binary: over files, HTTP, SSE and a real engine.
 
+mod cli;
 mod deploys;
 mod events;
+mod failures;
+mod faults;
 mod http;
 mod invariants;
+mod lanes;
+mod process;
 mod streams;
 mod support;
 mod watch;

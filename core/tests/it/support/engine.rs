@@ -53,6 +53,7 @@ impl Engine {
     pub fn start_again(&self) {
         assert!(
             script("start", &self.dir)
+                .stdout(Stdio::null())
                 .status()
                 .expect("the script")
                 .success()

@@ -1,7 +1,11 @@
 //! What the tests share: a server and its client, an engine, a registry, images.
 
+pub mod bench;
+pub mod binary;
 pub mod engine;
 pub mod image;
+pub mod program;
 pub mod registry;
 pub mod server;
+pub mod shared;
 pub mod sse;

@@ -21,18 +21,24 @@ pub struct Server {
 impl Server {
     /// A server whose engine does not exist.
     pub async fn start() -> Self {
-        Self::with_engine("unix:///nonexistent/docker.sock").await
+        Self::configured(|_, _| {}).await
     }
 
     pub async fn with_engine(engine: &str) -> Self {
+        Self::configured(|_, args| args.engine = Some(engine.into())).await
+    }
+
+    /// `change` gets the directory that this server lives in.
+    pub async fn configured(change: impl FnOnce(&Path, &mut ServeArgs)) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let args = ServeArgs {
+        let mut args = ServeArgs {
             listen: Some("127.0.0.1:0".into()),
             data: Some(text(&dir.path().join("data"))),
             plugins: Some(text(&dir.path().join("plugins"))),
-            engine: Some(engine.into()),
+            engine: Some("unix:///nonexistent/docker.sock".into()),
             ..ServeArgs::default()
         };
+        change(dir.path(), &mut args);
         Self::run(dir, args).await
     }
 

@@ -59,7 +59,7 @@ impl Sse {
     }
 
     /// The next fact for which `wanted` holds.
-    pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let event = self.event().await.expect("the stream goes on");
             if wanted(&event) {

@@ -1,0 +1,81 @@
+//! One deploy at a time per lane, through cancels and restarts.
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::bench::{Bench, bench};
+
+#[tokio::test]
+async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
+    let bench = bench().await;
+    bench
+        .project("queued", |spec| {
+            spec["health"] = json!({"min_uptime_ms": 600_000})
+        })
+        .await;
+    let first = bench.start("queued").await;
+    let second = bench.start("queued").await;
+    let mut log = bench
+        .server
+        .sse(&format!("/api/deploys/{first}/logs"))
+        .await;
+    log.until(|event| event["payload"]["status"] == "gating")
+        .await;
+    let waiting = bench.server.json(&format!("/api/deploys/{second}")).await;
+    assert_eq!(waiting["status"], "queued");
+    assert_eq!(
+        bench.server.json("/api/projects/queued").await["stages"][0]["queued"],
+        1
+    );
+
+    for id in [second, first] {
+        let (status, answer) = bench
+            .server
+            .post(&format!("/api/deploys/{id}/cancel"), &json!({}))
+            .await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        assert_eq!(bench.ended(id).await["status"], "cancelled");
+    }
+    assert_eq!(bench.running("queued"), "", "the candidate is put away");
+    let again = bench
+        .server
+        .post(&format!("/api/deploys/{first}/cancel"), &json!({}))
+        .await;
+    assert_eq!(again.0, StatusCode::CONFLICT);
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_deploy_that_a_restart_interrupts_ends_truthfully_and_the_queue_goes_on() {
+    let bench = bench().await;
+    bench
+        .project("slow", |spec| {
+            spec["health"] = json!({"min_uptime_ms": 600_000})
+        })
+        .await;
+    let first = bench.start("slow").await;
+    let mut log = bench
+        .server
+        .sse(&format!("/api/deploys/{first}/logs"))
+        .await;
+    log.until(|event| event["payload"]["status"] == "gating")
+        .await;
+    bench
+        .update("slow", |spec| {
+            spec["health"] = json!({"http": {"port": 80}})
+        })
+        .await;
+    let second = bench.start("slow").await;
+    let server = bench.server.restart().await;
+    let bench = Bench { server, ..bench };
+    let interrupted = bench.ended(first).await;
+    assert_eq!(interrupted["status"], "failed");
+    let reason = interrupted["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.contains("the server stopped") && reason.contains("`gate`"),
+        "{reason}"
+    );
+    assert_eq!(bench.ended(second).await["status"], "succeeded");
+    assert_eq!(bench.running("slow"), "slow-prod-2-0");
+    bench.server.stop().await;
+}
