@@ -1,4 +1,4 @@
-import { answer, api, ApiError } from '$lib/api/client';
+import { answer, api } from '$lib/api/client';
 import type {
 	Delivery,
 	DeploySummary,
@@ -10,10 +10,11 @@ import type {
 } from '$lib/api/schema';
 import { UNDER_WAY } from '$lib/deploys/steps';
 import { follow } from '$lib/live/snapshot.svelte';
+import { lanesOf } from '$lib/projects/lane';
 
 interface Overview {
 	projects: Project[];
-	/** Containers that are not ours. */
+	/** Containers of no project: not ours, or of a project that was deleted without them. */
 	others: Instance[];
 	running: DeploySummary[];
 	plugins: Plugin[];
@@ -23,33 +24,28 @@ interface Overview {
 
 /** All that the overview shows, and nothing of what it shows is older than `as_of`. */
 async function load(): Promise<Overview> {
-	const [projects, others, running, plugins, dead] = await Promise.all([
+	const [projects, instances, running, plugins, dead] = await Promise.all([
 		answer(api.GET('/api/projects')),
-		answer(api.GET('/api/instances', { params: { query: { managed: false } } })),
+		answer(api.GET('/api/instances')),
 		answer(api.GET('/api/deploys', { params: { query: { status: UNDER_WAY } } })),
-		ifKnown(answer(api.GET('/api/plugins'))),
-		ifKnown(answer(api.GET('/api/deliveries', { params: { query: { status: 'dead' } } }))),
+		answer(api.GET('/api/plugins')),
+		answer(api.GET('/api/deliveries', { params: { query: { status: 'dead' } } })),
 	]);
-	const answers = [projects, others, running];
+	const answers = [projects, instances, running, plugins, dead];
 	const oldest = answers.reduce((a, b) => (b.as_of.id < a.as_of.id ? b : a));
 	return {
 		projects: projects.items,
-		others: others.items,
+		others: othersOf(instances.items, projects.items),
 		running: running.items,
-		plugins: plugins?.items ?? [],
-		dead: dead?.items ?? [],
+		plugins: plugins.items,
+		dead: dead.items,
 		as_of: oldest.as_of,
 	};
 }
 
-/** A server that was built without plugins has nothing to say of them. */
-async function ifKnown<T>(call: Promise<T>): Promise<T | undefined> {
-	try {
-		return await call;
-	} catch (error) {
-		if (error instanceof ApiError && error.status === 404) return undefined;
-		throw error;
-	}
+function othersOf(instances: Instance[], projects: Project[]): Instance[] {
+	const known = new Set(lanesOf(projects).flatMap((lane) => lane.instances.map(({ id }) => id)));
+	return instances.filter(({ id }) => !known.has(id));
 }
 
 /** Progress of a pull changes no state that is shown. */

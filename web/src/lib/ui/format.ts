@@ -77,6 +77,7 @@ export function shortDigest(digest: string): string {
 
 /** `registry.example/team/shop:1.4` → `shop:1.4`; what a digest pins is shortened. */
 export function shortImage(image: string): string {
+	if (image.startsWith('sha256:')) return shortDigest(image);
 	const [name = image, digest] = image.split('@');
 	const last = name.slice(name.lastIndexOf('/') + 1);
 	return digest ? `${last}@${shortDigest(digest)}` : last;
