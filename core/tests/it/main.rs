@@ -8,6 +8,7 @@ mod faults;
 mod http;
 mod invariants;
 mod lanes;
+mod plugins;
 mod process;
 mod streams;
 mod support;

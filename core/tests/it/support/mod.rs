@@ -3,9 +3,11 @@
 pub mod bench;
 pub mod binary;
 pub mod engine;
+pub mod folder;
 pub mod image;
 pub mod program;
 pub mod registry;
 pub mod server;
 pub mod shared;
 pub mod sse;
+pub mod target;
