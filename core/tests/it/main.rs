@@ -9,6 +9,7 @@ mod http;
 mod invariants;
 mod lanes;
 mod process;
+mod sandbox;
 mod streams;
 mod support;
 mod watch;

@@ -85,11 +85,18 @@ async fn the_writes_of_a_call_that_fails_are_gone() {
     );
     assert_eq!(guest.take_writes(), []);
 
-    let refuse =
-        format!("{SET} (i32.store8 (i32.const {ANSWER}) (i32.const 1)) (i32.const {ANSWER})");
-    let mut guest = lab.start(&storing(&refuse)).await.expect("a guest");
+    // Writes and fails the first time; afterwards it only succeeds.
+    let once = format!(
+        "(if (i32.eqz (global.get $count)) (then
+            {SET} (global.set $count (i32.const 1))
+            (i32.store8 (i32.const {ANSWER}) (i32.const 1)))
+         (else (i32.store8 (i32.const {ANSWER}) (i32.const 0))))
+         (i32.const {ANSWER})"
+    );
+    let mut guest = lab.start(&storing(&once)).await.expect("a guest");
     let refused = guest.filter(&event()).await;
     assert!(matches!(refused, Err(Fault::Refused(_))));
+    assert_eq!(guest.filter(&event()).await, Ok(Decision::Keep));
     assert_eq!(guest.take_writes(), []);
 }
 

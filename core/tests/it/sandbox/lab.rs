@@ -57,7 +57,7 @@ impl Lab {
         Setup {
             plugin: "probe".into(),
             limits: Limits::for_role(role),
-            log: PluginLog::new("probe", secrets.scrubber().clone()),
+            log: PluginLog::new("probe", secrets.scrubber()),
             http: http(&[], &[], &[]),
             secrets,
             values: PluginValues::new(self.store.clone(), "probe"),
