@@ -10,6 +10,7 @@ mod invariants;
 mod lanes;
 mod plugins;
 mod process;
+mod sandbox;
 mod streams;
 mod support;
 mod watch;
