@@ -5,6 +5,7 @@ pub mod binary;
 pub mod engine;
 pub mod image;
 pub mod program;
+pub mod proxy;
 pub mod registry;
 pub mod server;
 pub mod shared;
