@@ -9,6 +9,9 @@ export default {
 		// One page for every path; brotli and gzip lie beside each file for the server to embed.
 		adapter: adapter({ fallback: 'index.html', precompress: true }),
 		paths: { relative: false },
+		// Nothing is left to load when a reader moves on: the server may have been replaced
+		// since, and a browser beside Docker drops requests whenever a network appears.
+		output: { bundleStrategy: 'single' },
 		// A fixed name: the same sources give the same bytes.
 		version: { name: 'tiny-forge' },
 		csp: {

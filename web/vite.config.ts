@@ -14,5 +14,7 @@ export default defineConfig({
 		environment: 'jsdom',
 		include: ['src/**/*.test.ts'],
 		setupFiles: ['./src/test-setup.ts'],
+		// Typing into a form takes seconds on a machine that also compiles.
+		testTimeout: 20_000,
 	},
 });

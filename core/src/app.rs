@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
     events::{Bus, Log},
     instances::{self, Planned},
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
+    plugin_host::{HostParts, PluginHost},
     store::{self, DataDir, Keyring, Store, WriterThread},
 };
 
@@ -32,6 +36,8 @@ pub struct App {
     tasks: TaskTracker,
     bus: Bus,
     writer: WriterThread,
+    /// Where guests run, apart from HTTP, Docker and streams.
+    guests: Runtime,
     /// Last to go: nobody else may open the directory before.
     _data: DataDir,
 }
@@ -73,11 +79,26 @@ impl App {
         let keyring = Keyring::open(data.path())
             .with_context(|| format!("cannot use `{}`", data.path().join("key").display()))?;
         let keyring = Arc::new(keyring);
+        let guests = guest_runtime()?;
+        let plugins = PluginHost::new(HostParts {
+            store: store.clone(),
+            bus: bus.clone(),
+            keyring: keyring.clone(),
+            folder: config.plugins,
+            cache: data.path().join("cache"),
+            compiler: config.compiler,
+            public_url: config.public_url.clone(),
+            listen: address,
+            runtime: guests.handle().clone(),
+        })?;
+        tasks.spawn(plugins.clone().run(working.clone()));
+
         let deploys = Deploys::new(store.clone(), bus.clone(), engine.clone(), keyring, planned);
         tasks.spawn(deploys::run(deploys.clone(), working.clone()));
 
         let state = ApiState::new(Parts {
             deploys,
+            plugins,
             store,
             bus: bus.clone(),
             engine,
@@ -105,6 +126,7 @@ impl App {
             tasks,
             bus,
             writer,
+            guests,
             _data: data,
         })
     }
@@ -124,6 +146,7 @@ impl App {
             tasks,
             bus,
             writer,
+            guests,
             _data,
             address: _,
         } = self;
@@ -132,6 +155,7 @@ impl App {
         end("requests", &requests, REQUESTS_GRACE).await;
         working.cancel();
         end("tasks", &tasks, TASKS_GRACE).await;
+        guests.shutdown_background();
         drop(bus);
         let joined = tokio::task::spawn_blocking(move || writer.join());
         if tokio::time::timeout(Duration::from_secs(1), joined)
@@ -141,6 +165,15 @@ impl App {
             tracing::warn!("the store is still held by a task that did not end in time");
         }
     }
+}
+
+/// Two threads are enough for guests, and all that they can ever take.
+fn guest_runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("plugins")
+        .enable_all()
+        .build()
 }
 
 async fn end(what: &str, tracker: &TaskTracker, grace: Duration) {

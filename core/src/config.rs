@@ -28,6 +28,8 @@ pub struct Config {
     /// Base of links in messages, without a final slash.
     pub public_url: Option<String>,
     pub retention: Retention,
+    /// Our own binary: plugins are compiled in a process of its own.
+    pub compiler: PathBuf,
 }
 
 /// Flags of `tiny-forge serve`. Each has an environment variable
@@ -131,6 +133,7 @@ impl Config {
                 logs_max: key("logs_max", &args.logs_max)
                     .map_or(Ok(defaults.logs_max), |found| count(&found))?,
             },
+            compiler: std::env::current_exe().unwrap_or_else(|_| "tiny-forge".into()),
             data,
         })
     }

@@ -1,7 +1,8 @@
 //! HTTP to the origins that the operator granted. Redirects are never followed.
 //!
 //! `{secret:NAME}` in the path, query, a header value or the body is replaced by
-//! the host: the plugin never sees the value.
+//! the host: the plugin never sees the value. In text that comes from events or from
+//! a target's answer the host has made such placeholders harmless.
 //!
 //! ```no_run
 //! use tiny_forge_plugin::http::Request;
@@ -98,6 +99,14 @@ impl Request {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+
+    /// The body as JSON, for unit tests.
+    ///
+    /// # Errors
+    /// Where there is no body, or it has not that shape.
+    pub fn read_json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(self.body.as_deref().unwrap_or_default())
     }
 
     /// Sends it and waits for the answer. Every status is an answer, also 404.

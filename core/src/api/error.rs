@@ -6,7 +6,10 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{deploys::DeployError, engine::EngineError, model::SpecError, store::StoreError};
+use crate::{
+    deploys::DeployError, engine::EngineError, model::SpecError, plugin_host::HostError,
+    store::StoreError,
+};
 
 /// An error as clients see it: RFC 9457 `application/problem+json`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -154,6 +157,21 @@ impl From<DeployError> for ApiError {
             }
             DeployError::Engine(error) => error.into(),
             DeployError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HostError> for ApiError {
+    fn from(error: HostError) -> Self {
+        let detail = error.to_string();
+        match error {
+            HostError::NotFound { kind, name } => Self::not_found(kind, name),
+            HostError::NotASink(_) | HostError::Conflict(_) => Self::conflict(detail),
+            HostError::Busy(_) => Self::busy(detail),
+            HostError::Store(error) => error.into(),
+            HostError::Folder { .. } | HostError::Sandbox(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "plugins", detail)
+            }
         }
     }
 }

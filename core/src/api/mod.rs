@@ -4,6 +4,7 @@
 //! JSON. What is not `/api`, `/healthz` or `/readyz` is the dashboard.
 
 mod body;
+mod deliveries;
 mod deploy_logs;
 mod deploys;
 mod error;
@@ -12,6 +13,8 @@ mod guard;
 mod instances;
 mod list;
 pub mod openapi;
+mod pipelines;
+mod plugins;
 mod projects;
 mod query;
 mod spa;
@@ -34,7 +37,10 @@ pub use deploys::NewDeploy;
 pub use error::{ApiError, FieldProblem, Problem};
 pub use guard::AllowedHosts;
 
-use crate::{deploys::Deploys, engine::Engine, events::Bus, model::Timestamp, store::Store};
+use crate::{
+    deploys::Deploys, engine::Engine, events::Bus, model::Timestamp, plugin_host::PluginHost,
+    store::Store,
+};
 
 /// Event streams served at once; more are answered with 503.
 const STREAMS_MAX: usize = 10_000;
@@ -49,6 +55,7 @@ pub struct Parts {
     pub bus: Bus,
     pub engine: Engine,
     pub deploys: Deploys,
+    pub plugins: PluginHost,
     pub public_url: Option<String>,
     /// Ends event streams at once when the server stops.
     pub stopping: CancellationToken,
@@ -107,6 +114,13 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(instances::get))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::get))
+        .routes(routes!(plugins::test))
+        .routes(routes!(pipelines::list))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get))
+        .routes(routes!(deliveries::replay))
         .routes(routes!(openapi::get))
 }
 

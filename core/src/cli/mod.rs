@@ -9,6 +9,10 @@ mod demo;
 mod deploy;
 mod events;
 mod follow;
+mod plugin;
+mod plugin_build;
+mod plugin_compile;
+mod plugin_inspect;
 mod serve;
 
 use std::process::ExitCode;
@@ -36,6 +40,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Show events
     Events(events::EventsArgs),
+    /// Build and look at plugins
+    Plugin(plugin::PluginArgs),
     /// Show what tiny-forge does: deploys an app made on the spot, twice
     Demo(demo::DemoArgs),
 }
@@ -74,6 +80,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
+            Command::Plugin(args) => plugin::run(args).await,
             Command::Demo(args) => demo::run(&client()?, args).await,
         }
     }

@@ -1,1 +1,33 @@
-//! (being written)
+//! Plugins: untrusted components, what they may use, and who calls them.
+//!
+//! The only user of wasmtime. In reading order: what a guest runs in, what it
+//! is lent, how its file becomes machine code, what the operator configures,
+//! how a plugin is kept running, how events pass through pipelines to sinks,
+//! and the host that ties these to the plugins folder.
+
+pub mod sandbox;
+
+pub mod capabilities;
+
+pub mod compile;
+
+mod builtin;
+mod config;
+mod folder;
+
+mod event;
+mod plugin;
+
+mod delivery;
+mod pipeline;
+
+mod error;
+mod host;
+mod inspect;
+mod reconcile;
+mod view;
+mod watch;
+
+pub use error::HostError;
+pub use host::{HostParts, PluginHost};
+pub use inspect::{Inspected, inspect};

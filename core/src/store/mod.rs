@@ -6,6 +6,7 @@
 //! then answers. Each area has its typed statements in a file of its own; no
 //! other module but `events` speaks SQL.
 
+mod deliveries;
 mod deploys;
 mod error;
 mod handle;
@@ -14,18 +15,23 @@ mod journal;
 mod keyring;
 mod lock;
 mod migrate;
+mod pipelines;
+mod plugin_values;
 mod projects;
 mod reader;
 mod retention;
 mod sealed_spec;
 mod writer;
 
+pub use deliveries::{AfterAttempt, AttemptRecord, DeliveryQuery, NewDelivery, QueuedDelivery};
 pub use deploys::{DeployQuery, NewDeploy, OpenDeploy};
 pub use error::StoreError;
 pub use handle::{Receipt, Store, WriterThread};
 pub use journal::{JournalPage, PageRequest};
 pub use keyring::{Keyring, SealError};
 pub use lock::{DataDir, DataDirError};
+pub use pipelines::{NewDrop, PipelineProgress};
+pub use plugin_values::PluginWrite;
 pub use projects::LaneRow;
 pub use reader::Reader;
 pub use retention::{Retention, run as run_retention};

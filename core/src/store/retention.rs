@@ -73,6 +73,9 @@ pub async fn run(store: Store, retention: Retention, token: CancellationToken) {
                 tracing::warn!(%error, table = table.name(), "retention has to wait");
             }
         }
+        if let Err(error) = store.write(|tx| tx.trim_deliveries()).await {
+            tracing::warn!(%error, table = "deliveries", "retention has to wait");
+        }
     }
 }
 

@@ -39,6 +39,36 @@ describe('the client', () => {
 		expect(error.message).toContain('status 502');
 	});
 
+	it('asks again when a request was lost on its way', async () => {
+		let asked = 0;
+		vi.stubGlobal('fetch', () => {
+			asked += 1;
+			if (asked === 1) return Promise.reject(new TypeError('network changed'));
+			return Promise.resolve(Response.json({ items: [], as_of: { journal: 'j', id: 1 } }));
+		});
+		expect((await answer(api.GET('/api/projects'))).items).toEqual([]);
+		expect(asked).toBe(2);
+	});
+
+	it('never repeats what changes something', async () => {
+		const lost = vi.fn(() => Promise.reject(new TypeError('network changed')));
+		vi.stubGlobal('fetch', lost);
+		const params = { path: { project: 'shop' } };
+		const deploy = api.POST('/api/projects/{project}/deploys', { params, body: {} });
+		await expect(deploy).rejects.toThrow('does not answer');
+		expect(lost).toHaveBeenCalledTimes(1);
+	});
+
+	it('names its type on every write, also on one without a body', async () => {
+		const asked = vi.fn((request: Request) => {
+			expect(request.headers.get('content-type')).toBe('application/json');
+			return Promise.resolve(new Response(null, { status: 204 }));
+		});
+		vi.stubGlobal('fetch', asked);
+		await api.DELETE('/api/projects/{project}', { params: { path: { project: 'shop' } } });
+		expect(asked).toHaveBeenCalledTimes(1);
+	});
+
 	it('says so when the server does not answer', async () => {
 		vi.stubGlobal('fetch', () => Promise.reject(new TypeError('failed to fetch')));
 		expect((await refusal()).problem.code).toBe('unreachable');

@@ -26,10 +26,30 @@ export class ApiError extends Error {
 /** The server of this page, typed by its own description. Every answer that is not a success throws. */
 export const api = createClient<paths>({
 	baseUrl: location.origin,
-	fetch: (request) => globalThis.fetch(request),
+	fetch: (request) => (request.method === 'GET' ? patiently(request) : globalThis.fetch(request)),
 });
 
+/** A browser beside Docker drops requests whenever a network appears, as it does with every deploy. */
+const RETRY_AFTER_MS = [100, 500];
+
+/** Reading again changes nothing: what never reached the server is asked once more. */
+async function patiently(request: Request): Promise<Response> {
+	for (const wait of RETRY_AFTER_MS) {
+		try {
+			return await globalThis.fetch(request.clone());
+		} catch (error) {
+			if (request.signal.aborted) throw error;
+			await new Promise((resolve) => setTimeout(resolve, wait));
+		}
+	}
+	return globalThis.fetch(request);
+}
+
 api.use({
+	onRequest({ request }) {
+		// A page of another origin cannot send this type unasked: the server wants it on every write.
+		if (request.method !== 'GET') request.headers.set('content-type', 'application/json');
+	},
 	async onResponse({ request, response }) {
 		if (!response.ok) throw failure(request, await problemOf(response));
 	},

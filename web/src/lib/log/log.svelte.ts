@@ -55,12 +55,12 @@ export class Log {
 	}
 
 	/** Says something about the log in its place: what was lost or recovered. */
-	note(text: string, time: string): void {
+	note(text: string): void {
 		// Between two ids: it sorts right, and no event has it.
 		const id = this.last + 0.5;
 		const note: Line = {
 			id,
-			time,
+			time: new Date().toISOString(),
 			stream: 'note',
 			step: undefined,
 			coloured: text,
@@ -68,6 +68,12 @@ export class Log {
 			level: 'info',
 		};
 		this.lines = [...this.lines, note];
+	}
+
+	/** Forgets everything: it is loaded anew. */
+	clear(): void {
+		this.lines = [];
+		this.cut = false;
 	}
 
 	#letGo(): void {

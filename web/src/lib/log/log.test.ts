@@ -56,7 +56,7 @@ describe('a log', () => {
 	it('keeps a note in its place between lines', () => {
 		const log = new Log();
 		log.append(lines(1, 2));
-		log.note('resumed, 1 line recovered', '2026-03-27T22:30:25.123Z');
+		log.note('resumed, 1 line recovered');
 		log.append(lines(2, 3));
 		expect(ids(log)).toEqual([1, 2, 2.5, 3]);
 	});

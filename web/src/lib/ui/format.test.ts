@@ -34,6 +34,7 @@ describe('format', () => {
 		expect(shortDigest(digest)).toBe('4bcff63911fc');
 		expect(shortImage('registry.example:5000/team/shop:1.4')).toBe('shop:1.4');
 		expect(shortImage(`busybox@${digest}`)).toBe('busybox@4bcff63911fc');
+		expect(shortImage(digest)).toBe('4bcff63911fc');
 	});
 
 	it('counts in words', () => {

@@ -47,6 +47,7 @@ const ABSOLUTE = new Intl.DateTimeFormat(undefined, {
 	dateStyle: 'medium',
 	timeStyle: 'medium',
 });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 const CLOCK = new Intl.DateTimeFormat(undefined, {
 	hour: '2-digit',
 	minute: '2-digit',
@@ -63,6 +64,12 @@ export function clock(at: Date): string {
 	return CLOCK.format(at);
 }
 
+/** `14:02:11` today, `24 Nov 14:02` on other days. */
+export function moment(at: Date, now: Date): string {
+	if (at.toDateString() === now.toDateString()) return clock(at);
+	return `${DAY.format(at)} ${clock(at).slice(0, 5)}`;
+}
+
 /** `sha256:4bcff63911fcb445…` → `4bcff63911fc`, as Docker shortens it. */
 export function shortDigest(digest: string): string {
 	return digest.replace(/^sha256:/, '').slice(0, 12);
@@ -70,6 +77,7 @@ export function shortDigest(digest: string): string {
 
 /** `registry.example/team/shop:1.4` → `shop:1.4`; what a digest pins is shortened. */
 export function shortImage(image: string): string {
+	if (image.startsWith('sha256:')) return shortDigest(image);
 	const [name = image, digest] = image.split('@');
 	const last = name.slice(name.lastIndexOf('/') + 1);
 	return digest ? `${last}@${shortDigest(digest)}` : last;

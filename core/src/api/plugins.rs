@@ -1,0 +1,43 @@
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+
+use super::{
+    ApiError, ApiState,
+    list::{AsOf, List},
+};
+use crate::model::{Plugin, Principal, TestOutcome};
+
+/// Plugins, files that wait for their configuration, and broken configuration.
+#[utoipa::path(get, path = "/api/plugins", tag = "plugins",
+    responses((status = 200, body = List<Plugin>)))]
+pub async fn list(State(state): State<ApiState>) -> Result<Json<List<Plugin>>, ApiError> {
+    let (items, as_of) = state.plugins.plugins().await?;
+    Ok(Json(List {
+        items,
+        next: None,
+        as_of,
+    }))
+}
+
+/// One plugin; a file that nothing uses goes by its file name.
+#[utoipa::path(get, path = "/api/plugins/{name}", tag = "plugins", params(("name" = String, Path)),
+    responses((status = 200, body = AsOf<Plugin>), (status = 404, body = super::Problem)))]
+pub async fn get(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Json<AsOf<Plugin>>, ApiError> {
+    let (item, as_of) = state.plugins.plugin(&name).await?;
+    Ok(Json(AsOf { item, as_of }))
+}
+
+/// Sends a test message through a sink and says what the target answered.
+#[utoipa::path(post, path = "/api/plugins/{name}/test", tag = "plugins", params(("name" = String, Path)),
+    responses((status = 200, body = TestOutcome), (status = 404, body = super::Problem), (status = 409, body = super::Problem)))]
+pub async fn test(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Json<TestOutcome>, ApiError> {
+    Ok(Json(state.plugins.test(&Principal::Local, &name).await?))
+}

@@ -1,0 +1,185 @@
+//! `http`: outgoing requests to granted origins.
+//!
+//! The order is the policy: the origin is checked first, then secrets are filled
+//! in, and the connection goes only to addresses that were vetted. Redirects are
+//! never followed, and no plugin shares a connection with another.
+
+mod client;
+mod networks;
+mod origin;
+mod request;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+use reqwest::Client;
+use url::Url;
+
+use self::{
+    networks::{Networks, Refusal},
+    origin::Origin,
+};
+use super::Secrets;
+use crate::{
+    model::{PluginLogLevel, TestRequest},
+    plugin_host::sandbox::{
+        HostState,
+        v1::{self, http::Error},
+    },
+};
+
+/// What the operator granted for outgoing HTTP.
+#[derive(Debug, Clone, Default)]
+pub struct HttpGrants {
+    /// `scheme://host[:port]`; the host may begin with `*.`.
+    pub origins: Vec<String>,
+    /// Networks that are otherwise closed.
+    pub networks: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    #[error("`{origin}` in `grants.http` is no origin such as `https://example.org`: {reason}")]
+    Origin { origin: String, reason: String },
+    #[error("outgoing HTTP cannot be set up: {0}")]
+    Client(String),
+}
+
+/// Outgoing HTTP of one plugin. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpAccess(Arc<Shared>);
+
+struct Shared {
+    grants: HttpGrants,
+    origins: Vec<Origin>,
+    networks: Arc<Networks>,
+    /// One for each granted port: whoever vets an address has to know the port.
+    clients: BTreeMap<u16, Client>,
+}
+
+impl HttpAccess {
+    /// `blocked` are our own listen addresses: never reached, whatever is granted.
+    pub fn new(
+        grants: HttpGrants,
+        blocked: Vec<SocketAddr>,
+        user_agent: &str,
+    ) -> Result<Self, GrantError> {
+        let parse = |text: &String| {
+            Origin::parse(text).map_err(|reason| GrantError::Origin {
+                origin: text.clone(),
+                reason,
+            })
+        };
+        let origins: Vec<Origin> = grants.origins.iter().map(parse).collect::<Result<_, _>>()?;
+        let networks = Arc::new(Networks::new(grants.networks.clone(), blocked));
+        let mut clients = BTreeMap::new();
+        for port in origins.iter().map(Origin::port) {
+            if !clients.contains_key(&port) {
+                clients.insert(port, client::new(&networks, port, user_agent)?);
+            }
+        }
+        Ok(Self(Arc::new(Shared {
+            grants,
+            origins,
+            networks,
+            clients,
+        })))
+    }
+
+    async fn send(
+        &self,
+        request: v1::http::Request,
+        secrets: &Secrets,
+        time_left: Duration,
+    ) -> Result<v1::http::Response, Error> {
+        let url = Url::parse(&request.url)
+            .map_err(|error| Error::Invalid(format!("the URL cannot be read: {error}")))?;
+        let client = self.client_for(&url)?;
+        let timeout = request::timeout(request.timeout_ms, time_left)?;
+        let ready = request::build(client, url, request, secrets)?.timeout(timeout);
+        let answer = ready.send().await;
+        let answer = answer.map_err(|error| self.failure(error, secrets))?;
+        let read = client::read(answer, secrets).await;
+        read.map_err(|error| self.failure(error, secrets))
+    }
+
+    /// The client for a URL that is granted, which only this hands out.
+    fn client_for(&self, url: &Url) -> Result<&Client, Error> {
+        let origin = Origin::of(url).map_err(Error::Invalid)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::Invalid(
+                "a URL has no user and password: use a header".into(),
+            ));
+        }
+        let granted = self.0.origins.iter().find(|grant| grant.covers(&origin));
+        let client = granted.and_then(|grant| self.0.clients.get(&grant.port()));
+        let Some(client) = client else {
+            return Err(Error::Denied(self.grant_of_origin(&origin)));
+        };
+        // A host that is an address is connected to without being looked up.
+        let address = match url.host() {
+            Some(url::Host::Ipv4(ip)) => Some(ip.into()),
+            Some(url::Host::Ipv6(ip)) => Some(ip.into()),
+            Some(url::Host::Domain(_)) | None => None,
+        };
+        if let Some(ip) = address {
+            let checked = self.0.networks.check(ip, origin.port());
+            checked.map_err(|refusal| self.refused(refusal))?;
+        }
+        Ok(client)
+    }
+
+    /// The line that grants it, with what is granted already.
+    fn grant_of_origin(&self, origin: &Origin) -> String {
+        let granted = self.0.grants.origins.iter().cloned();
+        let all: Vec<String> = granted.chain([origin.to_string()]).collect();
+        format!("grants.http = {all:?}")
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Never(ip) => Error::Denied(format!("{ip} can be granted to no plugin")),
+            Refusal::Closed(ip) => {
+                let granted = self.0.grants.networks.iter().copied();
+                let all = granted.chain([IpNet::from(ip)]);
+                let all: Vec<String> = all.map(|network| network.to_string()).collect();
+                Error::Denied(format!("grants.networks = {all:?}"))
+            }
+        }
+    }
+
+    fn failure(&self, error: reqwest::Error, secrets: &Secrets) -> Error {
+        if let Some(refusal) = client::refusal(&error) {
+            return self.refused(refusal);
+        }
+        if error.is_timeout() {
+            return Error::Timeout;
+        }
+        // Its URL has the secrets in it.
+        let problem = client::innermost(&error.without_url());
+        Error::Connection(secrets.scrubber().scrub(problem))
+    }
+}
+
+impl v1::http::Host for HostState {
+    async fn send(
+        &mut self,
+        request: v1::http::Request,
+    ) -> wasmtime::Result<Result<v1::http::Response, Error>> {
+        self.count_host_call()?;
+        let (http, secrets) = (self.setup.http.clone(), self.setup.secrets.clone());
+        // As the guest wrote it: with the names of secrets, not their values.
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let answer = http.send(request, &secrets, self.time_left()).await;
+        self.requests.push(TestRequest {
+            method,
+            url,
+            status: answer.as_ref().ok().map(|answer| answer.status),
+        });
+        if let Err(Error::Denied(line)) = &answer {
+            let notice = format!("a request was denied: {line}");
+            self.setup.log.write(PluginLogLevel::Warn, &notice);
+        }
+        Ok(answer)
+    }
+}

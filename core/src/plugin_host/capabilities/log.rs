@@ -1,0 +1,176 @@
+//! `log`: the newest lines that a plugin wrote, for its page.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use crate::{
+    model::{PluginLogLevel, PluginLogLine, Timestamp},
+    plugin_host::sandbox::{HostState, v1},
+    scrub::Scrubber,
+};
+
+const LINES_MAX: usize = 200;
+const LINE_BYTES_MAX: usize = 4 << 10;
+/// Lines that may come at once, and how many more each second.
+const BURST_LINES: f64 = 64.0;
+const LINES_PER_SECOND: f64 = 16.0;
+
+/// The newest lines that a plugin wrote: limited in number, rate and length,
+/// and free of its secrets. Cheap to clone.
+#[derive(Clone)]
+pub struct PluginLog(Arc<Shared>);
+
+struct Shared {
+    plugin: String,
+    scrubber: Scrubber,
+    ring: Mutex<Ring>,
+}
+
+struct Ring {
+    lines: VecDeque<PluginLogLine>,
+    allowance: f64,
+    refilled: Instant,
+    /// Lines over the rate since the last one that was kept.
+    lost: u64,
+}
+
+impl PluginLog {
+    pub fn new(plugin: &str, scrubber: Scrubber) -> Self {
+        Self(Arc::new(Shared {
+            plugin: plugin.to_owned(),
+            scrubber,
+            ring: Mutex::new(Ring {
+                lines: VecDeque::new(),
+                allowance: BURST_LINES,
+                refilled: Instant::now(),
+                lost: 0,
+            }),
+        }))
+    }
+
+    /// Oldest first; at most 200.
+    pub fn lines(&self) -> Vec<PluginLogLine> {
+        self.ring().lines.iter().cloned().collect()
+    }
+
+    /// Adds a line, also for what the host has to say to the plugin's operator.
+    pub fn write(&self, level: PluginLogLevel, message: &str) {
+        if !self.ring().allows(Instant::now()) {
+            return;
+        }
+        // Scrubbed before it is cut: half a secret would not be found.
+        let message = cut(self.0.scrubber.scrub(message.to_owned()));
+        tracing::debug!(plugin = self.0.plugin, ?level, message);
+        self.ring().push(level, message);
+    }
+
+    fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
+        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn allows(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.refilled);
+        let refilled = self.allowance + since.as_secs_f64() * LINES_PER_SECOND;
+        self.allowance = refilled.min(BURST_LINES);
+        self.refilled = now;
+        let allowed = self.allowance >= 1.0;
+        if allowed {
+            self.allowance -= 1.0;
+        } else {
+            self.lost += 1;
+        }
+        allowed
+    }
+
+    fn push(&mut self, level: PluginLogLevel, message: String) {
+        let lost = std::mem::take(&mut self.lost);
+        if lost > 0 {
+            let notice = format!("{lost} lines were too many at once and are lost");
+            self.keep(PluginLogLevel::Warn, notice);
+        }
+        self.keep(level, message);
+    }
+
+    fn keep(&mut self, level: PluginLogLevel, message: String) {
+        if self.lines.len() == LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(PluginLogLine {
+            time: Timestamp::now(),
+            level,
+            message,
+        });
+    }
+}
+
+/// Cuts on a character boundary, visibly.
+fn cut(mut message: String) -> String {
+    if message.len() > LINE_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(LINE_BYTES_MAX));
+        message.push('…');
+    }
+    message
+}
+
+impl v1::log::Host for HostState {
+    async fn write(&mut self, level: v1::log::Level, message: String) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        let level = match level {
+            v1::log::Level::Debug => PluginLogLevel::Debug,
+            v1::log::Level::Info => PluginLogLevel::Info,
+            v1::log::Level::Warn => PluginLogLevel::Warn,
+            v1::log::Level::Error => PluginLogLevel::Error,
+        };
+        self.setup.log.write(level, &message);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{BURST_LINES, Instant, LINE_BYTES_MAX, LINES_MAX, PluginLog, PluginLogLevel};
+    use crate::scrub::Scrubber;
+
+    #[test]
+    fn a_flood_is_cut_and_says_how_much_is_lost() {
+        let log = PluginLog::new("noisy", Scrubber::default());
+        for _ in 0..1000 {
+            log.write(PluginLogLevel::Info, "again");
+        }
+        let kept = log.lines().len();
+        assert!(kept >= BURST_LINES as usize && kept < 100, "{kept} lines");
+        let later = Instant::now() + Duration::from_secs(1);
+        assert!(log.ring().allows(later));
+        log.ring().push(PluginLogLevel::Info, "later".into());
+        let lines = log.lines();
+        let notice = &lines[lines.len() - 2].message;
+        assert!(notice.ends_with("are lost"), "{notice}");
+    }
+
+    #[test]
+    fn the_oldest_lines_make_room_and_long_ones_are_cut() {
+        let log = PluginLog::new("long", Scrubber::default());
+        for line in 0..=LINES_MAX {
+            log.ring().push(PluginLogLevel::Info, line.to_string());
+        }
+        assert_eq!(log.lines().len(), LINES_MAX);
+        assert_eq!(log.lines()[0].message, "1");
+        log.write(PluginLogLevel::Info, &"ü".repeat(LINE_BYTES_MAX));
+        let last = log.lines().pop().expect("a line").message;
+        assert!(last.len() <= LINE_BYTES_MAX + '…'.len_utf8() && last.ends_with('…'));
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_a_line() {
+        let log = PluginLog::new("leaky", Scrubber::new(["correct-horse"]));
+        log.write(PluginLogLevel::Error, "token correct-horse refused");
+        assert_eq!(log.lines()[0].message, "token (secret) refused");
+    }
+}

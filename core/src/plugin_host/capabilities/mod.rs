@@ -1,0 +1,16 @@
+//! What the host lends a guest: one file or folder per capability, each with
+//! its policy and its side of the contract.
+
+mod clock;
+mod http;
+mod log;
+mod secrets;
+mod sign;
+mod store;
+
+pub use http::{GrantError, HttpAccess, HttpGrants};
+pub use log::PluginLog;
+pub use secrets::Secrets;
+pub use store::PluginValues;
+
+pub(super) use store::PendingWrites;

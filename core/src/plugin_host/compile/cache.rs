@@ -1,0 +1,164 @@
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use crate::{plugin_host::sandbox, store::Keyring};
+
+const MAC_BYTES: usize = 32;
+/// More than anybody has plugins; the oldest make room.
+const FILES_MAX: usize = 64;
+const ENDING: &str = "cwasm";
+
+/// Machine code by the digest it was made from. Code from elsewhere would be run
+/// as it is, so each file carries a MAC of its name and bytes.
+#[derive(Clone)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    keyring: Arc<Keyring>,
+}
+
+impl Cache {
+    pub(super) fn new(folder: PathBuf, keyring: Arc<Keyring>) -> Self {
+        Self { folder, keyring }
+    }
+
+    /// Anything wrong with a file is a miss: it can always be compiled again.
+    pub(super) async fn read(&self, digest: &str) -> Option<Vec<u8>> {
+        let (cache, name) = (self.clone(), file_name(digest)?);
+        let read = tokio::task::spawn_blocking(move || cache.read_verified(&name));
+        read.await.ok().flatten()
+    }
+
+    /// Hands the code back; without the file it is compiled again next time.
+    pub(super) async fn write(&self, digest: &str, code: Vec<u8>) -> Vec<u8> {
+        let (cache, Some(name)) = (self.clone(), file_name(digest)) else {
+            return code;
+        };
+        let written = tokio::task::spawn_blocking(move || {
+            let result = cache.write_atomically(&name, &code);
+            if let Err(error) = result.and_then(|()| cache.prune()) {
+                let folder = cache.folder.display();
+                tracing::warn!(%error, %folder, "compiled code could not be cached");
+            }
+            code
+        });
+        written.await.expect("writing a file does not panic")
+    }
+
+    fn read_verified(&self, name: &str) -> Option<Vec<u8>> {
+        let path = self.folder.join(name);
+        let mut bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(%error, path = %path.display(), "cached code cannot be read");
+                }
+                return None;
+            }
+        };
+        let verified = bytes
+            .split_at_checked(MAC_BYTES)
+            .is_some_and(|(mac, code)| self.keyring.verify(&purpose(name), code, mac));
+        if !verified {
+            let path = path.display();
+            tracing::warn!(%path, "cached code is not what this server wrote: compiling it again");
+            return None;
+        }
+        Some(bytes.split_off(MAC_BYTES))
+    }
+
+    fn write_atomically(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        let path = self.folder.join(name);
+        let unfinished = path.with_extension("new");
+        let mut bytes = self.keyring.mac(&purpose(name), code).to_vec();
+        bytes.extend(code);
+        std::fs::write(&unfinished, bytes)?;
+        std::fs::rename(&unfinished, &path)
+    }
+
+    fn prune(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            if path.extension().is_some_and(|ending| ending == ENDING) {
+                let written = entry
+                    .metadata()?
+                    .modified()
+                    .unwrap_or(SystemTime::UNIX_EPOCH);
+                files.push((written, path));
+            }
+        }
+        files.sort();
+        let surplus = files.len().saturating_sub(FILES_MAX);
+        files
+            .iter()
+            .take(surplus)
+            .try_for_each(|(_, path)| remove(path))
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// A file moved over another's name is not that other.
+fn purpose(name: &str) -> String {
+    format!("cwasm:{name}")
+}
+
+/// Names the digest, and what the code was compiled for: version and settings of
+/// the engine, and the machine. `None` where there is no engine.
+fn file_name(digest: &str) -> Option<String> {
+    let engine = sandbox::engine().ok()?;
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    Some(format!("{digest}-{:016x}.{ENDING}", hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arc, Cache, Keyring, file_name};
+
+    #[tokio::test]
+    async fn a_tampered_or_renamed_file_is_a_miss() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let keyring = Arc::new(Keyring::open(dir.path()).expect("new key"));
+        let cache = Cache::new(dir.path().to_owned(), keyring);
+        let path = |digest| dir.path().join(file_name(digest).expect("a name"));
+
+        assert_eq!(cache.read("aa").await, None);
+        assert_eq!(cache.write("aa", vec![1, 2, 3]).await, [1, 2, 3]);
+        assert_eq!(cache.read("aa").await, Some(vec![1, 2, 3]));
+
+        std::fs::copy(path("aa"), path("bb")).expect("a copy");
+        assert_eq!(cache.read("bb").await, None);
+
+        let mut bytes = std::fs::read(path("aa")).expect("a file");
+        *bytes.last_mut().expect("a byte") ^= 1;
+        std::fs::write(path("aa"), bytes).expect("tampered");
+        assert_eq!(cache.read("aa").await, None);
+        std::fs::write(path("aa"), b"short").expect("cut");
+        assert_eq!(cache.read("aa").await, None);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_files_make_room() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let keyring = Arc::new(Keyring::open(dir.path()).expect("new key"));
+        let cache = Cache::new(dir.path().to_owned(), keyring);
+        for number in 0..70 {
+            cache.write(&number.to_string(), vec![number]).await;
+        }
+        let files = std::fs::read_dir(dir.path()).expect("a folder").count();
+        assert_eq!(files, super::FILES_MAX + 1, "and the key");
+        assert_eq!(cache.read("69").await, Some(vec![69]));
+    }
+}

@@ -1,0 +1,125 @@
+use std::{
+    io::{self, Read, Write},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Resource, Rlimit};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+};
+
+use super::{CompileError, WASM_BYTES_MAX};
+use crate::plugin_host::sandbox;
+
+/// A hostile function of 1 MB makes Cranelift use 240 MB; an honest interpreter
+/// more than that.
+pub(super) const MEMORY_BYTES_MAX: u64 = 2 << 30;
+const CODE_BYTES_MAX: u64 = 512 << 20;
+const COMPLAINT_BYTES_MAX: u64 = 16 << 10;
+/// Everything else comes first.
+const NICENESS: i32 = 19;
+
+/// Runs `program plugin compile`; the child does not outlive this future.
+pub(super) async fn compile(
+    program: &Path,
+    wasm: &[u8],
+    limit: Duration,
+) -> Result<Vec<u8>, CompileError> {
+    let child = Command::new(program)
+        .args(["plugin", "compile"])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| unavailable(program, &error))?;
+    let talked = tokio::time::timeout(limit, talk(child, wasm)).await;
+    let Ok(talked) = talked else {
+        return Err(CompileError::TooSlow { limit });
+    };
+    let (status, code, complaint) = talked.map_err(|error| unavailable(program, &error))?;
+    if status.success() {
+        return Ok(code);
+    }
+    Err(refusal(status, &complaint))
+}
+
+fn unavailable(program: &Path, error: &io::Error) -> CompileError {
+    CompileError::Unavailable(format!("`{}`: {error}", program.display()))
+}
+
+/// All three streams at once: a child that waits for one to be read while it is
+/// written to would wait for ever.
+async fn talk(mut child: Child, wasm: &[u8]) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // A child that has seen enough closes its end; its answer says why.
+            let _ = stdin.write_all(wasm).await;
+        }
+    };
+    let ((), code, complaint) = tokio::join!(
+        write,
+        read(stdout, CODE_BYTES_MAX),
+        read(stderr, COMPLAINT_BYTES_MAX)
+    );
+    Ok((child.wait().await?, code?, complaint?))
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(limit).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+fn refusal(status: ExitStatus, complaint: &[u8]) -> CompileError {
+    let complaint = String::from_utf8_lossy(complaint);
+    let complaint = complaint.trim().trim_start_matches("error: ").to_owned();
+    match status.signal() {
+        Some(signal) => CompileError::Crashed {
+            reason: format!("signal {signal} {complaint}").trim_end().to_owned(),
+        },
+        None => CompileError::Invalid(complaint),
+    }
+}
+
+/// The child's part: a component on standard input becomes machine code on
+/// standard output. Blocks, and limits this process for good.
+pub fn compile_in_this_process() -> io::Result<()> {
+    limit_this_process()?;
+    let mut wasm = Vec::new();
+    io::stdin()
+        .lock()
+        .take(WASM_BYTES_MAX as u64)
+        .read_to_end(&mut wasm)?;
+    let told = |error: wasmtime::Error| io::Error::other(format!("{error:#}"));
+    let engine = sandbox::engine().map_err(told)?;
+    let code = engine.precompile_component(&wasm).map_err(told)?;
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&code)?;
+    stdout.flush()?;
+    Ok(())
+}
+
+fn limit_this_process() -> io::Result<()> {
+    rustix::process::nice(NICENESS)?;
+    let limit = Rlimit {
+        current: Some(MEMORY_BYTES_MAX),
+        maximum: Some(MEMORY_BYTES_MAX),
+    };
+    rustix::process::setrlimit(Resource::As, limit.clone())?;
+    rustix::process::setrlimit(Resource::Data, limit)?;
+    let nothing = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, nothing)?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! From a `.wasm` to machine code: in a child process that can be killed, and
+//! through a cache that nobody else can write to.
+
+mod cache;
+mod child;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use self::cache::Cache;
+pub use self::child::compile_in_this_process;
+use crate::store::Keyring;
+
+/// JavaScript and Python bring their interpreters: 12 to 18 MB, and up to 30 s.
+const WASM_BYTES_MAX: usize = 64 << 20;
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Machine code of a component, made by this server's own compiler and by
+/// nobody else: running it relies on that. Cheap to clone.
+#[derive(Clone)]
+pub struct Compiled {
+    digest: Arc<str>,
+    code: Arc<[u8]>,
+}
+
+impl Compiled {
+    /// SHA-256 of the `.wasm`, hex.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub(super) fn code(&self) -> &[u8] {
+        &self.code
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    #[error(
+        "it is not WebAssembly: a plugin is one `.wasm` file, made by `tiny-forge plugin build`"
+    )]
+    NotWasm,
+    #[error(
+        "it is a core module, not a component: build it with `tiny-forge plugin build`, or make \
+         it one with `wasm-tools component new`"
+    )]
+    NotAComponent,
+    #[error("it has {bytes} bytes, a plugin has at most {limit_bytes}")]
+    TooLarge { bytes: usize, limit_bytes: usize },
+    #[error("it is damaged: {0}")]
+    Invalid(String),
+    #[error(
+        "it took longer than {} ms to compile: make it smaller, or split its largest function",
+        limit.as_millis()
+    )]
+    TooSlow { limit: Duration },
+    #[error(
+        "the compiler gave up on it, as it does at {} MiB of memory: {reason}",
+        child::MEMORY_BYTES_MAX >> 20
+    )]
+    Crashed { reason: String },
+    #[error("the compiler cannot be run: {0}")]
+    Unavailable(String),
+}
+
+/// Compiles in a child process of ourselves, one at a time.
+pub struct Compiler {
+    program: PathBuf,
+    cache: Cache,
+    timeout: Duration,
+    turn: Semaphore,
+}
+
+impl Compiler {
+    /// `program` is our own binary; `cache` a folder that is ours alone.
+    pub fn new(program: PathBuf, cache: PathBuf, keyring: Arc<Keyring>) -> Self {
+        Self {
+            program,
+            cache: Cache::new(cache, keyring),
+            timeout: TIMEOUT,
+            turn: Semaphore::new(1),
+        }
+    }
+
+    /// Instead of 120 s.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// `digest` is the SHA-256 of `wasm`, hex.
+    pub async fn compile(&self, wasm: &[u8], digest: &str) -> Result<Compiled, CompileError> {
+        check_kind(wasm)?;
+        let compiled = |code: Vec<u8>| Compiled {
+            digest: digest.into(),
+            code: code.into(),
+        };
+        if let Some(code) = self.cache.read(digest).await {
+            return Ok(compiled(code));
+        }
+        let turn = self.turn.acquire().await;
+        let _turn = turn.map_err(|error| CompileError::Unavailable(error.to_string()))?;
+        // Whoever had the turn before may have compiled the same.
+        if let Some(code) = self.cache.read(digest).await {
+            return Ok(compiled(code));
+        }
+        let code = child::compile(&self.program, wasm, self.timeout).await?;
+        Ok(compiled(self.cache.write(digest, code).await))
+    }
+}
+
+/// Tells a component from a core module by the eight bytes that both begin with.
+fn check_kind(wasm: &[u8]) -> Result<(), CompileError> {
+    if wasm.len() > WASM_BYTES_MAX {
+        return Err(CompileError::TooLarge {
+            bytes: wasm.len(),
+            limit_bytes: WASM_BYTES_MAX,
+        });
+    }
+    match wasm {
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', _, _, 0, 0, ..] => Err(CompileError::NotAComponent),
+        _ => Err(CompileError::NotWasm),
+    }
+}

@@ -1,0 +1,55 @@
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::model::Timestamp;
+
+const FIRST: Duration = Duration::from_secs(1);
+const MAX: Duration = Duration::from_secs(3_600);
+/// A target that has not taken a delivery by then will not.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 86_400);
+/// A target may ask for patience, but not for ever.
+const ASKED_MAX: Duration = Duration::from_secs(86_400);
+/// A plugin that fails on the same delivery so often is not tried again.
+const FAULTS_MAX: u32 = 5;
+
+/// How long to wait after attempt number `attempt` (from 1). What the target
+/// asked for is kept to; else the pause doubles, half of it by chance, so that
+/// many sinks do not return together.
+pub(super) fn pause(attempt: u32, asked_ms: Option<u64>) -> Duration {
+    if let Some(asked_ms) = asked_ms {
+        let jitter = Duration::from_millis(rand::rng().random_range(0..250));
+        return Duration::from_millis(asked_ms).min(ASKED_MAX) + jitter;
+    }
+    let longest = FIRST
+        .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
+        .min(MAX);
+    longest / 2 + longest.mul_f64(rand::rng().random::<f64>() / 2.0)
+}
+
+pub(super) fn gives_up(first_attempt: Timestamp, now: Timestamp) -> bool {
+    u128::from(now.ms_since(first_attempt)) >= GIVE_UP_AFTER.as_millis()
+}
+
+pub(super) const fn faulty_for_good(attempt: u32) -> bool {
+    attempt >= FAULTS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_an_hour_and_keep_to_what_the_target_asks() {
+        for (attempt, longest_s) in [(1, 1), (2, 2), (5, 16), (13, 3_600), (60, 3_600)] {
+            let (pause, longest) = (pause(attempt, None), Duration::from_secs(longest_s));
+            assert!(
+                pause >= longest / 2 && pause <= longest,
+                "{attempt}: {pause:?}"
+            );
+        }
+        let asked = pause(1, Some(30_000));
+        assert!(asked >= Duration::from_secs(30) && asked < Duration::from_secs(31));
+        assert!(pause(1, Some(u64::MAX)) < ASKED_MAX + Duration::from_secs(1));
+    }
+}

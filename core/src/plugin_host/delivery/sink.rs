@@ -1,0 +1,274 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{backoff, publish_status};
+use crate::{
+    model::{AttemptOutcome, Severity, TestOutcome, Timestamp},
+    plugin_host::{
+        plugin::{RunError, Runner},
+        sandbox::{DeliveryContext, DeliveryOutcome, GuestEvent},
+    },
+    store::{AfterAttempt, AttemptRecord, PluginWrite, QueuedDelivery, Store, StoreError},
+};
+
+const RETRY_STORE: Duration = Duration::from_millis(500);
+
+/// Where tests for a sink are put; short, since somebody is waiting.
+pub type TestMailbox = mpsc::Sender<TestRequested>;
+
+/// Somebody wants to see whether messages arrive.
+pub struct TestRequested {
+    pub event: GuestEvent,
+    pub reply: oneshot::Sender<TestOutcome>,
+}
+
+/// The one task of a sink. Owns its guest and works off its queue.
+pub struct SinkTask {
+    pub runner: Runner,
+    pub store: Store,
+    /// There are new deliveries.
+    pub wake: Arc<Notify>,
+    pub tests: mpsc::Receiver<TestRequested>,
+    pub public_url: Option<String>,
+}
+
+/// What the next step is.
+enum Work {
+    Deliver(Box<QueuedDelivery>),
+    WaitUntil(Instant),
+    WaitForMore,
+}
+
+/// What came of an attempt.
+struct Verdict {
+    outcome: AttemptOutcome,
+    reason: Option<String>,
+    next: AfterAttempt,
+}
+
+impl SinkTask {
+    /// Until cancelled; an attempt that has begun is ended and written down.
+    pub async fn run(mut self, token: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return,
+                () = self.runner.until_present() => {}
+            }
+            let work = match self.next_work().await {
+                Ok(work) => work,
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(sink = self.runner.plugin(), %error, "the queue cannot be read now");
+                    Work::WaitUntil(Instant::now() + RETRY_STORE)
+                }
+            };
+            let deadline = match work {
+                Work::Deliver(queued) => {
+                    if self.deliver(*queued, &token).await.is_none() {
+                        return;
+                    }
+                    Some(Instant::now())
+                }
+                Work::WaitUntil(at) => Some(at),
+                Work::WaitForMore => None,
+            };
+            tokio::select! {
+                biased;
+                () = token.cancelled() => return,
+                Some(test) = self.tests.recv() => self.test(test).await,
+                () = self.wake.notified() => {}
+                () = sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    async fn next_work(&self) -> Result<Work, StoreError> {
+        let sink = self.runner.plugin().to_owned();
+        let next = self
+            .store
+            .read(move |reader| reader.next_delivery(&sink))
+            .await?;
+        let Some(queued) = next else {
+            return Ok(Work::WaitForMore);
+        };
+        let now = Timestamp::now();
+        Ok(match queued.delivery.next_attempt_at {
+            Some(at) if at > now => {
+                Work::WaitUntil(Instant::now() + Duration::from_millis(at.ms_since(now)))
+            }
+            _ => Work::Deliver(Box::new(queued)),
+        })
+    }
+
+    /// One attempt, and its record. `None` when the server stops meanwhile.
+    async fn deliver(&mut self, queued: QueuedDelivery, token: &CancellationToken) -> Option<()> {
+        let at = Timestamp::now();
+        let attempt = queued.delivery.attempts + 1;
+        let first_attempt = queued.first_attempt.unwrap_or(at);
+        let context = DeliveryContext {
+            delivery_id: queued.delivery.id.clone(),
+            attempt,
+            first_attempt: first_attempt.to_string(),
+            test: false,
+            public_url: self.public_url.clone(),
+        };
+        let verdict = match serde_json::from_str::<Vec<GuestEvent>>(&queued.input) {
+            Ok(events) => {
+                let answer = self.runner.deliver(&context, &events).await;
+                match answer {
+                    // No attempt was made.
+                    Err(RunError::Absent { .. }) => return Some(()),
+                    Err(RunError::Resting { for_another, .. }) => {
+                        return wait(for_another, token).await;
+                    }
+                    Ok(outcome) => judge(outcome, attempt, first_attempt),
+                    Err(RunError::Fault { fault, .. }) => judge_fault(fault.to_string(), attempt),
+                }
+            }
+            Err(error) => Verdict {
+                outcome: AttemptOutcome::Reject,
+                reason: Some(format!("the stored delivery is damaged: {error}")),
+                next: AfterAttempt::Dead,
+            },
+        };
+        let record = AttemptRecord {
+            latency_ms: i64::try_from(Timestamp::now().ms_since(at)).unwrap_or(i64::MAX),
+            at,
+            outcome: verdict.outcome,
+            reason: verdict.reason,
+            next: verdict.next,
+        };
+        self.write_down(queued.delivery.id, record, token).await
+    }
+
+    /// What the sink wrote and the attempt's record, in one transaction.
+    async fn write_down(
+        &mut self,
+        id: String,
+        record: AttemptRecord,
+        token: &CancellationToken,
+    ) -> Option<()> {
+        let (plugin, writes) = (self.runner.plugin().to_owned(), self.runner.take_writes());
+        loop {
+            let (id, record) = (id.clone(), record.clone());
+            let (owner, writes) = (plugin.clone(), writes.clone());
+            let written = self.store.write(move |tx| {
+                tx.apply_plugin_writes(&owner, &writes)?;
+                if let Some(delivery) = tx.record_attempt(&id, &record)? {
+                    publish_status(tx, &delivery, severity(&record.next))?;
+                }
+                Ok(())
+            });
+            match written.await {
+                Ok(()) => return Some(()),
+                Err(StoreError::Closed) => return None,
+                Err(error) => {
+                    tracing::warn!(sink = plugin, %error, "an attempt is not written down yet");
+                    wait(RETRY_STORE, token).await?;
+                }
+            }
+        }
+    }
+
+    async fn test(&mut self, test: TestRequested) {
+        let started = Instant::now();
+        let now = Timestamp::now();
+        let context = DeliveryContext {
+            delivery_id: format!("test-{}", now.unix_ms()),
+            attempt: 1,
+            first_attempt: now.to_string(),
+            test: true,
+            public_url: self.public_url.clone(),
+        };
+        let answer = self.runner.deliver(&context, &[test.event]).await;
+        let (outcome, detail) = match answer {
+            Ok(DeliveryOutcome::Ok) => (AttemptOutcome::Ok, "the target took it".to_owned()),
+            Ok(DeliveryOutcome::Retry { reason, .. }) => (AttemptOutcome::Retry, reason),
+            Ok(DeliveryOutcome::Reject(reason)) => (AttemptOutcome::Reject, reason),
+            Err(error) => (AttemptOutcome::Fault, error.to_string()),
+        };
+        // A test leaves nothing behind.
+        let _writes: Vec<PluginWrite> = self.runner.take_writes();
+        let outcome = TestOutcome {
+            outcome,
+            detail,
+            latency_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
+            requests: self.runner.take_requests(),
+        };
+        // Whoever asked may have gone.
+        let _ = test.reply.send(outcome);
+    }
+}
+
+fn judge(outcome: DeliveryOutcome, attempt: u32, first_attempt: Timestamp) -> Verdict {
+    let now = Timestamp::now();
+    match outcome {
+        DeliveryOutcome::Ok => Verdict {
+            outcome: AttemptOutcome::Ok,
+            reason: None,
+            next: AfterAttempt::Delivered,
+        },
+        DeliveryOutcome::Reject(reason) => Verdict {
+            outcome: AttemptOutcome::Reject,
+            reason: Some(reason),
+            next: AfterAttempt::Dead,
+        },
+        DeliveryOutcome::Retry { reason, .. } if backoff::gives_up(first_attempt, now) => Verdict {
+            outcome: AttemptOutcome::Retry,
+            reason: Some(format!(
+                "given up after {attempt} attempts in three days: {reason}"
+            )),
+            next: AfterAttempt::Dead,
+        },
+        DeliveryOutcome::Retry { after_ms, reason } => Verdict {
+            outcome: AttemptOutcome::Retry,
+            reason: Some(reason),
+            next: retry_in(backoff::pause(attempt, after_ms), now),
+        },
+    }
+}
+
+/// A delivery on which the plugin itself fails again and again is poison.
+fn judge_fault(reason: String, attempt: u32) -> Verdict {
+    let next = if backoff::faulty_for_good(attempt) {
+        AfterAttempt::Dead
+    } else {
+        retry_in(backoff::pause(attempt, None), Timestamp::now())
+    };
+    Verdict {
+        outcome: AttemptOutcome::Fault,
+        reason: Some(reason),
+        next,
+    }
+}
+
+fn retry_in(pause: Duration, now: Timestamp) -> AfterAttempt {
+    AfterAttempt::RetryAt(now.plus_ms(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)))
+}
+
+const fn severity(next: &AfterAttempt) -> Severity {
+    match next {
+        AfterAttempt::Delivered => Severity::Debug,
+        AfterAttempt::RetryAt(_) => Severity::Warning,
+        AfterAttempt::Dead => Severity::Error,
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wait(time: Duration, token: &CancellationToken) -> Option<()> {
+    tokio::select! {
+        () = token.cancelled() => None,
+        () = tokio::time::sleep(time) => Some(()),
+    }
+}

@@ -1,0 +1,22 @@
+use super::sandbox::SandboxError;
+use crate::store::StoreError;
+
+/// Why something that was asked of the plugin host was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("{kind} `{name}` does not exist")]
+    NotFound { kind: &'static str, name: String },
+    #[error("plugin `{0}` is not a sink: only sinks send")]
+    NotASink(String),
+    /// It is there, but not in a state for this.
+    #[error("{0}")]
+    Conflict(String),
+    #[error("plugin `{0}` is busy: try again in a moment")]
+    Busy(String),
+    #[error("the plugins folder {folder} cannot be used: {reason}")]
+    Folder { folder: String, reason: String },
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,242 @@
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    HostError,
+    compile::Compiler,
+    config::FileError,
+    delivery::TestRequested,
+    folder::Folder,
+    plugin::Kit,
+    reconcile::{LivePipeline, LivePlugin},
+    sandbox::{GuestEvent, Sandbox},
+    watch,
+};
+use crate::{
+    events::Bus,
+    model::{Delivery, Principal, Severity, TestOutcome, Timestamp},
+    store::{Keyring, Store},
+};
+
+/// How often the folder is looked at, whatever the watcher says.
+const RESCAN: Duration = Duration::from_secs(10);
+/// How soon a file that is still being written is looked at again.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A sink's own limits end a test sooner.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the composition root hands over.
+pub struct HostParts {
+    pub store: Store,
+    pub bus: Bus,
+    pub keyring: Arc<Keyring>,
+    /// Where plugins and their configuration are put.
+    pub folder: PathBuf,
+    /// Where compiled plugins are kept.
+    pub cache: PathBuf,
+    /// Our own binary, which compiles in a process of its own.
+    pub compiler: PathBuf,
+    pub public_url: Option<String>,
+    /// Our own address, which no plugin may reach.
+    pub listen: SocketAddr,
+    /// Runs guests, apart from HTTP, Docker and event streams.
+    pub runtime: Handle,
+}
+
+/// All plugins and pipelines. Cheap to clone.
+#[derive(Clone)]
+pub struct PluginHost(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub kit: Kit,
+    pub bus: Bus,
+    pub store: Store,
+    pub public_url: Option<String>,
+    pub runtime: Handle,
+    live: Mutex<Live>,
+}
+
+/// What runs now.
+#[derive(Default)]
+pub(super) struct Live {
+    /// By name; files that nobody has configured by their file name.
+    pub plugins: BTreeMap<String, LivePlugin>,
+    pub pipelines: BTreeMap<String, LivePipeline>,
+    pub errors: Vec<FileError>,
+}
+
+impl PluginHost {
+    pub fn new(parts: HostParts) -> Result<Self, HostError> {
+        let HostParts {
+            store,
+            bus,
+            keyring,
+            folder,
+            cache,
+            compiler,
+            public_url,
+            listen,
+            runtime,
+        } = parts;
+        make_folder(&folder).map_err(|error| HostError::Folder {
+            folder: folder.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let kit = Kit {
+            sandbox: Sandbox::new()?,
+            compiler: Arc::new(Compiler::new(compiler, cache, keyring)),
+            store: store.clone(),
+            folder,
+            blocked: vec![listen],
+        };
+        Ok(Self(Arc::new(Shared {
+            kit,
+            bus,
+            store,
+            public_url,
+            runtime,
+            live: Mutex::default(),
+        })))
+    }
+
+    /// Keeps what runs as the folder says, until cancelled; then ends it.
+    pub async fn run(self, token: CancellationToken) {
+        let poke = Arc::new(Notify::new());
+        let _watcher = watch::watch(self.folder(), poke.clone());
+        let mut folder = Folder::new(self.folder().to_owned());
+        while !token.is_cancelled() {
+            let settled;
+            (folder, settled) = scan(folder).await;
+            self.reconcile(folder.view()).await;
+            let again = if settled { RESCAN } else { SETTLE };
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = poke.notified() => {}
+                () = tokio::time::sleep(again) => {}
+            }
+        }
+        self.end_all().await;
+    }
+
+    /// Sends a test through a sink, as it is configured now.
+    pub async fn test(&self, _: &Principal, plugin: &str) -> Result<TestOutcome, HostError> {
+        let mailbox = {
+            let live = self.live();
+            let found = live
+                .plugins
+                .get(plugin)
+                .ok_or_else(|| not_found("plugin", plugin))?;
+            found.test_mailbox()?
+        };
+        let (reply, answer) = oneshot::channel();
+        let event = self.test_event();
+        mailbox
+            .try_send(TestRequested { event, reply })
+            .map_err(|_| HostError::Busy(plugin.to_owned()))?;
+        tokio::time::timeout(TEST_TIMEOUT, answer)
+            .await
+            .map_err(|_| HostError::Busy(plugin.to_owned()))?
+            .map_err(|_| HostError::Conflict(format!("plugin `{plugin}` was changed meanwhile")))
+    }
+
+    /// Tries a dead letter again, under its old id.
+    pub async fn replay(&self, _: &Principal, id: &str) -> Result<Delivery, HostError> {
+        let wanted = id.to_owned();
+        let (replayed, delivery) = self
+            .0
+            .store
+            .write(move |tx| Ok((tx.replay_delivery(&wanted)?, tx.delivery(&wanted)?)))
+            .await?;
+        let delivery = delivery.ok_or_else(|| not_found("delivery", id))?;
+        if !replayed {
+            let status = delivery.status.as_str();
+            return Err(HostError::Conflict(format!(
+                "delivery `{id}` is {status}: only a dead one can be replayed"
+            )));
+        }
+        if let Some(sink) = self.live().plugins.get(&delivery.sink) {
+            sink.wake();
+        }
+        Ok(delivery)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.0.kit.folder
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn test_event(&self) -> GuestEvent {
+        let payload = serde_json::json!({
+            "deploy_id": 0, "project": "test", "stage": "prod", "generation": 0,
+            "status": "succeeded", "image": "test:latest",
+            "message": "This is a test: no deploy was made.",
+        });
+        GuestEvent {
+            id: u64::try_from(self.0.bus.head().id.0).unwrap_or(0),
+            kind: "deploy_status".into(),
+            time: Timestamp::now().to_string(),
+            node: "test".into(),
+            subject: "test/prod/deploys/0".into(),
+            severity: Severity::Info,
+            actor: "user:local".into(),
+            cause: None,
+            payload: payload.to_string(),
+            annotations: "{}".into(),
+        }
+    }
+}
+
+pub(super) fn not_found(kind: &'static str, name: &str) -> HostError {
+    HostError::NotFound {
+        kind,
+        name: name.to_owned(),
+    }
+}
+
+/// Looks at the folder off the async threads. What cannot be read changes
+/// nothing of what runs.
+async fn scan(mut folder: Folder) -> (Folder, bool) {
+    let path = folder.path().to_owned();
+    let scanning = tokio::task::spawn_blocking(move || {
+        let settled = folder.scan();
+        (folder, settled)
+    });
+    match scanning.await {
+        Ok((folder, Ok(settled))) => (folder, settled),
+        Ok((folder, Err(error))) => {
+            tracing::warn!(%error, folder = %path.display(), "the plugins folder cannot be read");
+            (folder, true)
+        }
+        Err(panic) => {
+            tracing::error!(%panic, "looking at the plugins folder failed");
+            (Folder::new(path), true)
+        }
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}

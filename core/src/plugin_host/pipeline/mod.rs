@@ -1,0 +1,14 @@
+//! A pipeline: which events pass which steps to which sinks.
+//!
+//! One task per pipeline reads the journal from its cursor. The cursor moves in
+//! the transaction that stores what was decided: deliveries, drops,
+//! annotations, and what the plugins wrote. So a crash at any point repeats a
+//! decision at most, never loses an event, and never stores a delivery twice.
+
+mod decide;
+mod run;
+mod status;
+mod when;
+
+pub use run::{PipelineTask, SinkQueue};
+pub use status::PipelineStatus;

@@ -1,0 +1,59 @@
+//! What is asked and not given, in the words that the operator has to add.
+
+use crate::{model::Asked, plugin_host::config::PluginConfig};
+
+/// One line of TOML for each thing that the plugin asks for and does not have.
+pub(super) fn missing(asked: &Asked, config: &PluginConfig) -> Vec<String> {
+    let mut lines = Vec::new();
+    let wanted: Vec<&String> = asked
+        .http
+        .iter()
+        .filter(|origin| !config.grants.http.contains(origin))
+        .collect();
+    if !wanted.is_empty() {
+        let all = config.grants.http.iter().chain(wanted);
+        lines.push(format!("grants.http = {}", list(all)));
+    }
+    let unset = asked
+        .secrets
+        .iter()
+        .filter(|name| !config.secrets.contains_key(*name));
+    lines.extend(unset.map(|name| format!("secrets.{name} = \"env:{name}\"")));
+    lines
+}
+
+/// A whole `[plugin.NAME]`, with a pipeline to use it in.
+pub fn suggest(file: &str, role: &str, asked: &Asked, schema: &serde_json::Value) -> String {
+    let name = file.trim_end_matches(".wasm");
+    let mut text = format!("[plugin.{name}]\nfile = \"{file}\"\n");
+    for key in required(schema) {
+        text.push_str(&format!("config.{key} = …\n"));
+    }
+    for secret in &asked.secrets {
+        text.push_str(&format!("secrets.{secret} = \"env:{secret}\"\n"));
+    }
+    if !asked.http.is_empty() {
+        text.push_str(&format!("grants.http = {}\n", list(asked.http.iter())));
+    }
+    let (steps, sinks) = if role == "sink" {
+        (String::new(), format!("\"{name}\""))
+    } else {
+        (format!("steps = [\"{name}\"]\n"), "…".to_owned())
+    };
+    text.push_str(&format!(
+        "\n[pipeline.{name}]\nwhen = {{ severity = \"warning\" }}\n{steps}sinks = [{sinks}]\n"
+    ));
+    text
+}
+
+fn required(schema: &serde_json::Value) -> impl Iterator<Item = &str> {
+    let keys = schema.get("required").and_then(serde_json::Value::as_array);
+    keys.into_iter()
+        .flatten()
+        .filter_map(serde_json::Value::as_str)
+}
+
+fn list<'a>(items: impl Iterator<Item = &'a String>) -> String {
+    let quoted: Vec<String> = items.map(|item| format!("\"{item}\"")).collect();
+    format!("[{}]", quoted.join(", "))
+}

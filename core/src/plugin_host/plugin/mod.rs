@@ -1,0 +1,37 @@
+//! One configured plugin: how its versions are prepared, what is known of it,
+//! and how those who use it keep a guest of it running.
+//!
+//! [`Supervisor`] prepares each version that the folder asks for and publishes
+//! the good ones. A [`Runner`], one for each place that uses the plugin, owns a
+//! guest and changes over to a new version between two events.
+
+mod grants;
+mod prepare;
+mod rest;
+mod runner;
+mod status;
+mod supervisor;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use grants::suggest as suggest_toml;
+pub use prepare::Kit;
+pub use runner::{RunError, Runner};
+pub use status::PluginStatus;
+pub use supervisor::{Supervisor, Wanted};
+
+use super::sandbox::{Module, Setup};
+
+/// A version that has been compiled, described and configured once without
+/// complaint.
+pub struct Version {
+    pub module: Module,
+    pub setup: Setup,
+    /// JSON for `configure`.
+    pub config: String,
+}
+
+/// The version to use now; none when the plugin cannot be used.
+pub type Versions = watch::Receiver<Option<Arc<Version>>>;

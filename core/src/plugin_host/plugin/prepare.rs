@@ -1,0 +1,264 @@
+use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Version, grants,
+    runner::describe_fields,
+    status::{Accepted, Identity},
+};
+use crate::{
+    config,
+    model::{Granted, Timestamp},
+    plugin_host::{
+        builtin,
+        capabilities::{GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets},
+        compile::{CompileError, Compiler},
+        config::{PluginConfig, SecretSource, Source},
+        sandbox::{Fault, Guest, Limits, LoadError, Module, Sandbox, SandboxError, Setup},
+    },
+    store::Store,
+};
+
+/// A component is not larger than this.
+const WASM_BYTES_MAX: u64 = 64 << 20;
+const SECRET_FILE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What every preparation needs.
+#[derive(Clone)]
+pub struct Kit {
+    pub sandbox: Sandbox,
+    pub compiler: Arc<Compiler>,
+    pub store: Store,
+    pub folder: PathBuf,
+    /// Addresses that no plugin may ever reach: our own.
+    pub blocked: Vec<SocketAddr>,
+}
+
+/// Why a version cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    #[error("the file `{0}` is not in the plugins folder")]
+    Missing(String),
+    #[error("there is no built-in plugin `{name}`; there are: {}", known.join(", "))]
+    NoBuiltin { name: String, known: Vec<String> },
+    #[error("the file cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the file of {bytes} bytes is over the limit of {} MiB", WASM_BYTES_MAX >> 20)]
+    TooLarge { bytes: u64 },
+    #[error("the file's digest is {found}: set sha256 = \"{found}\" once you have looked at it")]
+    OtherDigest { found: String },
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("it cannot be started: {0}")]
+    Fault(#[from] Fault),
+    #[error("configuration: {0}")]
+    Config(String),
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// May go away by itself, so it is tried again.
+    #[error("secret `{name}`: {reason}")]
+    Secret { name: String, reason: String },
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+}
+
+/// A version that can be used, and what people want to know of it.
+pub struct Prepared {
+    pub version: Version,
+    pub accepted: Accepted,
+}
+
+impl Kit {
+    /// File → digest → machine code → description → configuration. May be
+    /// dropped at any await.
+    pub(super) async fn prepare(
+        &self,
+        plugin: &str,
+        config: &PluginConfig,
+    ) -> Result<Prepared, PrepareError> {
+        let module = self.load(&config.source, config.sha256.as_deref()).await?;
+        let setup = self.setup(plugin, &module, config).await?;
+        let mut guest = Guest::start(&self.sandbox, &module, &setup).await?;
+        let description = guest.describe().await?;
+        check_against_schema(&description.config_schema, &config.config)?;
+        let text = config.config.to_string();
+        guest
+            .configure(&text)
+            .await?
+            .map_err(|errors| PrepareError::Config(describe_fields(&errors)))?;
+        let granted = Granted {
+            http: config.grants.http.clone(),
+            networks: config
+                .grants
+                .networks
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            secrets: config.secrets.keys().cloned().collect(),
+        };
+        Ok(Prepared {
+            accepted: Accepted {
+                missing_grants: grants::missing(&description.asked, config),
+                log: setup.log.clone(),
+                granted,
+                identity: identity(&module, description),
+            },
+            version: Version {
+                module,
+                setup,
+                config: text,
+            },
+        })
+    }
+
+    /// What a file says of itself, for one that nobody has configured.
+    pub(super) async fn describe(&self, file: &str) -> Result<(Identity, String), PrepareError> {
+        let module = self.load(&Source::File(file.to_owned()), None).await?;
+        let setup = Setup {
+            plugin: file.to_owned(),
+            limits: Limits::for_role(module.role()),
+            log: PluginLog::new(file, Secrets::default().scrubber()),
+            http: HttpAccess::new(HttpGrants::default(), self.blocked.clone(), &user_agent())?,
+            secrets: Secrets::default(),
+            values: PluginValues::new(self.store.clone(), file),
+        };
+        let mut guest = Guest::start(&self.sandbox, &module, &setup).await?;
+        let description = guest.describe().await?;
+        let toml = grants::suggest(
+            file,
+            module.role().as_str(),
+            &description.asked,
+            &description.config_schema,
+        );
+        Ok((identity(&module, description), toml))
+    }
+
+    async fn load(&self, source: &Source, pinned: Option<&str>) -> Result<Module, PrepareError> {
+        let wasm = self.read(source).await?;
+        let digest = hex::encode(Sha256::digest(&wasm));
+        if pinned.is_some_and(|pinned| pinned != digest) {
+            return Err(PrepareError::OtherDigest { found: digest });
+        }
+        let compiled = self.compiler.compile(&wasm, &digest).await?;
+        let sandbox = self.sandbox.clone();
+        let loading = tokio::task::spawn_blocking(move || sandbox.load(&compiled));
+        let loaded = loading.await.unwrap_or_else(|panic| {
+            Err(LoadError::Broken(format!("loading it panicked: {panic}")))
+        });
+        Ok(loaded?)
+    }
+
+    async fn read(&self, source: &Source) -> Result<Vec<u8>, PrepareError> {
+        let name = match source {
+            Source::Builtin(name) => {
+                return builtin::read(name).ok_or_else(|| PrepareError::NoBuiltin {
+                    name: name.clone(),
+                    known: builtin::names(),
+                });
+            }
+            Source::File(name) => name,
+        };
+        let path = self.folder.join(name);
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => PrepareError::Missing(name.clone()),
+            _ => PrepareError::Unreadable(error.to_string()),
+        };
+        let bytes = tokio::fs::metadata(&path).await.map_err(unreadable)?.len();
+        if bytes > WASM_BYTES_MAX {
+            return Err(PrepareError::TooLarge { bytes });
+        }
+        tokio::fs::read(&path).await.map_err(unreadable)
+    }
+
+    async fn setup(
+        &self,
+        plugin: &str,
+        module: &Module,
+        config: &PluginConfig,
+    ) -> Result<Setup, PrepareError> {
+        let secrets = read_secrets(&config.secrets).await?;
+        let grants = HttpGrants {
+            origins: config.grants.http.clone(),
+            networks: config.grants.networks.clone(),
+        };
+        Ok(Setup {
+            plugin: plugin.to_owned(),
+            limits: config.limits.over(module.role()),
+            log: PluginLog::new(plugin, secrets.scrubber()),
+            http: HttpAccess::new(grants, self.blocked.clone(), &user_agent())?,
+            values: PluginValues::new(self.store.clone(), plugin),
+            secrets,
+        })
+    }
+}
+
+fn identity(module: &Module, description: crate::plugin_host::sandbox::Description) -> Identity {
+    Identity {
+        role: module.role(),
+        description,
+        digest: module.digest().to_owned(),
+        loaded_at: Timestamp::now(),
+    }
+}
+
+fn user_agent() -> String {
+    format!("tiny-forge/{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The schema comes from the plugin, so its patterns run in linear time and it
+/// cannot refer to anything outside itself.
+fn check_against_schema(
+    schema: &serde_json::Value,
+    config: &serde_json::Value,
+) -> Result<(), PrepareError> {
+    let validator = jsonschema::options()
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(schema)
+        .map_err(|error| {
+            PrepareError::Config(format!("the plugin's own schema is wrong: {error}"))
+        })?;
+    let errors: Vec<String> = validator
+        .iter_errors(config)
+        .map(|error| match error.instance_path.to_string() {
+            at if at.is_empty() => error.to_string(),
+            at => format!("{at}: {error}"),
+        })
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(PrepareError::Config(errors.join("; ")))
+}
+
+async fn read_secrets(sources: &BTreeMap<String, SecretSource>) -> Result<Secrets, PrepareError> {
+    let mut values = BTreeMap::new();
+    for (name, source) in sources {
+        let value = read_secret(source)
+            .await
+            .map_err(|reason| PrepareError::Secret {
+                name: name.clone(),
+                reason,
+            })?;
+        values.insert(name.clone(), value);
+    }
+    Ok(Secrets::new(values))
+}
+
+async fn read_secret(source: &SecretSource) -> Result<String, String> {
+    let path = match source {
+        SecretSource::Environment(variable) => {
+            return config::environment(variable)
+                .ok_or_else(|| format!("the environment variable {variable} is not set"));
+        }
+        SecretSource::File(path) => path,
+    };
+    let reading = tokio::fs::read_to_string(path);
+    let text = tokio::time::timeout(SECRET_FILE_TIMEOUT, reading)
+        .await
+        .map_err(|_| format!("{} cannot be read in time", path.display()))?
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

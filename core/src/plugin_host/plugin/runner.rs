@@ -1,0 +1,249 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{PluginStatus, Version, Versions, rest::Rest};
+use crate::{
+    model::TestRequest,
+    plugin_host::{
+        capabilities::PluginValues,
+        sandbox::{
+            Decision, DeliveryContext, DeliveryOutcome, Fault, FieldError, Guest, GuestEvent,
+            Sandbox, Setup,
+        },
+    },
+    store::{PluginWrite, Store},
+};
+
+/// What an enricher may add to one event, as JSON.
+const ANNOTATION_BYTES_MAX: usize = 32 << 10;
+
+/// Keeps one guest of a plugin running for one owner: starts it when it is
+/// needed, changes over to a new version between two events, and starts it
+/// again after a fault, once it has rested.
+pub struct Runner {
+    sandbox: Sandbox,
+    store: Store,
+    versions: Versions,
+    status: Arc<PluginStatus>,
+    running: Option<Running>,
+    rest: Rest,
+}
+
+struct Running {
+    version: Arc<Version>,
+    guest: Guest,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("plugin `{plugin}` cannot be used at present")]
+    Absent { plugin: String },
+    #[error("plugin `{plugin}` rests after faults, the last: {last}")]
+    Resting {
+        plugin: String,
+        for_another: Duration,
+        last: String,
+    },
+    #[error("plugin `{plugin}`: {fault}")]
+    Fault { plugin: String, fault: Fault },
+}
+
+impl Runner {
+    pub fn new(
+        sandbox: Sandbox,
+        store: Store,
+        versions: Versions,
+        status: Arc<PluginStatus>,
+    ) -> Self {
+        Self {
+            sandbox,
+            store,
+            versions,
+            status,
+            running: None,
+            rest: Rest::default(),
+        }
+    }
+
+    pub fn plugin(&self) -> &str {
+        self.status.name()
+    }
+
+    pub fn versions(&self) -> Versions {
+        self.versions.clone()
+    }
+
+    /// Waits until the plugin can be used.
+    pub async fn until_present(&mut self) {
+        // The supervisor lives as long as whoever uses it.
+        if self.versions.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, RunError> {
+        let guest = self.guest().await?;
+        let started = Instant::now();
+        let answer = guest.filter(event).await;
+        if matches!(answer, Ok(Decision::Drop(_))) {
+            self.status.count_drop();
+        }
+        self.settle(started, answer)
+    }
+
+    /// The JSON object that the plugin adds, if it does.
+    pub async fn enrich(&mut self, event: &GuestEvent) -> Result<Option<JsonObject>, RunError> {
+        let guest = self.guest().await?;
+        let started = Instant::now();
+        let answer = guest.enrich(event).await.and_then(within_limit);
+        self.settle(started, answer)
+    }
+
+    pub async fn deliver(
+        &mut self,
+        context: &DeliveryContext,
+        events: &[GuestEvent],
+    ) -> Result<DeliveryOutcome, RunError> {
+        let guest = self.guest().await?;
+        let started = Instant::now();
+        let answer = guest.deliver(context, events).await;
+        self.settle(started, answer)
+    }
+
+    /// What successful calls have written since this was last asked; to be
+    /// committed together with their results.
+    pub fn take_writes(&mut self) -> Vec<PluginWrite> {
+        self.running
+            .as_mut()
+            .map(|running| running.guest.take_writes())
+            .unwrap_or_default()
+    }
+
+    /// The HTTP requests of the last call.
+    pub fn take_requests(&mut self) -> Vec<TestRequest> {
+        self.running
+            .as_mut()
+            .map(|running| running.guest.take_requests())
+            .unwrap_or_default()
+    }
+
+    async fn guest(&mut self) -> Result<&mut Guest, RunError> {
+        let Some(version) = self.versions.borrow_and_update().clone() else {
+            self.running = None;
+            return Err(RunError::Absent {
+                plugin: self.plugin().to_owned(),
+            });
+        };
+        let is_new = self
+            .running
+            .as_ref()
+            .is_none_or(|running| !Arc::ptr_eq(&running.version, &version));
+        if is_new {
+            self.start(version).await?;
+        }
+        Ok(&mut self.running.as_mut().expect("just started").guest)
+    }
+
+    async fn start(&mut self, version: Arc<Version>) -> Result<(), RunError> {
+        let changed = self
+            .running
+            .take()
+            .is_some_and(|before| !Arc::ptr_eq(&before.version, &version));
+        if changed {
+            self.rest.success();
+        }
+        let now = Instant::now();
+        if let Some(until) = self.rest.until(now) {
+            return Err(RunError::Resting {
+                plugin: self.plugin().to_owned(),
+                for_another: until - now,
+                last: self.status.last_fault(),
+            });
+        }
+        let setup = Setup {
+            values: PluginValues::new(self.store.clone(), self.plugin()),
+            ..version.setup.clone()
+        };
+        match start_configured(&self.sandbox, &version, &setup).await {
+            Ok(guest) => {
+                self.running = Some(Running { version, guest });
+                Ok(())
+            }
+            Err(fault) => Err(self.fault(fault)),
+        }
+    }
+
+    fn settle<T>(&mut self, started: Instant, answer: Result<T, Fault>) -> Result<T, RunError> {
+        self.status.count_call(started.elapsed());
+        match answer {
+            Ok(value) => {
+                if self.rest.success() {
+                    self.status.recovered();
+                }
+                Ok(value)
+            }
+            Err(fault) => Err(self.fault(fault)),
+        }
+    }
+
+    /// After a fault the guest is gone, unless it only said no in good order.
+    fn fault(&mut self, fault: Fault) -> RunError {
+        let quarantined = if matches!(fault, Fault::Refused(_)) {
+            false
+        } else {
+            self.running = None;
+            self.rest.fault(Instant::now())
+        };
+        self.status.count_fault(&fault, quarantined);
+        RunError::Fault {
+            plugin: self.plugin().to_owned(),
+            fault,
+        }
+    }
+}
+
+async fn start_configured(
+    sandbox: &Sandbox,
+    version: &Version,
+    setup: &Setup,
+) -> Result<Guest, Fault> {
+    let mut guest = Guest::start(sandbox, &version.module, setup).await?;
+    match guest.configure(&version.config).await? {
+        Ok(()) => Ok(guest),
+        Err(errors) => Err(Fault::BadAnswer(format!(
+            "it refused a configuration that it had taken before: {}",
+            describe_fields(&errors)
+        ))),
+    }
+}
+
+/// What is added has to fit into an event of its own.
+fn within_limit(added: Option<JsonObject>) -> Result<Option<JsonObject>, Fault> {
+    let bytes = added.as_ref().map_or(0, |added| {
+        serde_json::to_string(added).map_or(usize::MAX, |text| text.len())
+    });
+    if bytes <= ANNOTATION_BYTES_MAX {
+        return Ok(added);
+    }
+    Err(Fault::BadAnswer(format!(
+        "{bytes} bytes of annotations are over the limit of {ANNOTATION_BYTES_MAX}"
+    )))
+}
+
+/// `/url: expected an address; /channel: missing`
+pub(super) fn describe_fields(errors: &[FieldError]) -> String {
+    let one = |error: &FieldError| {
+        let field = if error.field.is_empty() {
+            "config"
+        } else {
+            &error.field
+        };
+        format!("{field}: {}", error.message)
+    };
+    errors.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+type JsonObject = serde_json::Map<String, serde_json::Value>;

@@ -1,0 +1,265 @@
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    events::Bus,
+    model::{
+        Actor, Asked, Calls, Granted, NewEvent, Payload, Plugin, PluginRole, PluginState,
+        PluginStatusPayload, Severity, SinkQueue, Subject, Timestamp,
+    },
+    plugin_host::{
+        capabilities::PluginLog,
+        sandbox::{Description, Fault},
+    },
+};
+
+/// Durations that the percentiles are of.
+const DURATIONS_KEPT: usize = 1_024;
+
+/// What is known of one plugin; each change of its state is published.
+pub struct PluginStatus {
+    name: String,
+    bus: Bus,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    file: String,
+    state: PluginState,
+    error: Option<String>,
+    running: Option<Identity>,
+    log: Option<PluginLog>,
+    granted: Granted,
+    missing_grants: Vec<String>,
+    suggested_toml: Option<String>,
+    last_fault: String,
+    total: u64,
+    faults: u64,
+    drops: u64,
+    /// Of recent calls, in microseconds.
+    durations: VecDeque<u64>,
+}
+
+/// Which version it is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub role: PluginRole,
+    pub description: Description,
+    pub digest: String,
+    pub loaded_at: Timestamp,
+}
+
+/// A version as far as people want to know of it.
+pub struct Accepted {
+    pub identity: Identity,
+    pub log: PluginLog,
+    pub granted: Granted,
+    pub missing_grants: Vec<String>,
+}
+
+impl PluginStatus {
+    pub fn new(name: &str, file: String, bus: Bus) -> Self {
+        Self {
+            name: name.to_owned(),
+            bus,
+            known: Mutex::new(Known {
+                file,
+                state: PluginState::Loading,
+                error: None,
+                running: None,
+                log: None,
+                granted: Granted::default(),
+                missing_grants: Vec::new(),
+                suggested_toml: None,
+                last_fault: String::new(),
+                total: 0,
+                faults: 0,
+                drops: 0,
+                durations: VecDeque::new(),
+            }),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn state(&self) -> PluginState {
+        self.lock().state
+    }
+
+    pub fn role(&self) -> Option<PluginRole> {
+        self.lock().running.as_ref().map(|identity| identity.role)
+    }
+
+    /// What was last wrong with it, for those who have to wait for it.
+    pub fn error(&self) -> Option<String> {
+        self.lock().error.clone()
+    }
+
+    pub fn last_fault(&self) -> String {
+        self.lock().last_fault.clone()
+    }
+
+    pub fn set_file(&self, file: String) {
+        self.lock().file = file;
+    }
+
+    /// A version was taken; whatever was wrong before is over.
+    pub fn accepted(&self, accepted: Accepted) {
+        let Accepted {
+            identity,
+            log,
+            granted,
+            missing_grants,
+        } = accepted;
+        {
+            let mut known = self.lock();
+            known.running = Some(identity);
+            known.log = Some(log);
+            known.granted = granted;
+            known.missing_grants = missing_grants;
+            known.suggested_toml = None;
+        }
+        self.change(PluginState::Running, None, Severity::Info);
+    }
+
+    /// A file that nothing uses yet.
+    pub fn described(&self, identity: Identity, suggested_toml: String) {
+        {
+            let mut known = self.lock();
+            known.running = Some(identity);
+            known.suggested_toml = Some(suggested_toml);
+        }
+        self.change(PluginState::NotConfigured, None, Severity::Info);
+    }
+
+    /// A change was not taken; what ran before, if anything did, still runs.
+    pub fn rejected(&self, error: String) {
+        let state = match self.state() {
+            running @ (PluginState::Running | PluginState::Quarantined) => running,
+            _ => PluginState::Failed,
+        };
+        self.change(state, Some(error), Severity::Error);
+    }
+
+    /// Its file is gone.
+    pub fn missing(&self, error: String) {
+        self.change(PluginState::Missing, Some(error), Severity::Warning);
+    }
+
+    /// It works again after a quarantine.
+    pub fn recovered(&self) {
+        self.change(PluginState::Running, None, Severity::Info);
+    }
+
+    pub fn count_call(&self, took: Duration) {
+        let mut known = self.lock();
+        known.total += 1;
+        if known.durations.len() == DURATIONS_KEPT {
+            known.durations.pop_front();
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        known.durations.push_back(micros);
+    }
+
+    pub fn count_drop(&self) {
+        self.lock().drops += 1;
+    }
+
+    pub fn count_fault(&self, fault: &Fault, quarantined: bool) {
+        {
+            let mut known = self.lock();
+            known.faults += 1;
+            known.last_fault = fault.to_string();
+        }
+        tracing::warn!(plugin = self.name, kind = fault.kind(), %fault, "a plugin failed");
+        if quarantined {
+            let error = format!("quarantined after repeated faults, the last: {fault}");
+            self.change(PluginState::Quarantined, Some(error), Severity::Error);
+        }
+    }
+
+    /// As the API shows it.
+    pub fn view(&self, queue: Option<SinkQueue>) -> Plugin {
+        let known = self.lock();
+        let identity = known.running.as_ref();
+        let description = identity.map(|identity| &identity.description);
+        Plugin {
+            name: self.name.clone(),
+            file: known.file.clone(),
+            state: known.state,
+            error: known.error.clone(),
+            role: identity.map(|identity| identity.role),
+            version: description.map(|it| it.version.clone()),
+            description: description.map(|it| it.description.clone()),
+            digest: identity.map(|identity| identity.digest.clone()),
+            loaded_at: identity.map(|identity| identity.loaded_at),
+            config_schema: description.map(|it| it.config_schema.clone()),
+            asked: description.map_or_else(Asked::default, |it| it.asked.clone()),
+            granted: known.granted.clone(),
+            missing_grants: known.missing_grants.clone(),
+            suggested_toml: known.suggested_toml.clone(),
+            calls: known.calls(),
+            queue,
+            recent_log: known.log.as_ref().map(PluginLog::lines).unwrap_or_default(),
+        }
+    }
+
+    /// Publishes only what is news.
+    fn change(&self, state: PluginState, error: Option<String>, severity: Severity) {
+        let payload = {
+            let mut known = self.lock();
+            let identity = known.running.as_ref();
+            let payload = PluginStatusPayload {
+                plugin: self.name.clone(),
+                state: state.as_str().to_owned(),
+                previous: (known.state != state).then(|| known.state.as_str().to_owned()),
+                digest: identity.map(|identity| identity.digest.clone()),
+                version: identity.map(|identity| identity.description.version.clone()),
+                error: error.clone(),
+            };
+            let is_news = known.state != state || known.error != error || error.is_none();
+            known.state = state;
+            known.error = error;
+            if !is_news {
+                return;
+            }
+            payload
+        };
+        let event = NewEvent::new(
+            Subject::other(format!("plugins/{}", self.name)),
+            severity,
+            Actor::system("plugins"),
+            Payload::PluginStatus(payload),
+        );
+        if let Err(error) = self.bus.publish(event) {
+            tracing::warn!(%error, plugin = self.name, "a change of a plugin could not be told");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn calls(&self) -> Calls {
+        let mut sorted: Vec<u64> = self.durations.iter().copied().collect();
+        sorted.sort_unstable();
+        let percentile = |percent: usize| {
+            let last = sorted.len().checked_sub(1)?;
+            sorted.get(last * percent / 100).copied()
+        };
+        Calls {
+            total: self.total,
+            faults: self.faults,
+            drops: self.drops,
+            p50_us: percentile(50),
+            p95_us: percentile(95),
+        }
+    }
+}

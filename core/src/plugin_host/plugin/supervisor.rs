@@ -1,0 +1,129 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Kit, PluginStatus, Version, Versions,
+    prepare::{PrepareError, Prepared},
+};
+use crate::plugin_host::{config::PluginConfig, folder::Stamp};
+
+/// How soon a secret that was not there is looked for again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// What the folder asks for, of one plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    /// The stamp is of its file; none for a built-in one.
+    Run {
+        config: Box<PluginConfig>,
+        stamp: Option<Stamp>,
+    },
+    /// Only say what this file is.
+    Describe { file: String, stamp: Stamp },
+    /// Its file has gone.
+    Missing { file: String },
+}
+
+/// Prepares each version of a plugin that is wanted, and publishes the good
+/// ones. A bad one leaves the old one running and says why.
+pub struct Supervisor {
+    kit: Kit,
+    status: Arc<PluginStatus>,
+    wanted: watch::Receiver<Wanted>,
+    versions: watch::Sender<Option<Arc<Version>>>,
+}
+
+impl Supervisor {
+    pub fn new(
+        kit: Kit,
+        status: Arc<PluginStatus>,
+        wanted: watch::Receiver<Wanted>,
+    ) -> (Self, Versions) {
+        let (versions, receiver) = watch::channel(None);
+        let supervisor = Self {
+            kit,
+            status,
+            wanted,
+            versions,
+        };
+        (supervisor, receiver)
+    }
+
+    /// Until cancelled. A newer wish ends the preparation of an older one.
+    pub async fn run(mut self, token: CancellationToken) {
+        loop {
+            let wanted = self.wanted.borrow_and_update().clone();
+            let mut newer = self.wanted.clone();
+            let retry = tokio::select! {
+                () = token.cancelled() => return,
+                changed = newer.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                retry = self.fulfil(wanted) => retry,
+            };
+            let waited = async {
+                match retry {
+                    Some(after) => tokio::time::sleep(after).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = token.cancelled() => return,
+                changed = newer.changed() => if changed.is_err() { return },
+                () = waited => {}
+            }
+        }
+    }
+
+    /// After how long to try again, if that can help.
+    async fn fulfil(&self, wanted: Wanted) -> Option<Duration> {
+        match wanted {
+            Wanted::Run { config, .. } => {
+                self.status.set_file(config.source.to_string());
+                match self.kit.prepare(self.status.name(), &config).await {
+                    Ok(prepared) => self.publish(prepared),
+                    Err(error) => return self.refuse(&error),
+                }
+            }
+            Wanted::Describe { file, .. } => match self.kit.describe(&file).await {
+                Ok((identity, toml)) => self.status.described(identity, toml),
+                Err(error) => self.status.rejected(error.to_string()),
+            },
+            Wanted::Missing { file } => self.withdraw(&PrepareError::Missing(file)),
+        }
+        None
+    }
+
+    fn publish(&self, prepared: Prepared) {
+        let Prepared { version, accepted } = prepared;
+        let before = self.versions.borrow().clone();
+        let role_changed =
+            before.is_some_and(|before| before.module.role() != version.module.role());
+        if role_changed {
+            let role = version.module.role().as_str();
+            self.status.rejected(format!(
+                "the new file is a {role}, the old one was not: give it a name of its own"
+            ));
+            return;
+        }
+        self.versions.send_replace(Some(Arc::new(version)));
+        self.status.accepted(accepted);
+    }
+
+    fn refuse(&self, error: &PrepareError) -> Option<Duration> {
+        if matches!(error, PrepareError::Missing(_)) {
+            self.withdraw(error);
+            return None;
+        }
+        self.status.rejected(error.to_string());
+        matches!(error, PrepareError::Secret { .. }).then_some(RETRY_AFTER)
+    }
+
+    fn withdraw(&self, error: &PrepareError) {
+        self.versions.send_replace(None);
+        self.status.missing(error.to_string());
+    }
+}

@@ -1,0 +1,356 @@
+//! Makes what runs equal to what the folder says.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    HostError, PluginHost,
+    config::{PipelineConfig, Source},
+    delivery::{SinkTask, TestMailbox},
+    folder::View,
+    host::Live,
+    pipeline::{PipelineStatus, PipelineTask, SinkQueue},
+    plugin::{PluginStatus, Runner, Supervisor, Versions, Wanted},
+};
+use crate::model::{PluginRole, PluginState};
+
+/// Tests that may wait for one sink.
+const TESTS_WAITING: usize = 4;
+
+/// A plugin with its supervisor and, for a sink, the task that sends.
+pub(super) struct LivePlugin {
+    pub status: Arc<PluginStatus>,
+    wanted: watch::Sender<Wanted>,
+    versions: Versions,
+    wake: Arc<Notify>,
+    tests: TestMailbox,
+    tasks: Tasks,
+}
+
+/// A pipeline, and what it was started with.
+pub(super) struct LivePipeline {
+    pub config: PipelineConfig,
+    pub status: Arc<PipelineStatus>,
+    /// The plugins it was given; others of the same name are not the same.
+    given: Vec<Option<Arc<PluginStatus>>>,
+    tasks: Tasks,
+}
+
+/// Tasks that end together.
+#[derive(Clone)]
+struct Tasks {
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    fn new() -> Self {
+        Self {
+            token: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        }
+    }
+
+    /// Asks them to end and waits for the call that is under way.
+    async fn end(&self) {
+        self.token.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+impl LivePlugin {
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub fn test_mailbox(&self) -> Result<TestMailbox, HostError> {
+        let name = self.status.name().to_owned();
+        match self.status.role() {
+            Some(PluginRole::Sink) => {}
+            Some(PluginRole::Filter | PluginRole::Enricher) => {
+                return Err(HostError::NotASink(name));
+            }
+            None => return Err(self.not_running(name)),
+        }
+        match self.status.state() {
+            PluginState::Running | PluginState::Quarantined => Ok(self.tests.clone()),
+            PluginState::Loading
+            | PluginState::Failed
+            | PluginState::Missing
+            | PluginState::NotConfigured => Err(self.not_running(name)),
+        }
+    }
+
+    fn not_running(&self, name: String) -> HostError {
+        let state = self.status.state().as_str();
+        let why = self
+            .status
+            .error()
+            .map_or_else(String::new, |error| format!(": {error}"));
+        HostError::Conflict(format!("plugin `{name}` is {state}{why}"))
+    }
+}
+
+impl PluginHost {
+    pub(super) async fn reconcile(&self, view: &View) {
+        let wanted = wanted_plugins(view);
+        self.end_pipelines(view, &wanted).await;
+        self.end_plugins(&wanted).await;
+        for (name, wanted) in wanted {
+            self.want(&name, wanted);
+        }
+        for (name, config) in &view.pipelines {
+            self.start_pipeline(name, config);
+        }
+        self.live().errors.clone_from(&view.errors);
+        if view.errors.is_empty() {
+            self.forget_pipelines(view).await;
+        }
+    }
+
+    /// Ends everything, pipelines first: they still call plugins.
+    pub(super) async fn end_all(&self) {
+        let nothing = View::default();
+        self.end_pipelines(&nothing, &BTreeMap::new()).await;
+        self.end_plugins(&BTreeMap::new()).await;
+    }
+
+    fn want(&self, name: &str, wanted: Wanted) {
+        let mut live = self.live();
+        if let Some(plugin) = live.plugins.get(name) {
+            plugin.wanted.send_if_modified(|known| {
+                let changed = *known != wanted;
+                if changed {
+                    *known = wanted;
+                }
+                changed
+            });
+            return;
+        }
+        let plugin = self.start_plugin(name, wanted);
+        live.plugins.insert(name.to_owned(), plugin);
+    }
+
+    fn start_plugin(&self, name: &str, wanted: Wanted) -> LivePlugin {
+        let shared = self.shared();
+        let status = Arc::new(PluginStatus::new(
+            name,
+            file_of(&wanted),
+            shared.bus.clone(),
+        ));
+        let (wanted, receiver) = watch::channel(wanted);
+        let (supervisor, versions) = Supervisor::new(shared.kit.clone(), status.clone(), receiver);
+        let (tests, mailbox) = mpsc::channel(TESTS_WAITING);
+        let wake = Arc::new(Notify::new());
+        let tasks = Tasks::new();
+        let sink = SinkTask {
+            runner: self.runner(&versions, &status),
+            store: shared.store.clone(),
+            wake: wake.clone(),
+            tests: mailbox,
+            public_url: shared.public_url.clone(),
+        };
+        let spawn = |task| tasks.tracker.spawn_on(task, &shared.runtime);
+        spawn(boxed(supervisor.run(tasks.token.clone())));
+        spawn(boxed(run_if_sink(
+            sink,
+            versions.clone(),
+            tasks.token.clone(),
+        )));
+        LivePlugin {
+            status,
+            wanted,
+            versions,
+            wake,
+            tests,
+            tasks,
+        }
+    }
+
+    fn start_pipeline(&self, name: &str, config: &PipelineConfig) {
+        let mut live = self.live();
+        if live.pipelines.contains_key(name) {
+            return;
+        }
+        let given = given(&live.plugins, config);
+        let status = Arc::new(PipelineStatus::new());
+        let tasks = Tasks::new();
+        let plugin = |name: &str| live.plugins.get(name);
+        let missing = config.plugins().find(|name| plugin(name).is_none());
+        if let Some(missing) = missing {
+            status.fail(format!(
+                "plugin `{missing}` is not configured: add [plugin.{missing}]"
+            ));
+        } else {
+            let steps = config.steps.iter().filter_map(|step| plugin(&step.plugin));
+            let sinks = config.sinks.iter().filter_map(|sink| plugin(sink));
+            let shared = self.shared();
+            let task = PipelineTask {
+                name: name.to_owned(),
+                config: config.clone(),
+                steps: steps
+                    .map(|it| self.runner(&it.versions, &it.status))
+                    .collect(),
+                sinks: sinks
+                    .map(|it| SinkQueue {
+                        name: it.status.name().to_owned(),
+                        wake: it.wake.clone(),
+                        versions: it.versions.clone(),
+                    })
+                    .collect(),
+                status: status.clone(),
+                bus: shared.bus.clone(),
+                store: shared.store.clone(),
+            };
+            let running = task.run(tasks.token.clone());
+            tasks.tracker.spawn_on(running, &shared.runtime);
+        }
+        let pipeline = LivePipeline {
+            config: config.clone(),
+            status,
+            given,
+            tasks,
+        };
+        live.pipelines.insert(name.to_owned(), pipeline);
+    }
+
+    fn runner(&self, versions: &Versions, status: &Arc<PluginStatus>) -> Runner {
+        let shared = self.shared();
+        Runner::new(
+            shared.kit.sandbox.clone(),
+            shared.store.clone(),
+            versions.clone(),
+            status.clone(),
+        )
+    }
+
+    /// Those that are gone or changed, or that use a plugin which will go.
+    async fn end_pipelines(&self, view: &View, wanted: &BTreeMap<String, Wanted>) {
+        let ended: Vec<Tasks> = {
+            let mut live = self.live();
+            let Live {
+                plugins, pipelines, ..
+            } = &mut *live;
+            let stays = |name: &String, pipeline: &LivePipeline| {
+                let same = view.pipelines.get(name) == Some(&pipeline.config);
+                let now = given(plugins, &pipeline.config);
+                let same_plugins = now.iter().zip(&pipeline.given).all(|pair| match pair {
+                    (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+                    (None, None) => true,
+                    (Some(_), None) | (None, Some(_)) => false,
+                });
+                let all_stay = pipeline
+                    .config
+                    .plugins()
+                    .all(|plugin| plugins.contains_key(plugin) == wanted.contains_key(plugin));
+                same && same_plugins && all_stay
+            };
+            let gone = pipelines.extract_if(.., |name, pipeline| !stays(name, pipeline));
+            gone.map(|(_, pipeline)| pipeline.tasks).collect()
+        };
+        for tasks in ended {
+            tasks.end().await;
+        }
+    }
+
+    async fn end_plugins(&self, wanted: &BTreeMap<String, Wanted>) {
+        let ended: Vec<LivePlugin> = {
+            let mut live = self.live();
+            let gone = live
+                .plugins
+                .extract_if(.., |name, _| !wanted.contains_key(name));
+            gone.map(|(_, plugin)| plugin).collect()
+        };
+        for plugin in ended {
+            plugin.tasks.end().await;
+        }
+    }
+
+    /// A pipeline that is configured no longer starts afresh if it comes back.
+    /// Only while every file can be read: a broken one may still hold it.
+    async fn forget_pipelines(&self, view: &View) {
+        let store = &self.shared().store;
+        let Ok(known) = store.read(|reader| reader.pipeline_names()).await else {
+            return;
+        };
+        for name in known {
+            if view.pipelines.contains_key(&name) {
+                continue;
+            }
+            if let Err(error) = store.write(move |tx| tx.remove_pipeline(&name)).await {
+                tracing::warn!(%error, "a pipeline is forgotten later");
+            }
+        }
+    }
+}
+
+fn given(
+    plugins: &BTreeMap<String, LivePlugin>,
+    config: &PipelineConfig,
+) -> Vec<Option<Arc<PluginStatus>>> {
+    let names = config.plugins();
+    names
+        .map(|name| plugins.get(name).map(|plugin| plugin.status.clone()))
+        .collect()
+}
+
+/// Configured plugins by their name, other files by their file name.
+fn wanted_plugins(view: &View) -> BTreeMap<String, Wanted> {
+    let mut wanted = BTreeMap::new();
+    for (name, config) in &view.plugins {
+        let stamp = match &config.source {
+            Source::Builtin(_) => None,
+            Source::File(file) => view.wasm.get(file).copied(),
+        };
+        let wish = match (&config.source, stamp) {
+            (Source::File(file), None) => Wanted::Missing { file: file.clone() },
+            (Source::Builtin(_), _) | (Source::File(_), Some(_)) => Wanted::Run {
+                config: Box::new(config.clone()),
+                stamp,
+            },
+        };
+        wanted.insert(name.clone(), wish);
+    }
+    let used = |file: &String| {
+        let source = Source::File(file.clone());
+        view.plugins.values().any(|config| config.source == source)
+    };
+    for (file, stamp) in view.wasm.iter().filter(|(file, _)| !used(file)) {
+        let wish = Wanted::Describe {
+            file: file.clone(),
+            stamp: *stamp,
+        };
+        wanted.insert(file.clone(), wish);
+    }
+    wanted
+}
+
+fn file_of(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Run { config, .. } => config.source.to_string(),
+        Wanted::Describe { file, .. } | Wanted::Missing { file } => file.clone(),
+    }
+}
+
+/// Its role is only known once its first version is.
+async fn run_if_sink(sink: SinkTask, mut versions: Versions, token: CancellationToken) {
+    let role = tokio::select! {
+        () = token.cancelled() => return,
+        found = versions.wait_for(Option::is_some) => match found {
+            Ok(version) => version.as_ref().map(|version| version.module.role()),
+            Err(_) => return,
+        },
+    };
+    if role == Some(PluginRole::Sink) {
+        sink.run(token).await;
+    }
+}
+
+fn boxed(
+    task: impl Future<Output = ()> + Send + 'static,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(task)
+}

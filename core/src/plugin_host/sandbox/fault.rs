@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
+
+use super::HostState;
+
+/// Frames of a backtrace that are worth showing.
+const FRAMES_MAX: usize = 16;
+
+/// How wasmtime says that a value was over `Store::set_hostcall_fuel`; the error
+/// itself has no public type.
+const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// Why a call gave no answer. But for [`Fault::Refused`], which the guest says
+/// itself and survives, the instance is dead and has to be made anew.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("it trapped: {message}{}", indented(backtrace))]
+    Trap {
+        message: String,
+        /// Innermost frame first.
+        backtrace: Vec<String>,
+    },
+    #[error(
+        "it asked for more than {} of memory: let it use less, or raise its memory limit",
+        size(*limit)
+    )]
+    OverMemory { limit: usize },
+    #[error(
+        "it computed for more than {} ms: let it do less at once, or raise its CPU limit",
+        limit.as_millis()
+    )]
+    OverCpu { limit: Duration },
+    #[error(
+        "it took longer than {} ms, waiting included: let it wait less, or raise its wall \
+         clock limit",
+        limit.as_millis()
+    )]
+    OverWall { limit: Duration },
+    #[error(
+        "it called the host more than {limit} times in one call: let it call less, or raise \
+         its limit of host calls"
+    )]
+    HostCalls { limit: u32 },
+    #[error(
+        "it handed over more than {} at once: let it send less, or raise its output limit",
+        size(*limit)
+    )]
+    Output { limit: usize },
+    /// The guest's own error.
+    #[error("it failed: {0}")]
+    Refused(String),
+    /// What it answered breaks the contract.
+    #[error("its answer cannot be used: {0}")]
+    BadAnswer(String),
+    /// The host could not do its part.
+    #[error("the host could not do its part: {0}")]
+    Host(String),
+    #[error("it is no longer alive: an earlier call failed or was given up")]
+    Dead,
+}
+
+impl Fault {
+    /// A word for counting.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Trap { .. } => "trap",
+            Self::OverMemory { .. } => "over_memory",
+            Self::OverCpu { .. } => "over_cpu",
+            Self::OverWall { .. } => "over_wall",
+            Self::HostCalls { .. } => "host_calls",
+            Self::Output { .. } => "output",
+            Self::Refused(_) => "refused",
+            Self::BadAnswer(_) => "bad_answer",
+            Self::Host(_) => "host",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// What an error of wasmtime means for the plugin's author. `cpu` is the
+    /// limit that held during the call.
+    pub(super) fn of(error: &wasmtime::Error, state: &HostState, cpu: Duration) -> Self {
+        let limits = &state.setup.limits;
+        if let Some(own) = error.downcast_ref::<Self>() {
+            return own.clone();
+        }
+        let trap = error.downcast_ref::<Trap>();
+        if trap == Some(&Trap::Interrupt) {
+            return Self::OverCpu { limit: cpu };
+        }
+        if state.memory.has_refused() {
+            return Self::OverMemory {
+                limit: limits.memory_bytes,
+            };
+        }
+        let message = error.root_cause().to_string();
+        if trap.is_some() {
+            return Self::Trap {
+                message: message.trim_start_matches("wasm trap: ").to_owned(),
+                backtrace: frames(error),
+            };
+        }
+        if message.contains(OUTPUT_EXHAUSTED) {
+            return Self::Output {
+                limit: limits.output_bytes,
+            };
+        }
+        Self::BadAnswer(message)
+    }
+}
+
+fn frames(error: &wasmtime::Error) -> Vec<String> {
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map_or(&[][..], WasmBacktrace::frames);
+    frames.iter().take(FRAMES_MAX).map(frame).collect()
+}
+
+fn frame(frame: &FrameInfo) -> String {
+    match frame.func_name() {
+        Some(name) => name.to_owned(),
+        None => format!("function {}", frame.func_index()),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    const KIB: usize = 1 << 10;
+    const MIB: usize = 1 << 20;
+    match bytes {
+        bytes if bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
+        bytes if bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
+        bytes => format!("{bytes} bytes"),
+    }
+}
+
+fn indented(frames: &[String]) -> String {
+    let lines = frames.iter().map(|frame| format!("\n  at {frame}"));
+    lines.collect()
+}

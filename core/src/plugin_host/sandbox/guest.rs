@@ -1,0 +1,251 @@
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
+use wasmtime::{Store, UpdateDeadline};
+
+use super::{
+    Decision, DeliveryContext, DeliveryOutcome, Description, Fault, FieldError, GuestEvent,
+    HostState, Limits, Module, Sandbox,
+    call::{Call, Ended},
+    contract::convert,
+    meter::Meter,
+    module::{Exports, RoleExports},
+};
+use crate::{
+    model::{PluginRole, TestRequest},
+    plugin_host::capabilities::{HttpAccess, PluginLog, PluginValues, Secrets},
+    store::PluginWrite,
+};
+
+/// Everything that an instance of one configured plugin is made with.
+#[derive(Clone)]
+pub struct Setup {
+    /// The plugin's configured name.
+    pub plugin: String,
+    pub limits: Limits,
+    pub log: PluginLog,
+    pub http: HttpAccess,
+    pub secrets: Secrets,
+    pub values: PluginValues,
+}
+
+/// One running instance; owned by one task.
+pub struct Guest {
+    sandbox: Sandbox,
+    store: Store<HostState>,
+    meter: Arc<Meter>,
+    exports: Exports,
+    life: Life,
+    /// Computed so far while starting.
+    start_spent: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Idle,
+    /// A call that is given up half-way leaves it so for ever.
+    Calling,
+    Dead,
+}
+
+/// Which budget of computing a call is charged to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Budget {
+    Start,
+    Call,
+}
+
+impl Guest {
+    /// Instantiates. All limits hold from here on: a component's start functions
+    /// are its own code too.
+    pub async fn start(sandbox: &Sandbox, module: &Module, setup: &Setup) -> Result<Self, Fault> {
+        let meter = Arc::new(Meter::default());
+        let mut store = new_store(sandbox, setup, &meter);
+        let call = arm(sandbox, &mut store, &meter, Budget::Start, Duration::ZERO);
+        let ended = call.run(module.instantiate(&mut store)).await;
+        let exports = judge(ended, &store)?;
+        Ok(Self {
+            sandbox: sandbox.clone(),
+            start_spent: meter.spent(),
+            store,
+            meter,
+            exports,
+            life: Life::Idle,
+        })
+    }
+
+    pub async fn describe(&mut self) -> Result<Description, Fault> {
+        let call = self.begin(Budget::Start)?;
+        let plugin = &self.exports.plugin;
+        let ended = call.run(plugin.call_describe(&mut self.store)).await;
+        let answer = self.end(Budget::Start, ended)?;
+        convert::description(answer).map_err(|problem| self.die(Fault::BadAnswer(problem)))
+    }
+
+    /// `config` is a JSON object. The inner error is the guest's own verdict.
+    pub async fn configure(&mut self, config: &str) -> Result<Result<(), Vec<FieldError>>, Fault> {
+        let call = self.begin(Budget::Start)?;
+        let plugin = &self.exports.plugin;
+        let ended = call
+            .run(plugin.call_configure(&mut self.store, config))
+            .await;
+        let verdict = self.end(Budget::Start, ended)?;
+        self.store.data_mut().writes.keep();
+        Ok(verdict.map_err(convert::field_errors))
+    }
+
+    pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, Fault> {
+        let call = self.begin(Budget::Call)?;
+        let RoleExports::Filter(role) = &self.exports.role else {
+            return Err(self.is_no(PluginRole::Filter));
+        };
+        let event = self.store.data().setup.secrets.disarm(event);
+        let ended = call
+            .run(role.call_filter(&mut self.store, convert::event(&event)))
+            .await;
+        let decision = self.end(Budget::Call, ended)?.map_err(Fault::Refused)?;
+        self.store.data_mut().writes.keep();
+        Ok(convert::decision(decision))
+    }
+
+    /// What it adds to the event, if anything.
+    pub async fn enrich(
+        &mut self,
+        event: &GuestEvent,
+    ) -> Result<Option<Map<String, Value>>, Fault> {
+        let call = self.begin(Budget::Call)?;
+        let RoleExports::Enricher(role) = &self.exports.role else {
+            return Err(self.is_no(PluginRole::Enricher));
+        };
+        let event = self.store.data().setup.secrets.disarm(event);
+        let ended = call
+            .run(role.call_enrich(&mut self.store, convert::event(&event)))
+            .await;
+        let answer = self.end(Budget::Call, ended)?.map_err(Fault::Refused)?;
+        let added = answer.as_deref().map(convert::object).transpose();
+        let added = added.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
+        self.store.data_mut().writes.keep();
+        Ok(added)
+    }
+
+    pub async fn deliver(
+        &mut self,
+        context: &DeliveryContext,
+        events: &[GuestEvent],
+    ) -> Result<DeliveryOutcome, Fault> {
+        let call = self.begin(Budget::Call)?;
+        let RoleExports::Sink(role) = &self.exports.role else {
+            return Err(self.is_no(PluginRole::Sink));
+        };
+        let secrets = &self.store.data().setup.secrets;
+        let events: Vec<_> = events.iter().map(|event| secrets.disarm(event)).collect();
+        let events: Vec<_> = events.iter().map(|event| convert::event(event)).collect();
+        let ended = call
+            .run(role.call_deliver(&mut self.store, convert::context(context), &events))
+            .await;
+        let outcome = self.end(Budget::Call, ended)?;
+        self.store.data_mut().writes.keep();
+        Ok(convert::outcome(outcome))
+    }
+
+    /// What successful calls wrote to `store` since the last take. The owner
+    /// commits it in the transaction of their result, before the next call.
+    pub fn take_writes(&mut self) -> Vec<PluginWrite> {
+        self.store.data_mut().writes.take()
+    }
+
+    /// The HTTP requests of the last call, in order.
+    pub fn take_requests(&mut self) -> Vec<TestRequest> {
+        std::mem::take(&mut self.store.data_mut().requests)
+    }
+
+    /// Whether only a new instance can help.
+    pub fn is_dead(&self) -> bool {
+        self.life != Life::Idle
+    }
+
+    fn begin(&mut self, budget: Budget) -> Result<Call, Fault> {
+        if self.is_dead() {
+            return Err(Fault::Dead);
+        }
+        self.life = Life::Calling;
+        Ok(arm(
+            &self.sandbox,
+            &mut self.store,
+            &self.meter,
+            budget,
+            self.start_spent,
+        ))
+    }
+
+    fn end<R>(&mut self, budget: Budget, ended: Ended<R>) -> Result<R, Fault> {
+        let answer = judge(ended, &self.store).map_err(|fault| self.die(fault))?;
+        if budget == Budget::Start {
+            self.start_spent = self.meter.spent();
+        }
+        self.life = Life::Idle;
+        Ok(answer)
+    }
+
+    fn die(&mut self, fault: Fault) -> Fault {
+        self.life = Life::Dead;
+        fault
+    }
+
+    fn is_no(&mut self, wanted: PluginRole) -> Fault {
+        self.life = Life::Idle;
+        Fault::Host(format!(
+            "it was called as a {}, which it is not",
+            wanted.as_str()
+        ))
+    }
+}
+
+fn new_store(sandbox: &Sandbox, setup: &Setup, meter: &Arc<Meter>) -> Store<HostState> {
+    let mut store = Store::new(sandbox.engine(), HostState::new(setup.clone()));
+    store.limiter(|state| state.memory_limiter());
+    store.set_hostcall_fuel(setup.limits.output_bytes);
+    let meter = meter.clone();
+    store.epoch_deadline_callback(move |_| {
+        Ok(if meter.is_over() {
+            UpdateDeadline::Interrupt
+        } else {
+            UpdateDeadline::Yield(1)
+        })
+    });
+    store
+}
+
+/// Gives the guest what one call may use, and starts the watch.
+fn arm(
+    sandbox: &Sandbox,
+    store: &mut Store<HostState>,
+    meter: &Arc<Meter>,
+    budget: Budget,
+    start_spent: Duration,
+) -> Call {
+    let limits = &store.data().setup.limits;
+    let (cpu, spent, wall) = match budget {
+        Budget::Start => (limits.start_cpu, start_spent, limits.wall),
+        Budget::Call => (limits.call_cpu, Duration::ZERO, limits.wall),
+    };
+    meter.arm(cpu, spent);
+    store.data_mut().begin_call();
+    store.set_epoch_deadline(1);
+    Call {
+        meter: meter.clone(),
+        wall,
+        cpu,
+        _ticking: sandbox.ticking(),
+    }
+}
+
+fn judge<R>(ended: Ended<R>, store: &Store<HostState>) -> Result<R, Fault> {
+    let state = store.data();
+    match ended.result {
+        Some(result) => result.map_err(|error| Fault::of(&error, state, ended.cpu)),
+        None => Err(Fault::OverWall {
+            limit: state.setup.limits.wall,
+        }),
+    }
+}

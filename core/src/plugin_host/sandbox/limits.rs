@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+use crate::model::PluginRole;
+
+/// A component may be made of several core modules (Python's are).
+const INSTANCES_MAX: usize = 64;
+const TABLES_MAX: usize = 64;
+const MEMORIES_MAX: usize = 8;
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// What one instance of a plugin may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// All linear memories together.
+    pub memory_bytes: usize,
+    /// Computing in one call; waiting for the host is not computing.
+    pub call_cpu: Duration,
+    /// Computing while it is instantiated, described and configured, together.
+    pub start_cpu: Duration,
+    /// One call from begin to end, waiting included.
+    pub wall: Duration,
+    /// Calls of host functions in one call.
+    pub host_calls: u32,
+    /// One answer, or the arguments of one host call.
+    pub output_bytes: usize,
+}
+
+impl Limits {
+    pub fn for_role(role: PluginRole) -> Self {
+        let call_cpu = match role {
+            PluginRole::Filter | PluginRole::Enricher => Duration::from_millis(50),
+            PluginRole::Sink => Duration::from_millis(500),
+        };
+        Self {
+            memory_bytes: 64 << 20,
+            call_cpu,
+            start_cpu: Duration::from_secs(1),
+            wall: Duration::from_secs(10),
+            host_calls: 32,
+            output_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Counts the memory of one guest. Growth beyond the limit fails in the guest,
+/// which may go on without; when it gives up instead, `refused` says why.
+pub(super) struct MemoryLimiter {
+    limit_bytes: usize,
+    used_bytes: usize,
+    table_elements: usize,
+    refused: bool,
+}
+
+impl MemoryLimiter {
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            used_bytes: 0,
+            table_elements: 0,
+            refused: false,
+        }
+    }
+
+    pub(super) fn begin_call(&mut self) {
+        self.refused = false;
+    }
+
+    /// Whether growth was refused since the call began.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Beyond its own maximum it fails anyway, and through no limit of ours.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let used = self.used_bytes.saturating_add(desired - current);
+        if used > self.limit_bytes {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used_bytes = used;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let elements = self.table_elements.saturating_add(desired - current);
+        if elements > TABLE_ELEMENTS_MAX {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.table_elements = elements;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::ResourceLimiter;
+
+    use super::MemoryLimiter;
+
+    #[test]
+    fn memories_share_one_limit() {
+        let mut memory = MemoryLimiter::new(100);
+        assert!(memory.memory_growing(0, 60, None).expect("counted"));
+        assert!(!memory.memory_growing(0, 60, None).expect("counted"));
+        assert!(memory.has_refused());
+        assert!(memory.memory_growing(60, 100, None).expect("counted"));
+    }
+
+    #[test]
+    fn a_guests_own_maximum_is_no_fault_of_ours() {
+        let mut memory = MemoryLimiter::new(100);
+        assert!(!memory.memory_growing(0, 60, Some(50)).expect("counted"));
+        assert!(!memory.has_refused());
+    }
+}

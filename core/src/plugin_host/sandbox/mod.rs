@@ -1,0 +1,29 @@
+//! Where guests run: no WASI, and a limit on everything.
+//!
+//! One [`Sandbox`] per server holds the engine. A compiled file becomes a
+//! [`Module`], whose role and contract are known before any of its code runs. A
+//! [`Guest`] is one instance with a memory of its own; one task owns it, and
+//! after a [`Fault`] it is dropped and made anew.
+
+mod call;
+mod contract;
+mod engine;
+mod fault;
+mod guest;
+mod limits;
+mod meter;
+mod module;
+mod state;
+mod ticker;
+mod words;
+
+pub use engine::{Sandbox, SandboxError};
+pub use fault::Fault;
+pub use guest::{Guest, Setup};
+pub use limits::Limits;
+pub use module::{LoadError, Module};
+pub use words::{Decision, DeliveryContext, DeliveryOutcome, Description, FieldError, GuestEvent};
+
+pub(super) use contract::v1;
+pub(super) use engine::engine;
+pub(super) use state::HostState;

@@ -1,0 +1,107 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use wasmtime::Engine;
+
+/// How often a computing guest is looked at, and lets others run.
+pub(super) const TICK: Duration = Duration::from_millis(5);
+
+/// Ticks without any call after which the thread goes to sleep: long enough
+/// that a busy pipeline does not wake it for every event.
+const IDLE_TICKS_MAX: u32 = 200;
+
+/// Moves the engine's epoch on while calls run. Ends with its owner.
+pub(super) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    calls: AtomicUsize,
+    sleeping: AtomicBool,
+    stopped: AtomicBool,
+}
+
+/// Keeps the epoch moving until it is dropped.
+pub(super) struct Ticking(Arc<Shared>);
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Ticker {
+    pub(super) fn start(engine: Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let thread = thread::Builder::new().name("plugin-epoch".into()).spawn({
+            let shared = shared.clone();
+            move || shared.run(&engine)
+        })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn ticking(&self) -> Ticking {
+        self.shared.calls.fetch_add(1, Ordering::SeqCst);
+        // Read after the count was raised: the thread, which looks at the count
+        // after saying that it sleeps, sees the one or we see the other.
+        if self.shared.sleeping.load(Ordering::SeqCst) {
+            self.wake();
+        }
+        Ticking(self.shared.clone())
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that watches plugins ended by a panic");
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, engine: &Engine) {
+        let mut idle_ticks = 0;
+        while !self.stopped.load(Ordering::SeqCst) {
+            thread::park_timeout(TICK);
+            engine.increment_epoch();
+            idle_ticks = match self.calls.load(Ordering::SeqCst) {
+                0 => idle_ticks + 1,
+                _ => 0,
+            };
+            if idle_ticks > IDLE_TICKS_MAX {
+                self.sleep();
+                idle_ticks = 0;
+            }
+        }
+    }
+
+    fn sleep(&self) {
+        self.sleeping.store(true, Ordering::SeqCst);
+        while self.calls.load(Ordering::SeqCst) == 0 && !self.stopped.load(Ordering::SeqCst) {
+            thread::park();
+        }
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,31 @@
+import type { DeployStatus, StepName } from '$lib/api/schema';
+
+/** The way of every deploy; `restore` only where it fails. */
+export const STEPS: StepName[] = ['plan', 'pull', 'create', 'start', 'gate', 'replace', 'retire'];
+
+const STEP_OF: Partial<Record<DeployStatus, StepName>> = {
+	planning: 'plan',
+	pulling: 'pull',
+	creating: 'create',
+	starting: 'start',
+	gating: 'gate',
+	replacing: 'replace',
+	retiring: 'retire',
+};
+
+/** How many steps are done, as far as the status tells. */
+export function stepsDone(status: DeployStatus, current?: StepName | null): number {
+	if (status === 'succeeded') return STEPS.length;
+	const step = STEP_OF[status] ?? current;
+	return step ? Math.max(0, STEPS.indexOf(step)) : 0;
+}
+
+const ENDED = new Set<DeployStatus>(['succeeded', 'failed', 'cancelled']);
+
+export function hasEnded(status: DeployStatus): boolean {
+	return ENDED.has(status);
+}
+
+/** Statuses of a deploy that has not ended, as the API's filter takes them. */
+export const UNDER_WAY =
+	'queued,planning,pulling,creating,starting,gating,replacing,retiring,restoring';

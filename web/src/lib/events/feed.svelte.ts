@@ -1,0 +1,119 @@
+import { answer, api } from '$lib/api/client';
+import type { Event } from '$lib/api/schema';
+import type { Live } from '$lib/live/live.svelte';
+import { matches, queryOf, type EventFilter } from './filter';
+
+interface Options {
+	filter: EventFilter;
+	/** Rows to begin with, and of each older page. */
+	page: number;
+	/** The most that is kept: what falls out can be asked for again. */
+	most: number;
+}
+
+/** Events, newest first: what was, and what comes while nobody has paused it. */
+export class EventFeed {
+	events: Event[] = $state.raw([]);
+	/** Came while the feed was paused; newest first. */
+	held: Event[] = $state.raw([]);
+	paused = $state(false);
+	/** The server has older ones. */
+	more = $state(false);
+	loaded = $state(false);
+	loadingOlder = $state(false);
+	problem: unknown = $state.raw();
+
+	#live: Live;
+	#options: Options;
+	#unwatch: (() => void) | undefined;
+
+	constructor(live: Live, options: Options) {
+		this.#live = live;
+		this.#options = options;
+	}
+
+	start(): () => void {
+		void this.reload();
+		return () => this.#stop();
+	}
+
+	reload = async (): Promise<void> => {
+		this.#stop();
+		// A second call while this one waits makes this one's answer worthless.
+		let current = true;
+		this.#unwatch = () => (current = false);
+		try {
+			const { items, next, as_of: asOf } = await this.#ask();
+			if (!current) return;
+			Object.assign(this, { events: items, held: [], more: next != null, loaded: true });
+			this.problem = undefined;
+			this.#watch(asOf.id);
+		} catch (error) {
+			if (current) this.problem = error;
+		}
+	};
+
+	older = async (): Promise<void> => {
+		const last = this.events.at(-1);
+		if (!last || !this.more || this.loadingOlder) return;
+		this.loadingOlder = true;
+		try {
+			const { items, next } = await this.#ask(last.id);
+			// Those that fell out meanwhile would leave a hole between.
+			if (this.events.at(-1) === last) {
+				this.events = [...this.events, ...items];
+				this.more = next != null;
+			}
+			this.problem = undefined;
+		} catch (error) {
+			this.problem = error;
+		} finally {
+			this.loadingOlder = false;
+		}
+	};
+
+	pause(): void {
+		this.paused = true;
+	}
+
+	resume(): void {
+		this.paused = false;
+		if (this.held.length === 0) return;
+		this.#prepend(this.held);
+		this.held = [];
+	}
+
+	#stop(): void {
+		this.#unwatch?.();
+		this.#unwatch = undefined;
+	}
+
+	#watch(after: number): void {
+		this.#unwatch = this.#live.watch({
+			after,
+			onEvents: (events) => this.#accept(events),
+			onReset: () => void this.reload(),
+		});
+	}
+
+	#accept(events: Event[]): void {
+		const wanted = events.filter((event) => matches(this.#options.filter, event)).reverse();
+		if (wanted.length === 0) return;
+		if (this.paused) this.held = [...wanted, ...this.held].slice(0, this.#options.most);
+		else this.#prepend(wanted);
+	}
+
+	#prepend(newer: Event[]): void {
+		const all = [...newer, ...this.events];
+		this.more ||= all.length > this.#options.most;
+		this.events = all.slice(0, this.#options.most);
+	}
+
+	#ask(before?: number) {
+		const { filter, page: limit } = this.#options;
+		const query = { ...queryOf(filter), order: 'desc', limit, before };
+		return answer(
+			api.GET('/api/events', { params: { query }, headers: { accept: 'application/json' } }),
+		);
+	}
+}

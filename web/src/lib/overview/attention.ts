@@ -1,0 +1,96 @@
+import type { Delivery, DeploySummary, Instance, Plugin, Project } from '$lib/api/schema';
+import { instanceWord, laneHref, lanesOf, serving, type Lane } from '$lib/projects/lane';
+import { count, words } from '$lib/ui/format';
+
+/** Something that a person should look at now. */
+export interface Concern {
+	key: string;
+	/** The state's word, for icon and colour. */
+	status: string;
+	what: string;
+	why?: string;
+	href: string;
+}
+
+interface Known {
+	projects: Project[];
+	plugins: Plugin[];
+	/** Deliveries that were given up. */
+	dead: Delivery[];
+}
+
+const SICK_INSTANCE = new Set(['unhealthy', 'restarting', 'exited', 'dead', 'oom']);
+const SICK_PLUGIN = new Set(['failed', 'quarantined', 'missing', 'waiting_for_grant']);
+
+export function concernsOf({ projects, plugins, dead }: Known): Concern[] {
+	return [
+		...lanesOf(projects).flatMap(concernsOfLane),
+		...plugins.filter(({ state }) => SICK_PLUGIN.has(state)).map(sickPlugin),
+		...deadDeliveries(dead),
+	];
+}
+
+function concernsOfLane(lane: Lane): Concern[] {
+	const deploy = lane.latest_deploy;
+	const failed = deploy?.status === 'failed' ? deploy : undefined;
+	const href = laneHref(lane.project, lane.stage);
+	return [
+		...(failed ? [failedDeploy(failed)] : []),
+		...serving(lane)
+			// Of an instance that a failed deploy has tried, the deploy tells.
+			.filter(({ stale, deploy }) => !stale && (!failed || deploy !== failed.id))
+			.filter((instance) => SICK_INSTANCE.has(instanceWord(instance)))
+			.map((instance) => sickInstance(instance, href)),
+	];
+}
+
+function failedDeploy(deploy: DeploySummary): Concern {
+	return {
+		key: `deploy-${deploy.id}`,
+		status: 'failed',
+		what: `Deploy ${deploy.id} of ${deploy.project}/${deploy.stage} failed`,
+		why: deploy.reason ?? undefined,
+		href: `/deploys/${deploy.id}`,
+	};
+}
+
+function sickInstance(instance: Instance, href: string): Concern {
+	const word = instanceWord(instance);
+	const restarts =
+		instance.restart_count > 0 ? count(instance.restart_count, 'restart') : undefined;
+	const exit =
+		instance.exit_code != null && word !== 'unhealthy'
+			? `exit code ${instance.exit_code}`
+			: undefined;
+	return {
+		key: `instance-${instance.id}`,
+		status: word === 'exited' ? 'unexpected_exit' : word,
+		what: `Instance ${instance.name}: ${word === 'oom' ? 'out of memory' : words(word)}`,
+		why: [exit, restarts].filter(Boolean).join(', ') || undefined,
+		href,
+	};
+}
+
+function sickPlugin(plugin: Plugin): Concern {
+	return {
+		key: `plugin-${plugin.name}`,
+		status: plugin.state,
+		what: `Plugin ${plugin.name}: ${words(plugin.state)}`,
+		why: plugin.error ?? undefined,
+		href: `/plugins/${encodeURIComponent(plugin.name)}`,
+	};
+}
+
+function deadDeliveries(dead: Delivery[]): Concern[] {
+	const sinks = [...new Set(dead.map(({ sink }) => sink))];
+	return sinks.map((sink) => {
+		const ofSink = dead.filter((delivery) => delivery.sink === sink);
+		return {
+			key: `dead-${sink}`,
+			status: 'dead',
+			what: `${count(ofSink.length, 'delivery', 'deliveries')} of ${sink} given up`,
+			why: ofSink[0]?.last_error ?? undefined,
+			href: `/plugins/${encodeURIComponent(sink)}`,
+		};
+	});
+}

@@ -1,0 +1,75 @@
+import { answer, api } from '$lib/api/client';
+import type { Delivery, DeliveryDetail, Pipeline, Plugin, Position } from '$lib/api/schema';
+
+const LATEST = 20;
+const OF_SINK = 50;
+
+export interface PluginsPage {
+	plugins: Plugin[];
+	pipelines: Pipeline[];
+	/** Newest first. */
+	deliveries: Delivery[];
+	as_of: Position;
+}
+
+export interface PluginPage {
+	plugin: Plugin;
+	/** All: its pipelines name others. */
+	plugins: Plugin[];
+	/** Those that use it. */
+	pipelines: Pipeline[];
+	/** Of a sink, newest first. */
+	deliveries: Delivery[];
+	as_of: Position;
+}
+
+export async function loadPlugins(): Promise<PluginsPage> {
+	const [plugins, pipelines, deliveries] = await Promise.all([
+		answer(api.GET('/api/plugins')),
+		answer(api.GET('/api/pipelines')),
+		answer(api.GET('/api/deliveries', { params: { query: { limit: LATEST } } })),
+	]);
+	return {
+		plugins: plugins.items,
+		pipelines: pipelines.items,
+		deliveries: deliveries.items,
+		as_of: oldest([plugins.as_of, pipelines.as_of, deliveries.as_of]),
+	};
+}
+
+export async function loadPlugin(name: string): Promise<PluginPage> {
+	const [plugin, plugins, pipelines, deliveries] = await Promise.all([
+		answer(api.GET('/api/plugins/{name}', { params: { path: { name } } })),
+		answer(api.GET('/api/plugins')),
+		answer(api.GET('/api/pipelines')),
+		answer(api.GET('/api/deliveries', { params: { query: { sink: name, limit: OF_SINK } } })),
+	]);
+	return {
+		plugin,
+		plugins: plugins.items,
+		pipelines: pipelines.items.filter((pipeline) => uses(pipeline, name)),
+		deliveries: deliveries.items,
+		as_of: oldest([plugin.as_of, plugins.as_of, pipelines.as_of, deliveries.as_of]),
+	};
+}
+
+export function loadDelivery(id: string): Promise<DeliveryDetail> {
+	return answer(api.GET('/api/deliveries/{id}', { params: { path: { id } } }));
+}
+
+export function replay(id: string): Promise<Delivery> {
+	return answer(api.POST('/api/deliveries/{id}/replay', { params: { path: { id } } }));
+}
+
+export function sendTest(name: string) {
+	return answer(api.POST('/api/plugins/{name}/test', { params: { path: { name } } }));
+}
+
+function uses({ steps, sinks }: Pipeline, plugin: string): boolean {
+	return sinks.includes(plugin) || steps.some((step) => step.plugin === plugin);
+}
+
+/** What happened after the oldest of several answers may be missing in it. */
+function oldest([first, ...others]: [Position, ...Position[]]): Position {
+	return others.reduce((least, position) => (position.id < least.id ? position : least), first);
+}

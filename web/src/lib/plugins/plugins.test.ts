@@ -1,0 +1,120 @@
+import { render, screen, within } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import DeliveryItem from './DeliveryItem.svelte';
+import { delivery, pipeline, plugin } from './example';
+import Permissions from './Permissions.svelte';
+import PipelineFlow from './PipelineFlow.svelte';
+import SendTest from './SendTest.svelte';
+import { whenWords } from './when';
+
+let asked: string[];
+let reply: () => Response;
+
+beforeEach(() => {
+	asked = [];
+	vi.stubGlobal('fetch', async ({ method, url, headers }: Request) => {
+		asked.push(
+			`${method} ${url.replace(/.*\/api/, '')} ${headers.get('content-type') ?? ''}`.trim(),
+		);
+		return reply();
+	});
+});
+afterEach(() => vi.unstubAllGlobals());
+
+it('what enters a pipeline is said in words', () => {
+	expect(
+		whenWords({ type: ['a', 'b'], project: ['shop-*'], stage: [], severity: 'warning' }),
+	).toEqual(['a or b', 'project shop-*', 'warning and worse']);
+	expect(whenWords({})).toEqual([]);
+	expect(whenWords(undefined)).toEqual([]);
+});
+
+describe('a pipeline', () => {
+	it('is drawn from its condition over its steps to its sinks', () => {
+		render(PipelineFlow, {
+			pipeline: pipeline(),
+			plugins: [plugin('rules', { role: 'filter' }), plugin('slack')],
+		});
+		const names = screen.getAllByRole('link').map((link) => link.textContent);
+		expect(names).toEqual(['rules', 'slack']);
+		expect(screen.getByText(/deploy_status, warning and worse/)).toBeVisible();
+		expect(screen.getByText(/12 events seen/)).toHaveTextContent('1 dropped · up to date');
+		expect(screen.getByText('quiet hours')).toBeInTheDocument();
+	});
+
+	it('shows which plugin it misses', () => {
+		render(PipelineFlow, { pipeline: pipeline({ steps: [] }), plugins: [] });
+		const [slack] = screen.getAllByText('slack');
+		expect(slack?.parentElement).toHaveTextContent('missing');
+	});
+});
+
+it('what a plugin asks for and does not have is shown with the lines to add', () => {
+	render(Permissions, {
+		plugin: plugin('slack', {
+			asked: { http: ['https://hooks.slack.com'], secrets: ['SLACK'], store: true },
+			granted: { http: ['https://hooks.slack.com'], networks: [] } as never,
+			missing_grants: ['secrets.SLACK = "env:SLACK"'],
+		}),
+	});
+	const rows = screen.getAllByRole('listitem').map((row) => row.textContent?.replace(/\s+/g, ' '));
+	expect(rows[0]).toMatch(/hooks\.slack\.com granted/);
+	expect(rows[1]).toMatch(/SLACK asked for, not granted/);
+	expect(screen.getByText('secrets.SLACK = "env:SLACK"')).toBeVisible();
+});
+
+describe('a delivery', () => {
+	it('shows its attempts when it is opened', async () => {
+		const attempts = [
+			{ at: delivery().created_at, outcome: 'retry', reason: '503', latency_ms: 5 },
+		];
+		reply = () => Response.json({ ...delivery(), attempt_list: attempts });
+		render(DeliveryItem, { delivery: delivery(), onchange: () => {} });
+		expect(asked).toEqual([]);
+		await userEvent.setup().click(screen.getByText('Attempts'));
+		expect(await screen.findByText('503')).toBeVisible();
+		expect(asked).toEqual(['GET /deliveries/d1']);
+	});
+
+	it('that is dead can be replayed', async () => {
+		reply = () => Response.json(delivery({ status: 'pending' }), { status: 202 });
+		const onchange = vi.fn();
+		render(DeliveryItem, { delivery: delivery(), onchange });
+		await userEvent.setup().click(screen.getByRole('button', { name: 'Replay' }));
+		expect(asked).toEqual(['POST /deliveries/d1/replay application/json']);
+		expect(onchange).toHaveBeenCalledOnce();
+	});
+
+	it('that was delivered cannot', () => {
+		render(DeliveryItem, { delivery: delivery({ status: 'delivered' }), onchange: () => {} });
+		expect(screen.queryByRole('button', { name: 'Replay' })).toBeNull();
+		expect(screen.queryByText('channel_not_found')).toBeNull();
+	});
+});
+
+describe('a test of a sink', () => {
+	it('shows what really came of it', async () => {
+		reply = () =>
+			Response.json({
+				outcome: 'reject',
+				detail: 'answered 404: channel_not_found',
+				latency_ms: 80,
+				requests: [{ url: 'https://hooks.slack.com/services/{secret:SLACK}', status: 404 }],
+			});
+		render(SendTest, { plugin: 'slack' });
+		await userEvent.setup().click(screen.getByRole('button', { name: 'Send test' }));
+		const outcome = within(await screen.findByRole('status'));
+		expect(await outcome.findByText('The target refused it')).toBeVisible();
+		expect(outcome.getByText('answered 404: channel_not_found')).toBeVisible();
+		expect(outcome.getByText('404')).toBeVisible();
+	});
+
+	it('says why it could not be sent', async () => {
+		const problem = { title: 'Conflict', status: 409, code: 'not_running', detail: 'it rests' };
+		reply = () => Response.json(problem, { status: 409 });
+		render(SendTest, { plugin: 'slack' });
+		await userEvent.setup().click(screen.getByRole('button', { name: 'Send test' }));
+		expect(await screen.findByText('it rests')).toBeVisible();
+	});
+});

@@ -1,0 +1,82 @@
+import { render, screen } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import NewProject from './NewProject.svelte';
+
+const goto = vi.hoisted(() => vi.fn());
+vi.mock('$app/navigation', () => ({ goto }));
+
+let sent: unknown[];
+let reply: () => Response;
+
+beforeEach(() => {
+	sent = [];
+	vi.stubGlobal('fetch', async (request: Request) => {
+		sent.push(await request.json());
+		return reply();
+	});
+});
+afterEach(() => {
+	vi.unstubAllGlobals();
+	goto.mockReset();
+});
+
+async function fillIn() {
+	const user = userEvent.setup();
+	render(NewProject);
+	await user.type(screen.getByLabelText('Name'), 'shop');
+	await user.type(screen.getByLabelText('Image'), 'shop:1.4');
+	await user.click(screen.getByRole('button', { name: 'Add a variable' }));
+	await user.type(screen.getByLabelText('Name of variable 1'), 'API_KEY');
+	await user.type(screen.getByLabelText('Value of variable 1'), 'hunter22');
+	await user.click(screen.getByLabelText('Secret'));
+	await user.click(screen.getByRole('button', { name: 'Make the project' }));
+}
+
+it('makes the project and opens its page', async () => {
+	reply = () => Response.json({ name: 'shop', stages: [] }, { status: 201 });
+	await fillIn();
+	await vi.waitFor(() => expect(goto).toHaveBeenCalledWith('/projects/shop'));
+	expect(sent[0]).toMatchObject({
+		name: 'shop',
+		spec: { image: 'shop:1.4', env: [{ name: 'API_KEY', value: 'hunter22', secret: true }] },
+	});
+});
+
+it('shows what is wrong at the field, and loses nothing that was typed', async () => {
+	const errors = [{ field: '/spec/env/0/name', message: 'this name is given twice' }];
+	const problem = {
+		title: 'Unprocessable Entity',
+		status: 422,
+		detail: 'no',
+		code: 'invalid',
+		errors,
+	};
+	reply = () =>
+		Response.json(problem, {
+			status: 422,
+			headers: { 'content-type': 'application/problem+json' },
+		});
+	await fillIn();
+	const name = await screen.findByLabelText('Name of variable 1');
+	await vi.waitFor(() => expect(name).toHaveAccessibleDescription('this name is given twice'));
+	expect(name).toBeInvalid();
+	expect(name).toHaveValue('API_KEY');
+	expect(screen.getByLabelText('Value of variable 1')).toHaveValue('hunter22');
+	expect(screen.getByLabelText('Image')).toHaveValue('shop:1.4');
+	expect(goto).not.toHaveBeenCalled();
+});
+
+it('says at the name that it is taken', async () => {
+	const detail = 'project `shop` exists already: choose another name';
+	const problem = { title: 'Conflict', status: 409, detail, code: 'conflict' };
+	reply = () =>
+		Response.json(problem, {
+			status: 409,
+			headers: { 'content-type': 'application/problem+json' },
+		});
+	await fillIn();
+	const name = screen.getByLabelText('Name');
+	await vi.waitFor(() => expect(name).toHaveAccessibleDescription(detail));
+	expect(name).toHaveValue('shop');
+});

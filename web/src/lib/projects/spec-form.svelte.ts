@@ -1,0 +1,143 @@
+import { ApiError } from '$lib/api/client';
+import type { EnvEntry, FieldProblem, PortSpec, PullPolicy, Spec } from '$lib/api/schema';
+import { healthRows, healthSpec, type HealthRows } from './health';
+import { Numbers, text } from './numbers';
+
+/** What is typed for a port, a number or not. */
+interface PortRow {
+	container: string;
+	host: string;
+	/** What the form does not show of it. */
+	rest: Partial<PortSpec>;
+}
+
+interface EnvRow {
+	name: string;
+	value: string;
+	secret: boolean;
+	/** The server has a value that it keeps when none is typed. */
+	kept: boolean;
+}
+
+/** A specification while a person edits it, as a form or as JSON. Holds all that was typed. */
+export class SpecForm {
+	mode: 'form' | 'json' = $state('form');
+	json = $state('');
+	image = $state('');
+	pull: PullPolicy = $state('always');
+	ports: PortRow[] = $state([]);
+	env: EnvRow[] = $state([]);
+	health: HealthRows = $state(healthRows({}));
+	/** What is wrong, by the JSON pointer of the field. */
+	errors: Record<string, string> = $state.raw({});
+
+	/** The whole specification, for what the form has no fields for. */
+	#base: Spec = { image: '' };
+
+	constructor(spec: Spec = { image: '' }) {
+		this.#read(spec);
+	}
+
+	addPort = () => this.ports.push({ container: '', host: '', rest: {} });
+	addEnv = () => this.env.push({ name: '', value: '', secret: false, kept: false });
+
+	error(pointer: string): string | undefined {
+		return this.errors[pointer];
+	}
+
+	/** Shows the other view of the same specification; stays where the JSON cannot be read. */
+	show(mode: 'form' | 'json'): void {
+		if (mode === this.mode) return;
+		if (mode === 'form') {
+			const spec = this.#parsed();
+			if (!spec) return;
+			this.#read(spec);
+		} else {
+			const spec = this.#written();
+			if (!spec) return;
+			this.json = JSON.stringify(spec, undefined, 2);
+		}
+		this.errors = {};
+		this.mode = mode;
+	}
+
+	/** What to send; nothing, with `errors` set, where it is no specification. */
+	spec(): Spec | undefined {
+		return this.mode === 'json' ? this.#parsed() : this.#written();
+	}
+
+	/** Shows what the server found at the fields. Returns what belongs to none of them. */
+	refuse(error: unknown): unknown {
+		if (!(error instanceof ApiError) || error.fields.length === 0) return error;
+		this.errors = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]));
+		if (this.mode === 'json') return new Error(error.fields.map(line).join('; '));
+		return error.fields.every(({ field }) => SHOWN.test(field)) ? undefined : error;
+	}
+
+	#read(spec: Spec): void {
+		this.#base = spec;
+		this.image = spec.image;
+		this.pull = spec.pull ?? 'always';
+		this.ports = (spec.ports ?? []).map(({ container, host, ...rest }) => ({
+			container: text(container),
+			host: text(host),
+			rest,
+		}));
+		this.env = (spec.env ?? []).map(({ name, value, secret = false }) => ({
+			name,
+			value: value ?? '',
+			secret,
+			kept: secret && value == null,
+		}));
+		this.health = healthRows(spec.health ?? {});
+	}
+
+	#parsed(): Spec | undefined {
+		try {
+			const spec: unknown = JSON.parse(this.json);
+			if (typeof spec !== 'object' || spec === null || Array.isArray(spec)) {
+				throw new Error('expected an object such as {"image": "nginx:1.27"}');
+			}
+			this.errors = {};
+			return spec as Spec;
+		} catch (error) {
+			this.errors = { '': error instanceof Error ? error.message : String(error) };
+			return undefined;
+		}
+	}
+
+	#written(): Spec | undefined {
+		this.#dropEmptyRows();
+		const numbers = new Numbers();
+		const health = healthSpec(this.health, this.#base.health ?? {}, numbers);
+		const ports = this.ports.map(({ container, host, rest }, i) => ({
+			...rest,
+			container: numbers.required(`/spec/ports/${i}/container`, container),
+			...(host.trim() && { host: numbers.required(`/spec/ports/${i}/host`, host) }),
+		}));
+		this.errors = numbers.errors;
+		if (Object.keys(numbers.errors).length > 0) return undefined;
+		const { image, pull } = this;
+		return { ...this.#base, image: image.trim(), pull, ports, env: this.env.map(entry), health };
+	}
+
+	/** A row that nobody filled means nothing, and would shift the server's indexes. */
+	#dropEmptyRows(): void {
+		this.ports = this.ports.filter(({ container, host }) => container.trim() || host.trim());
+		this.env = this.env.filter(({ name, value }) => name.trim() || value);
+	}
+}
+
+/** The fields at which the form can show a problem. */
+const SHOWN =
+	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*))$/;
+
+function entry({ name, value, secret, kept }: EnvRow): EnvEntry {
+	const trimmed = name.trim();
+	if (!secret) return { name: trimmed, value };
+	return kept && value === '' ? { name: trimmed, secret } : { name: trimmed, value, secret };
+}
+
+function line({ field, message }: FieldProblem): string {
+	return `${field.replace(/^\/spec/, '')}: ${message}`;
+}
