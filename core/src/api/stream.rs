@@ -41,7 +41,7 @@ pub type IsLast = Box<dyn Fn(&Frame) -> bool + Send + Sync>;
 
 impl IntoResponse for EventStream {
     fn into_response(self) -> Response {
-        let mut response = Body::from_stream(self.into_stream()).into_response();
+        let mut response = Body::from_stream(self.into_stream(BOOKMARK_EVERY)).into_response();
         let headers = response.headers_mut();
         for (name, value) in [
             (header::CONTENT_TYPE, "text/event-stream"),
@@ -55,10 +55,13 @@ impl IntoResponse for EventStream {
 }
 
 impl EventStream {
-    fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    fn into_stream(
+        mut self,
+        bookmark_every: Duration,
+    ) -> impl Stream<Item = Result<Bytes, Infallible>> {
         async_stream::stream! {
             yield Ok(self.hello());
-            let mut bookmark = interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY);
+            let mut bookmark = interval_at(Instant::now() + bookmark_every, bookmark_every);
             bookmark.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 let next = tokio::select! {
@@ -157,4 +160,48 @@ fn farewell() -> Bytes {
 fn control(event: &str, id: Option<&str>, data: &serde_json::Value) -> Bytes {
     let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
     Bytes::from(format!("{id}event: {event}\ndata: {data}\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use futures_util::StreamExt;
+    use tokio::sync::Semaphore;
+    use tokio_util::sync::CancellationToken;
+
+    use super::EventStream;
+    use crate::{
+        events::{Bus, Filter, Log, Start},
+        model::EventId,
+        store::Store,
+    };
+
+    #[tokio::test]
+    async fn a_silent_stream_says_every_so_often_where_it_is() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let log = Log::new();
+        let (store, _writer) = Store::open(&dir.path().join("db"), &log).expect("a database");
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        let stream = EventStream {
+            subscription: Bus::new(store, log).subscribe(Filter::default(), Start::Live),
+            journal: "j1".into(),
+            oldest: EventId(1),
+            resumed: false,
+            stopping: CancellationToken::new(),
+            _permit: permit.expect("free"),
+            is_last: None,
+        };
+        let mut frames = std::pin::pin!(stream.into_stream(Duration::from_millis(1)));
+        let mut said = Vec::new();
+        for _ in 0..3 {
+            let Ok(frame) = frames.next().await.expect("the stream goes on");
+            said.push(String::from_utf8_lossy(&frame).into_owned());
+        }
+        assert!(said[0].contains("event: hello"), "{said:?}");
+        assert!(
+            said[2].starts_with("id: j1-0\nevent: bookmark\n"),
+            "{said:?}"
+        );
+    }
 }

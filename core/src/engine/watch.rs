@@ -19,6 +19,8 @@ const OVERLAP_MS: i64 = 5_000;
 /// A replay comes at once; what has not come by then was forgotten.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(2);
 
+/// What the replay tells is not to be found out by comparing first.
+const REPLAY_SETTLES: Duration = Duration::from_millis(300);
 /// Between a stream that broke and the next one.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
@@ -133,7 +135,13 @@ impl Watcher<'_> {
             .build();
         let mut events = std::pin::pin!(client.events(Some(options)));
         let mut connection = self.engine.connection();
-        let mut resync = interval_at(Instant::now(), RESYNC_EVERY);
+        let reconnected = self.lost_at.is_some();
+        let settle = if reconnected {
+            REPLAY_SETTLES
+        } else {
+            Duration::ZERO
+        };
+        let mut resync = interval_at(Instant::now() + settle, RESYNC_EVERY);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut unproven = self
             .lost_at

@@ -71,9 +71,13 @@ pub(super) fn by_hint(
                 exit_code,
             })
         }
-        "pause" => change(InstanceReason::Paused),
-        "unpause" => change(InstanceReason::Unpaused),
-        "rename" => change(InstanceReason::Renamed),
+        "pause" if pauses(before, now) => change(InstanceReason::Paused),
+        "unpause" if before.is_some_and(|before| pauses(Some(now), before)) => {
+            change(InstanceReason::Unpaused)
+        }
+        "rename" if before.is_none_or(|before| before.name != now.name) => {
+            change(InstanceReason::Renamed)
+        }
         "health_status" => by_health(before, now),
         _ => None,
     }
@@ -93,16 +97,23 @@ pub(super) fn by_difference(
         })
     };
     let end = || reason_of_end(now.exit_code, now.oom_killed, known.asked_to_stop);
-    let is_news = now.finished_at > Some(known.complete_until) && !known.end_is_told;
-    if is_ended(now.status) && is_news {
+    let is_new = |time: Option<Timestamp>| time > Some(known.complete_until);
+    if is_ended(now.status) && is_new(now.finished_at) && !known.end_is_told {
         return change(end());
     }
-    // One that ended before we looked is nothing to be alarmed about.
     let Some(before) = before else {
-        return change(InstanceReason::Resync);
+        return change(match now.status {
+            InstanceStatus::Created if is_new(Some(now.created_at)) => InstanceReason::Created,
+            InstanceStatus::Running if is_new(now.started_at) => InstanceReason::Started,
+            // As it was before we looked: nothing to be alarmed about.
+            _ => InstanceReason::Resync,
+        });
     };
     if before.status != now.status {
         return match now.status {
+            InstanceStatus::Running if before.status == InstanceStatus::Paused => {
+                change(InstanceReason::Unpaused)
+            }
             InstanceStatus::Running => change(InstanceReason::Started),
             InstanceStatus::Exited | InstanceStatus::Dead => change(end()),
             InstanceStatus::Paused => change(InstanceReason::Paused),
@@ -118,6 +129,11 @@ pub(super) fn by_difference(
         return change(InstanceReason::Renamed);
     }
     by_health(Some(before), now)
+}
+
+fn pauses(before: Option<&Instance>, now: &Instance) -> bool {
+    let is_paused = |instance: &Instance| instance.status == InstanceStatus::Paused;
+    is_paused(now) && !before.is_some_and(is_paused)
 }
 
 fn by_health(before: Option<&Instance>, now: &Instance) -> Option<Change> {

@@ -6,6 +6,7 @@
 
 mod change;
 mod planned;
+mod told;
 mod watcher;
 
 pub use planned::Planned;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Planned,
     change::{self, Change, Circumstances, Knowledge},
+    told::Told,
 };
 use crate::{
     engine::{self, Engine, EngineError, Hint, Observation},
@@ -47,8 +48,7 @@ struct Watcher {
     known: HashMap<String, Instance>,
     /// Containers that were sent a signal to end them.
     signalled: HashMap<String, Timestamp>,
-    /// When the container ended whose end was told: comparisons overtake hints.
-    told_ends: HashMap<String, Option<Timestamp>>,
+    told: Told,
     /// What was known before this server started is of the past.
     first_connection: bool,
     /// When everything was last known: what ended later has not been told yet.
@@ -58,6 +58,7 @@ struct Watcher {
 impl Watcher {
     async fn load(store: Store, engine: Engine, planned: Planned) -> Result<Self, StoreError> {
         let known = store.read(|reader| reader.instances()).await?;
+        let told = Told::before(known.iter());
         let newest = known.iter().map(|instance| instance.updated_at).max();
         let known = known
             .into_iter()
@@ -69,7 +70,7 @@ impl Watcher {
             planned,
             known,
             signalled: HashMap::new(),
-            told_ends: HashMap::new(),
+            told,
             first_connection: true,
             complete_until: newest.unwrap_or_else(Timestamp::now),
         })
@@ -165,7 +166,7 @@ impl Watcher {
     }
 
     async fn take(&mut self, hint: &Hint, now: Instance) -> Result<(), StoreError> {
-        if hint.action == "die" && self.end_is_told(&now) {
+        if self.told.covers(hint, &now) {
             return Ok(());
         }
         let asked_to_stop = hint.action == "die" && self.was_asked_to_stop(&now.id);
@@ -191,7 +192,7 @@ impl Watcher {
             let now = found.instance;
             let knowledge = Knowledge {
                 complete_until: self.complete_until,
-                end_is_told: self.end_is_told(&now),
+                end_is_told: self.told.has_end_of(&now),
                 asked_to_stop: change::is_ended(now.status) && self.was_asked_to_stop(id),
             };
             let change = change::by_difference(self.known.get(id), &now, knowledge);
@@ -231,9 +232,7 @@ impl Watcher {
         if change.is_none() && before.is_some_and(|before| same(before, &now)) {
             return Ok(());
         }
-        let tells_end = change
-            .as_ref()
-            .is_some_and(|change| change::is_ended(change.status));
+        let told = change.as_ref().map(|change| change.status);
         let event = change.map(|change| {
             let circumstances = self.circumstances(&now, source);
             let event = change::event(&change, before, &now, circumstances);
@@ -246,8 +245,8 @@ impl Watcher {
                 event.map(|event| tx.publish(event)).transpose()
             })
             .await?;
-        if tells_end {
-            self.told_ends.insert(now.id.clone(), now.finished_at);
+        if let Some(status) = told {
+            self.told.keep(&now, status, source);
         }
         self.known.insert(now.id.clone(), now);
         Ok(())
@@ -257,7 +256,7 @@ impl Watcher {
         let Some(mut gone) = self.known.remove(id) else {
             return Ok(());
         };
-        self.told_ends.remove(id);
+        self.told.forget(id);
         let before = gone.clone();
         gone.status = InstanceStatus::Removed;
         let change = Change {
@@ -291,10 +290,6 @@ impl Watcher {
         self.signalled
             .retain(|_, at| Timestamp::now().ms_since(*at) < window);
         self.signalled.remove(id).is_some() || self.planned.contains(id)
-    }
-
-    fn end_is_told(&self, now: &Instance) -> bool {
-        self.told_ends.get(&now.id) == Some(&now.finished_at)
     }
 
     async fn gap(&self, from: Timestamp, to: Timestamp, reason: &str) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Deploys on a real engine, from a real registry.
 
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     bench::{bench, bench_with},
@@ -84,6 +84,108 @@ async fn one_stream_carries_the_logs_of_a_deploy_besides_what_it_is_filtered_to(
             .all(|kind| ["instance_status", "deploy_log"].contains(&kind.as_str().unwrap_or(""))),
         "{seen:?}"
     );
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn all_of_a_specification_reaches_the_container() {
+    let bench = bench().await;
+    for network in ["whole-a", "whole-b"] {
+        bench.engine.docker(&["network", "create", network]);
+    }
+    bench
+        .project("whole", |spec| {
+            spec["command"] = json!(["sh", "-c", "sleep 600"]);
+            spec["entrypoint"] = json!(["/bin/busybox"]);
+            spec["labels"] = json!({"team": "blue"});
+            spec["networks"] = json!(["whole-a", "whole-b"]);
+            spec["volumes"] =
+                json!([{"source": "whole-data", "target": "/data", "read_only": true}]);
+            spec["restart"] = json!("on-failure");
+            spec["limits"] = json!({"memory_bytes": 67_108_864, "cpus": 0.5, "pids": 50});
+            spec["health"] = json!({"min_uptime_ms": 100, "docker": {
+                "test": ["CMD", "true"], "interval_ms": 500, "retries": 2}});
+        })
+        .await;
+    let deploy = bench.deploy("whole").await;
+    assert_eq!(deploy["status"], "succeeded", "{deploy}");
+    let inspected = bench.engine.docker(&["inspect", "whole-prod-1-0"]);
+    let found: Value = serde_json::from_str(&inspected).expect("JSON");
+    for (pointer, expected) in [
+        ("/0/Config/Cmd", json!(["sh", "-c", "sleep 600"])),
+        ("/0/Config/Entrypoint", json!(["/bin/busybox"])),
+        ("/0/Config/Labels/team", json!("blue")),
+        ("/0/Config/Labels/tiny-forge.project", json!("whole")),
+        ("/0/Config/Healthcheck/Interval", json!(500_000_000)),
+        ("/0/HostConfig/Binds", json!(["whole-data:/data:ro"])),
+        ("/0/HostConfig/RestartPolicy/Name", json!("on-failure")),
+        ("/0/HostConfig/Memory", json!(67_108_864)),
+        ("/0/HostConfig/NanoCpus", json!(500_000_000)),
+        ("/0/HostConfig/PidsLimit", json!(50)),
+    ] {
+        assert_eq!(found.pointer(pointer), Some(&expected), "{pointer}");
+    }
+    let networks = found.pointer("/0/NetworkSettings/Networks");
+    let networks = networks.and_then(Value::as_object).expect("networks");
+    assert!(networks.keys().eq(["whole-a", "whole-b"]), "{networks:?}");
+    let env = found.pointer("/0/Config/Env").expect("variables");
+    assert!(env.to_string().contains("WORD=one"), "{env}");
+
+    // A deploy keeps what it ran, whatever the project says later.
+    bench
+        .update("whole", |spec| spec["limits"] = json!({}))
+        .await;
+    let path = format!("/api/deploys/{}", deploy["id"]);
+    assert_eq!(bench.server.json(&path).await["spec"]["limits"]["pids"], 50);
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_is_a_page_by_default_a_stream_on_request_and_ends_with_its_deploy() {
+    let bench = bench().await;
+    bench.project("told", |_| {}).await;
+    let deploy = bench.deploy("told").await;
+    let logs = format!("/api/deploys/{}/logs", deploy["id"]);
+    let (mut lines, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = bench
+            .server
+            .json(&format!("{logs}?limit=2&after={after}"))
+            .await;
+        assert_eq!(page["ended"], true);
+        lines.extend(page["items"].as_array().expect("items").clone());
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        next.clone_into(&mut after);
+    }
+    let spoken = |line: &&Value| line["line"] == "hello from one" && line["stream"] == "stdout";
+    assert_eq!(lines.iter().filter(spoken).count(), 1, "{lines:?}");
+
+    let mut stream = bench.server.sse(&logs).await;
+    let mut streamed = 0;
+    let end = loop {
+        let frame = stream.frame().await.expect("an end before the end");
+        streamed += usize::from(frame.data.contains("\"deploy_log\""));
+        if frame.event == "end" {
+            break stream.last_id.clone();
+        }
+    };
+    assert_eq!(streamed, lines.len());
+    assert!(
+        stream.frame().await.is_none(),
+        "nothing comes after the end"
+    );
+    // A browser that comes back after the end is told at once not to.
+    let url = bench.server.url(&logs);
+    let again = bench
+        .server
+        .http
+        .get(url)
+        .header("accept", "text/event-stream");
+    let again = again.header("last-event-id", end).send().await;
+    let again = again.expect("an answer").text().await.expect("text");
+    assert!(again.starts_with("event: end"), "{again}");
     bench.server.stop().await;
 }
 

@@ -9,9 +9,10 @@ use tiny_forge::{
         Actor, DeployId, DeployLogPayload, EventId, EventType, Lane, LogStream, NewEvent, Payload,
         Position, Severity, StageName, StepName, Subject, SystemPayload,
     },
-    store::{Store, StoreError, WriterThread},
+    store::{self, Retention, Store, StoreError, WriterThread},
 };
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 struct Journal {
     dir: TempDir,
@@ -153,6 +154,52 @@ async fn a_position_of_another_journal_or_of_the_future_is_answered_with_a_reset
             matches!(next, Next::Reset { reason, head: at } if reason == expected && at == head.id)
         );
     }
+}
+
+#[tokio::test]
+async fn what_retention_has_removed_is_answered_with_a_reset_and_logs_go_apart() {
+    let journal = Journal::new();
+    journal.publish(100).await;
+    let lines = (0..100).map(|n| log_line(1, &n.to_string())).collect();
+    journal.bus.publish_all(lines).await.expect("published");
+    let retention = Retention {
+        events_max: 10,
+        ..Retention::default()
+    };
+    let journal = journal.reopen();
+    let token = CancellationToken::new();
+    let trimming = store::run_retention(journal.store.clone(), retention, token.clone());
+    let floor = async {
+        let floor = || {
+            journal
+                .store
+                .read(|reader| reader.floor(&Filter::default()))
+        };
+        while floor().await.expect("readable") < EventId(90) {
+            tokio::task::yield_now().await;
+        }
+        token.cancel();
+    };
+    tokio::join!(trimming, floor);
+
+    let after = |filter, id| journal.bus.subscribe(filter, Start::After(EventId(id)));
+    let next = after(Filter::default(), 50)
+        .next()
+        .await
+        .expect("an answer");
+    assert!(matches!(
+        next,
+        Next::Reset {
+            reason: ResetReason::Retention,
+            head: EventId(200)
+        }
+    ));
+    assert_eq!(take(&mut after(Filter::default(), 90), 10).await.len(), 10);
+    let logs = Filter {
+        types: vec![EventType::DeployLog],
+        ..Filter::default()
+    };
+    assert_eq!(take(&mut after(logs, 0), 100).await.len(), 100);
 }
 
 #[tokio::test]

@@ -144,3 +144,27 @@ async fn a_port_that_somebody_else_holds_fails_by_its_number() {
     assert!(reason.contains(&port.to_string()), "{reason}");
     bench.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_new_port_that_cannot_be_had_brings_the_old_instance_back() {
+    let bench = bench().await;
+    let port = free_port();
+    let ports = |port| json!([{"host": port, "container": 80, "host_ip": "127.0.0.1"}]);
+    bench
+        .project("moving", |spec| spec["ports"] = ports(port))
+        .await;
+    assert_eq!(bench.deploy("moving").await["status"], "succeeded");
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let held = holder.local_addr().expect("bound").port();
+    bench
+        .update("moving", |spec| spec["ports"] = ports(held))
+        .await;
+    let deploy = bench.deploy("moving").await;
+    assert_eq!(deploy["status"], "failed");
+    let reason = deploy["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains(&held.to_string()), "{reason}");
+    assert_eq!(bench.running("moving"), "moving-prod-1-0");
+    let answer = reqwest::get(format!("http://127.0.0.1:{port}/")).await;
+    assert_eq!(answer.expect("served").status(), 200);
+    bench.server.stop().await;
+}

@@ -46,6 +46,19 @@ async fn a_request_for_another_host_is_refused_even_for_the_page() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_configured_is_served_and_its_page_may_write() {
+    let server = Server::configured(|_, args| args.hosts = Some("forge.lan".into())).await;
+    let body = serde_json::json!({"name": "p", "spec": {"image": "app:1"}});
+    let write = server.http.post(server.url("/api/projects")).json(&body);
+    let write = write
+        .header("host", "forge.lan:8080")
+        .header("origin", "https://forge.lan:8080");
+    let response = write.send().await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::CREATED);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_write_from_another_site_or_of_another_content_type_is_refused() {
     let server = Server::start().await;
     let write = || {

@@ -3,7 +3,10 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::bench::{Bench, bench};
+use crate::support::{
+    bench::{Bench, bench},
+    registry::free_port,
+};
 
 #[tokio::test]
 async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
@@ -77,5 +80,38 @@ async fn a_deploy_that_a_restart_interrupts_ends_truthfully_and_the_queue_goes_o
     );
     assert_eq!(bench.ended(second).await["status"], "succeeded");
     assert_eq!(bench.running("slow"), "slow-prod-2-0");
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_between_the_stop_of_the_old_and_the_new_brings_the_old_back() {
+    let bench = bench().await;
+    let ports = json!([{"host": free_port(), "container": 80, "host_ip": "127.0.0.1"}]);
+    bench
+        .project("swap", |spec| spec["ports"] = ports.clone())
+        .await;
+    assert_eq!(bench.deploy("swap").await["status"], "succeeded");
+    bench
+        .update("swap", |spec| {
+            spec["health"] = json!({"min_uptime_ms": 600_000})
+        })
+        .await;
+    let id = bench.start("swap").await;
+    let mut log = bench.server.sse(&format!("/api/deploys/{id}/logs")).await;
+    log.until(|event| event["payload"]["status"] == "gating")
+        .await;
+    assert_eq!(bench.running("swap"), "swap-prod-2-0");
+    let server = bench.server.restart().await;
+    let bench = Bench { server, ..bench };
+    let deploy = bench.ended(id).await;
+    assert_eq!(deploy["status"], "failed");
+    let reason = deploy["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.contains("the old instance was started again"),
+        "{reason}"
+    );
+    assert_eq!(bench.running("swap"), "swap-prod-1-0");
+    let lane = &bench.server.json("/api/projects/swap").await["stages"][0];
+    assert_eq!(lane["generation"], 1);
     bench.server.stop().await;
 }

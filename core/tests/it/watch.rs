@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::{
     engine::Engine,
+    proxy::Proxy,
     server::Server,
     shared::{Shared, import_idle},
     sse::Sse,
@@ -150,6 +151,45 @@ async fn an_engine_that_stops_and_comes_back_is_told_with_the_gap_and_right_stat
         ended = server.json("/api/instances/web").await;
     }
     assert_eq!(ended["stale"], false);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_hides_nothing_repeats_nothing_and_is_no_gap() {
+    let engine = &Shared::get().engine;
+    let mut proxy = Proxy::to(&engine.address()).await;
+    let server = Server::with_engine(&proxy.address).await;
+    let mut events = server.sse("/api/events?after=0").await;
+    let engine_says = |what: &'static str| move |event: &Value| event["payload"]["what"] == what;
+    events.until(engine_says("engine_connected")).await;
+    engine.docker(&["run", "-d", "--name", "before", "idle:1"]);
+    events.until(instance_event("before", "started")).await;
+
+    proxy.cut().await;
+    events.until(engine_says("engine_lost")).await;
+    engine.docker(&["run", "-d", "--name", "meanwhile", "idle:1"]);
+    engine.docker(&["rm", "-f", "before"]);
+    proxy.mend().await;
+    engine.docker(&["run", "-d", "--name", "after", "idle:1"]);
+    events.until(instance_event("after", "started")).await;
+
+    let path = "/api/events?type=instance_status,watch_gap&limit=500";
+    let told = server.json(path).await;
+    let told = told["items"].as_array().expect("items");
+    let reasons = |name: &str| -> Vec<&str> {
+        let of_name = told.iter().filter(|event| event["payload"]["name"] == name);
+        of_name
+            .filter_map(|event| event["payload"]["reason"].as_str())
+            // Told unless a comparison was quicker.
+            .filter(|reason| *reason != "created")
+            .collect()
+    };
+    assert_eq!(reasons("meanwhile"), ["started"]);
+    assert_eq!(reasons("before"), ["started", "stopped", "removed"]);
+    assert!(
+        told.iter().all(|event| event["type"] != "watch_gap"),
+        "{told:?}"
+    );
     server.stop().await;
 }
 

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod folder;
 pub mod image;
 pub mod program;
+pub mod proxy;
 pub mod registry;
 pub mod server;
 pub mod shared;

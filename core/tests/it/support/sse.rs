@@ -6,7 +6,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 /// Nothing that a test waits for takes longer, unless something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client of an event stream, as a browser is one.
 pub struct Sse {
@@ -58,13 +58,17 @@ impl Sse {
         }
     }
 
-    /// The next fact for which `wanted` holds.
+    /// The next fact for which `wanted` holds. In time: heartbeats do not count.
     pub async fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
-        loop {
-            let event = self.event().await.expect("the stream goes on");
-            if wanted(&event) {
-                return event;
+        let found = async {
+            loop {
+                let event = self.event().await.expect("the stream goes on");
+                if wanted(&event) {
+                    return event;
+                }
             }
-        }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.expect("the event comes in time")
     }
 }
