@@ -1,6 +1,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -72,6 +73,10 @@ impl Cache {
     }
 
     fn write_atomically(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)?;
         let path = self.folder.join(name);
         let unfinished = path.with_extension("new");
         let mut bytes = self.keyring.mac(&purpose(name), code).to_vec();

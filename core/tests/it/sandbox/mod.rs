@@ -3,7 +3,7 @@
 mod answers;
 mod capabilities;
 mod compile;
-mod guest;
+pub mod guest;
 mod http;
 mod lab;
 mod limits;

@@ -1,0 +1,150 @@
+//! A plugin that misbehaves harms nobody but itself.
+
+use serde_json::json;
+
+use super::{Host, projects_told, publish};
+use crate::{
+    sandbox::guest::Source,
+    support::folder::{put, webhook},
+};
+
+/// A filter that never comes to an answer.
+fn endless() -> Vec<u8> {
+    Source::filter("(loop $again (br $again)) (unreachable)").component()
+}
+
+/// Two pipelines: `bad` with the endless filter before its own sink, `good`
+/// without it.
+async fn two_pipelines(on_error: &str) -> Host {
+    let mut host = Host::start().await;
+    put(&host.folder(), "endless.wasm", endless());
+    let toml = webhook("slow", "builtin:webhook", &host.target)
+        + &webhook("quick", "builtin:webhook", &host.target)
+        + &format!(
+            "[plugin.endless]\nfile = \"endless.wasm\"\n\
+             [pipeline.bad]\nwhen.type = \"project_status\"\n\
+             steps = [{{ plugin = \"endless\", on_error = \"{on_error}\" }}]\nsinks = [\"slow\"]\n\
+             [pipeline.good]\nwhen.type = \"project_status\"\nsinks = [\"quick\"]\n"
+        );
+    put(&host.folder(), "all.toml", toml);
+    for plugin in ["slow", "quick", "endless"] {
+        host.listed("/api/plugins", |it| {
+            it["name"] == plugin && it["state"] == "running"
+        })
+        .await;
+    }
+    for pipeline in ["bad", "good"] {
+        host.pipeline(|it| it["name"] == pipeline && it["state"] == "running")
+            .await;
+    }
+    host
+}
+
+/// What arrived at one of the two sinks.
+fn told(host: &Host, path: &str) -> Vec<String> {
+    let mut requests = host.target.requests();
+    requests.retain(|request| request.path == path);
+    projects_told(&requests)
+}
+
+#[tokio::test]
+async fn a_filter_that_never_ends_delays_nobody_else_and_its_own_events_go_on() {
+    let mut host = two_pipelines("pass").await;
+    let projects: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
+    for project in &projects {
+        publish(&host.server, project).await;
+    }
+    host.target.received(2 * projects.len()).await;
+    assert_eq!(told(&host, "/quick"), projects);
+    assert_eq!(told(&host, "/slow"), projects);
+    // The good sink had everything while the bad filter was still being tried.
+    let order: Vec<String> = host
+        .target
+        .requests()
+        .into_iter()
+        .map(|it| it.path)
+        .collect();
+    let last_quick = order.iter().rposition(|path| path == "/quick");
+    let last_slow = order.iter().rposition(|path| path == "/slow");
+    assert!(last_quick < last_slow, "{order:?}");
+    let listed = host.server.json("/api/plugins/endless").await;
+    assert!(listed["calls"]["faults"].as_u64() >= Some(1), "{listed}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_that_fails_again_and_again_is_quarantined_with_its_reason() {
+    let mut host = two_pipelines("hold").await;
+    publish(&host.server, "shop").await;
+    let quarantined = host.plugin_is("endless", "quarantined").await;
+    let error = quarantined["error"].as_str().expect("a reason");
+    assert!(error.contains("50 ms"), "{error}");
+    let held = host
+        .pipeline(|it| it["name"] == "bad" && it["state"] == "paused")
+        .await;
+    assert!(
+        held["error"]
+            .as_str()
+            .is_some_and(|why| why.contains("endless")),
+        "{held}"
+    );
+    assert_eq!(told(&host, "/quick"), ["shop"]);
+    assert!(told(&host, "/slow").is_empty(), "a held event waits");
+    // Whoever mends the file ends the quarantine.
+    put(
+        &host.folder(),
+        "endless.wasm",
+        Source::filter("(i32.const 256)").component(),
+    );
+    host.plugin_is("endless", "running").await;
+    host.target.received(2).await;
+    assert_eq!(told(&host, "/slow"), ["shop"]);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_failing_filter_drops_is_shown_with_the_reason() {
+    let host = two_pipelines("drop").await;
+    publish(&host.server, "shop").await;
+    let dropped = host
+        .pipeline(|it| it["name"] == "bad" && it["dropped"] == 1)
+        .await;
+    let drop = &dropped["recent_drops"][0];
+    assert_eq!(drop["plugin"], "endless");
+    assert!(
+        drop["reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("50 ms")),
+        "{drop}"
+    );
+    let event = drop["event"].as_i64().expect("an id");
+    let kept = host.server.json(&format!("/api/events/{event}")).await;
+    assert_eq!(kept["payload"]["project"], "shop", "the journal keeps it");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_keeps_what_an_enricher_added_and_tells_it() {
+    let mut host = Host::start().await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[plugin.team]\nfile = \"team.wasm\"\nconfig.owners = { shop = \"checkout\" }\n\
+           [pipeline.all]\nsteps = [\"team\"]\nsinks = [\"hook\"]\n";
+    crate::support::folder::put_built(&host.folder(), "team", "team.wasm");
+    put(&host.folder(), "all.toml", toml);
+    host.plugin_is("team", "running").await;
+    host.pipeline(|all| all["state"] == "running").await;
+    publish(&host.server, "shop").await;
+    let told = host
+        .events
+        .until(|event| event["type"] == "event_annotated")
+        .await;
+    let requests = host.target.received(1).await;
+    let sent = requests[0].json()["data"]["events"][0].clone();
+    assert_eq!(sent["annotations"]["team"], told["payload"]["annotations"]);
+    assert_eq!(told["cause"], told["payload"]["event"]);
+    let event = told["payload"]["event"].as_i64().expect("an id");
+    let merged = host.server.json(&format!("/api/events/{event}")).await;
+    assert_eq!(merged["annotations"]["team"], sent["annotations"]["team"]);
+    assert_ne!(merged["annotations"]["team"], json!(null));
+    host.server.stop().await;
+}
