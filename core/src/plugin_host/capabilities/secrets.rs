@@ -16,25 +16,33 @@ const DISARMED: &str = "{ secret:";
 /// The secrets of one plugin, by the name it knows them by. Cheap to clone;
 /// never shown.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<BTreeMap<String, String>>);
+pub struct Secrets(Arc<Known>);
+
+#[derive(Default)]
+struct Known {
+    values: BTreeMap<String, String>,
+    scrubber: Scrubber,
+}
 
 impl Secrets {
     pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(Arc::new(values.into_iter().collect()))
+        let values: BTreeMap<String, String> = values.into_iter().collect();
+        let scrubber = Scrubber::new(values.values().map(String::as_str));
+        Self(Arc::new(Known { values, scrubber }))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.values.keys().map(String::as_str)
     }
 
     /// Takes these secrets out of text.
     pub fn scrubber(&self) -> Scrubber {
-        Scrubber::new(self.0.values().map(String::as_str))
+        self.0.scrubber.clone()
     }
 
     /// The error says which secret is missing.
     pub(super) fn value(&self, name: &str) -> Result<&str, String> {
-        let value = self.0.get(name).map(String::as_str);
+        let value = self.0.values.get(name).map(String::as_str);
         value.ok_or_else(|| {
             format!("secret `{name}` is not set for this plugin: add it to its `secrets`")
         })
@@ -66,7 +74,7 @@ impl Secrets {
             &event.payload,
             &event.annotations,
         ];
-        if self.0.is_empty() || !texts.iter().any(|text| text.contains(OPEN)) {
+        if self.0.values.is_empty() || !texts.iter().any(|text| text.contains(OPEN)) {
             return Cow::Borrowed(event);
         }
         let disarmed = |text: &str| text.replace(OPEN, DISARMED);
@@ -81,7 +89,7 @@ impl Secrets {
 
     /// The same for what a target answered, which may also repeat a secret.
     pub(super) fn disarm_answer(&self, text: String) -> String {
-        self.scrubber().scrub(text).replace(OPEN, DISARMED)
+        self.0.scrubber.scrub(text).replace(OPEN, DISARMED)
     }
 
     fn fill_between(

@@ -114,7 +114,7 @@ fn limit_this_process() -> io::Result<()> {
         current: Some(MEMORY_BYTES_MAX),
         maximum: Some(MEMORY_BYTES_MAX),
     };
-    rustix::process::setrlimit(Resource::As, limit.clone())?;
+    rustix::process::setrlimit(Resource::As, limit)?;
     rustix::process::setrlimit(Resource::Data, limit)?;
     let nothing = Rlimit {
         current: Some(0),

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod binary;
 pub mod engine;
+pub mod folder;
 pub mod image;
 pub mod program;
 pub mod proxy;
@@ -10,3 +11,4 @@ pub mod registry;
 pub mod server;
 pub mod shared;
 pub mod sse;
+pub mod target;

@@ -7,20 +7,29 @@ const DOWN = new Set(['ArrowDown', 'PageDown', 'End', ' ']);
 export class ScrollIntent {
 	#scrolling = false;
 	#holding = false;
+	#up: boolean | undefined;
 
 	/** The scroll that happens now was made by the reader. */
 	get byUser(): boolean {
 		return this.#scrolling || this.#holding;
 	}
 
+	/**
+	 * Which way the reader pulls, where their gesture says it. The view itself may move the
+	 * other way at that moment: older lines that arrive above push it down.
+	 */
+	get up(): boolean | undefined {
+		return this.#up;
+	}
+
 	/** The program scrolls now. */
 	clear(): void {
-		this.#scrolling = false;
+		this.#reset();
 	}
 
 	/** The view stands still. */
 	settled(): void {
-		this.#scrolling = false;
+		this.#reset();
 	}
 
 	/** Watches an element around the one that scrolls; `pulledUp` comes before the view moves. */
@@ -28,13 +37,14 @@ export class ScrollIntent {
 		return (element) => {
 			const controller = new AbortController();
 			const options = { signal: controller.signal, passive: true };
-			const scrolls = (up: boolean) => {
+			const scrolls = (up?: boolean) => {
 				this.#scrolling = true;
+				this.#up = up;
 				if (up) pulledUp();
 			};
 			element.addEventListener('wheel', (event) => scrolls(event.deltaY < 0), options);
-			element.addEventListener('touchmove', () => scrolls(false), options);
-			element.addEventListener('pointerdown', () => (this.#holding = true), options);
+			element.addEventListener('touchmove', () => scrolls(), options);
+			element.addEventListener('pointerdown', () => this.#hold(), options);
 			// The pointer may be let go anywhere.
 			for (const end of ['pointerup', 'pointercancel'] as const)
 				window.addEventListener(end, () => this.#let(), options);
@@ -48,6 +58,16 @@ export class ScrollIntent {
 			);
 			return () => controller.abort();
 		};
+	}
+
+	#reset(): void {
+		this.#scrolling = false;
+		this.#up = undefined;
+	}
+
+	#hold(): void {
+		this.#holding = true;
+		this.#up = undefined;
 	}
 
 	/** What a drag of the scrollbar or a fling set in motion is still the reader's. */

@@ -9,7 +9,12 @@ mod networks;
 mod origin;
 mod request;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use reqwest::Client;
@@ -74,8 +79,8 @@ impl HttpAccess {
         let networks = Arc::new(Networks::new(grants.networks.clone(), blocked));
         let mut clients = BTreeMap::new();
         for port in origins.iter().map(Origin::port) {
-            if !clients.contains_key(&port) {
-                clients.insert(port, client::new(&networks, port, user_agent)?);
+            if let Entry::Vacant(missing) = clients.entry(port) {
+                missing.insert(client::new(&networks, port, user_agent)?);
             }
         }
         Ok(Self(Arc::new(Shared {

@@ -1,0 +1,151 @@
+//! Deliveries: retried, given up, replayed, and never a secret in them.
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::{Host, publish};
+use crate::support::{
+    folder::put,
+    target::{Answer, Target},
+};
+
+const SECRET: &str = "T000/B000/very-secret-path";
+
+/// Slack, with its path in a secret, gets every event.
+async fn slack() -> Host {
+    let mut host = Host::start().await;
+    let secret = host.server.dir.path().join("slack-path");
+    std::fs::write(&secret, SECRET).expect("written");
+    put(&host.folder(), "slack.toml", slack_toml(&host.target, &secret));
+    host.plugin_is("slack", "running").await;
+    host.pipeline(|all| all["state"] == "running").await;
+    host
+}
+
+fn slack_toml(target: &Target, secret: &std::path::Path) -> String {
+    let origin = target.origin();
+    format!(
+        "[plugin.slack]\nfile = \"builtin:slack\"\n\
+         config = {{ url = \"{origin}/services/{{secret:SLACK_PATH}}\", detail = \"everything\" }}\n\
+         secrets.SLACK_PATH = \"file:{}\"\n\
+         grants.http = [\"{origin}\"]\ngrants.networks = [\"127.0.0.1/32\"]\n\
+         [pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"slack\"]\n",
+        secret.display()
+    )
+}
+
+#[tokio::test]
+async fn a_target_that_asks_for_patience_gets_it_and_then_the_same_delivery() {
+    let mut host = slack().await;
+    host.target.answer_next([Answer::slack_rate_limited(1)]);
+    publish(&host.server, "shop").await;
+    let waiting = host.delivery_is("retrying").await;
+    assert_eq!(waiting["attempt_list"][0]["outcome"], "retry");
+    let delivered = host.delivery_is("delivered").await;
+    assert_eq!(delivered["id"], waiting["id"]);
+    assert_eq!(delivered["attempts"], 2);
+    let at = |index: usize| {
+        let text = delivered["attempt_list"][index]["at"].as_str().expect("a time");
+        tiny_forge::model::Timestamp::parse(text).expect("a time")
+    };
+    assert!(at(1).ms_since(at(0)) >= 1_000, "{delivered}");
+    let requests = host.target.requests();
+    assert_eq!(requests[0].path, format!("/services/{SECRET}"));
+    assert_eq!(requests[0].body, requests[1].body);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_delivery_is_a_dead_letter_that_can_be_replayed_and_holds_up_nobody() {
+    let mut host = slack().await;
+    host.target.answer_next([Answer::new(403, "invalid_token")]);
+    publish(&host.server, "first").await;
+    publish(&host.server, "second").await;
+    let dead = host.delivery_is("dead").await;
+    let reason = dead["last_error"].as_str().expect("a reason");
+    assert!(reason.contains("invalid_token"), "{reason}");
+    host.delivery_is("delivered").await;
+    let path = format!("/api/deliveries/{}/replay", dead["id"].as_str().expect("an id"));
+    let (status, _) = host.server.post(&path, &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let again = host.delivery_is("delivered").await;
+    assert_eq!(again["id"], dead["id"]);
+    let (status, refusal) = host.server.post(&path, &json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(refusal["detail"].as_str().is_some_and(|why| why.contains("only a dead one")));
+    let listed = host.server.json("/api/plugins/slack").await;
+    assert_eq!(listed["queue"]["dead"], 0);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_test_shows_what_the_target_really_answered() {
+    let host = slack().await;
+    host.target.answer_next([Answer::new(404, "no_service")]);
+    let test = || async { host.server.post("/api/plugins/slack/test", &json!({})).await };
+    let (status, refused) = test().await;
+    assert_eq!((status, &refused["outcome"]), (StatusCode::OK, &json!("reject")));
+    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("no_service")), "{refused}");
+    assert_eq!(refused["requests"][0]["status"], 404);
+    let (_, sent) = test().await;
+    assert_eq!(sent["outcome"], "ok");
+    assert!(host.target.requests()[1].body.contains("Test"));
+    let kept = host.server.json("/api/deliveries").await;
+    assert_eq!(kept["items"], json!([]), "a test leaves nothing behind");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_is_in_nothing_that_is_kept_or_shown() {
+    let mut host = slack().await;
+    let echo = format!("no such channel at /services/{SECRET}");
+    host.target.answer_next([Answer::new(400, &echo)]);
+    publish(&host.server, "shop").await;
+    host.delivery_is("dead").await;
+    host.server.post("/api/plugins/slack/test", &json!({})).await;
+    for path in ["/api/plugins", "/api/deliveries", "/api/events?type=deploy_log,delivery_status,plugin_status,project_status"] {
+        let shown = host.server.json(path).await.to_string();
+        assert!(!shown.contains("very-secret-path"), "{path}: {shown}");
+    }
+    let data = host.server.dir.path().join("data");
+    host.server.stop().await;
+    drop(host.events);
+    for file in std::fs::read_dir(&data).into_iter().flatten().flatten() {
+        let bytes = std::fs::read(file.path()).unwrap_or_default();
+        let found = bytes.windows(16).any(|window| window == b"very-secret-path");
+        assert!(!found, "{}", file.path().display());
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_grant_is_denied_with_the_line_to_add() {
+    let mut host = Host::start().await;
+    let origin = host.target.origin();
+    let toml = format!(
+        "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"{origin}/\"\nconfig.sign_with = []\n\
+         grants.networks = [\"127.0.0.1/32\"]\n[pipeline.all]\nsinks = [\"hook\"]\n"
+    );
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    let (_, denied) = host.server.post("/api/plugins/hook/test", &json!({})).await;
+    let line = format!("grants.http = [\\\"{origin}\\\"]");
+    assert!(denied.to_string().contains(&line), "{denied}");
+    assert!(host.target.requests().is_empty());
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_deliveries_cause_does_not_go_round_in_circles() {
+    let mut host = Host::start().await;
+    let toml = crate::support::folder::webhook("hook", "builtin:webhook", &host.target)
+        + "[pipeline.loop]\nwhen.type = [\"project_status\", \"delivery_status\"]\nsinks = [\"hook\"]\n";
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    host.pipeline(|one| one["state"] == "running").await;
+    publish(&host.server, "shop").await;
+    let cut = host.pipeline(|one| one["dropped"] == 1).await;
+    let reason = cut["recent_drops"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("chain of causes"), "{reason}");
+    assert_eq!(host.target.received(5).await.len(), 5);
+    host.server.stop().await;
+}

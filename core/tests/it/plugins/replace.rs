@@ -1,0 +1,66 @@
+//! A plugin is replaced while events flow.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::task::JoinSet;
+
+use super::{Host, projects_told, publish};
+use crate::support::folder::{put, put_built, webhook};
+
+const EVENTS: usize = 1_000;
+const PUBLISHERS: usize = 8;
+
+#[tokio::test]
+async fn a_plugin_replaced_while_a_thousand_events_flow_loses_none_and_repeats_none() {
+    let mut host = Host::start().await;
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    put_built(&host.folder(), "rules", "rules.wasm");
+    let toml = webhook("hook", "hook.wasm", &host.target)
+        + "[plugin.rules]\nfile = \"rules.wasm\"\n\
+           [pipeline.all]\nwhen.type = \"project_status\"\nsteps = [\"rules\"]\nsinks = [\"hook\"]\n";
+    put(&host.folder(), "all.toml", &toml);
+    host.plugin_is("hook", "running").await;
+    host.pipeline(|all| all["state"] == "running").await;
+
+    let folder = host.folder();
+    let server = Arc::new(host.server);
+    let mut publishers = JoinSet::new();
+    for publisher in 0..PUBLISHERS {
+        let server = server.clone();
+        publishers.spawn(async move {
+            for number in (publisher..EVENTS).step_by(PUBLISHERS) {
+                publish(&server, &format!("p{number}")).await;
+            }
+        });
+    }
+    // Each round: other bytes of the same plugins, then another configuration.
+    for (round, reached) in [EVENTS / 8, EVENTS / 4, EVENTS / 2].into_iter().enumerate() {
+        host.target.received(reached).await;
+        for file in ["hook.wasm", "rules.wasm"] {
+            put(&folder, file, another_version(&folder.join(file)));
+        }
+        let changed = toml.replace("config.sign_with", &format!("config.headers.x-round = \"{round}\"\nconfig.sign_with"));
+        put(&folder, "all.toml", changed);
+    }
+    publishers.join_all().await;
+    let requests = host.target.received(EVENTS).await;
+
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for project in projects_told(&requests) {
+        *told.entry(project).or_default() += 1;
+    }
+    assert_eq!(told.len(), EVENTS, "none is lost");
+    let repeated: Vec<_> = told.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(repeated.is_empty(), "none is told twice: {repeated:?}");
+    let reloads = server.json("/api/events?type=plugin_status&limit=500").await;
+    let reloads = reloads["items"].as_array().expect("items").len();
+    assert!(reloads >= 6, "it was replaced on the way: {reloads}");
+    Arc::into_inner(server).expect("nobody else has it").stop().await;
+}
+
+/// The same component with one more custom section: another digest.
+fn another_version(path: &std::path::Path) -> Vec<u8> {
+    let mut wasm = std::fs::read(path).expect("it is there");
+    wasm.extend([0, 5, 4, b'm', b'a', b'r', b'k']);
+    wasm
+}

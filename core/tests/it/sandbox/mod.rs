@@ -1,0 +1,10 @@
+//! Honest and hostile guests in the sandbox, driven through the library.
+
+mod answers;
+mod capabilities;
+mod compile;
+mod guest;
+mod http;
+mod lab;
+mod limits;
+mod loading;
