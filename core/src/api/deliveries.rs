@@ -15,7 +15,7 @@ use crate::{
     params(
         ("sink" = Option<String>, Query), ("pipeline" = Option<String>, Query),
         ("status" = Option<String>, Query, description = "Statuses, comma-separated"),
-        ("cursor" = Option<i64>, Query), ("limit" = Option<usize>, Query)),
+        ("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
     responses((status = 200, body = List<Delivery>)))]
 pub async fn list(
     State(state): State<ApiState>,

@@ -54,7 +54,7 @@ pub async fn create(
     params(
         ("project" = Option<String>, Query), ("stage" = Option<String>, Query),
         ("status" = Option<String>, Query, description = "Statuses, comma-separated"),
-        ("cursor" = Option<i64>, Query), ("limit" = Option<usize>, Query)),
+        ("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
     responses((status = 200, body = List<DeploySummary>)))]
 pub async fn list(
     State(state): State<ApiState>,

@@ -1,7 +1,7 @@
 use axum::Json;
 use utoipa::{
     OpenApi,
-    openapi::{InfoBuilder, OpenApiBuilder},
+    openapi::{InfoBuilder, OpenApiBuilder, PathItem},
 };
 
 use super::routes_with_schema;
@@ -10,6 +10,7 @@ use crate::model;
 /// Types that no route names, but that clients need: what events carry.
 #[derive(OpenApi)]
 #[openapi(components(schemas(
+    model::EventType,
     model::DeployLogPayload,
     model::DeployStatusPayload,
     model::InstanceStatusPayload,
@@ -30,7 +31,36 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
 
 /// The description of the whole API, made from its types.
 pub fn document() -> utoipa::openapi::OpenApi {
-    routes_with_schema().split_for_parts().1
+    let mut document = routes_with_schema().split_for_parts().1;
+    for (path, item) in &mut document.paths.paths {
+        name_operations(path, item);
+    }
+    document
+}
+
+/// Names must be unique, and handlers of different resources are called alike.
+fn name_operations(path: &str, item: &mut PathItem) {
+    let words = path.strip_prefix("/api").unwrap_or(path).split(['/', '.']);
+    let words: Vec<&str> = words
+        .map(|word| word.trim_matches(['{', '}']))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let operations = [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("delete", &mut item.delete),
+    ];
+    for (method, operation) in operations {
+        if let Some(operation) = operation {
+            operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+        }
+    }
+}
+
+/// The same as it is kept in the repository: the web client is made from it.
+pub fn text() -> serde_json::Result<String> {
+    Ok(document().to_pretty_json()? + "\n")
 }
 
 /// This description.

@@ -9,6 +9,7 @@ mod demo;
 mod deploy;
 mod events;
 mod follow;
+mod openapi;
 mod plugin;
 mod plugin_build;
 mod plugin_compile;
@@ -44,6 +45,9 @@ enum Command {
     Plugin(plugin::PluginArgs),
     /// Show what tiny-forge does: deploys an app made on the spot, twice
     Demo(demo::DemoArgs),
+    /// Print the description of the API
+    #[command(hide = true)]
+    Openapi,
 }
 
 /// How a command ended.
@@ -82,6 +86,7 @@ impl Cli {
             Command::Events(args) => events::run(&client()?, args).await,
             Command::Plugin(args) => plugin::run(args).await,
             Command::Demo(args) => demo::run(&client()?, args).await,
+            Command::Openapi => openapi::run(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::log_budget::LogBudget;
 use crate::{
     events::Bus,
     model::{
@@ -13,9 +14,6 @@ use crate::{
     scrub::Scrubber,
     store::{Store, StoreError, Tx},
 };
-
-/// Log bytes that are kept of one deploy; what comes after is cut, visibly.
-const LOG_BYTES_MAX: usize = 50 << 20;
 
 /// The pen of one deploy; cheap to clone.
 #[derive(Clone)]
@@ -42,7 +40,7 @@ struct State {
     step: StepName,
     strategy: Option<Strategy>,
     started: Timestamp,
-    log_bytes: usize,
+    log: LogBudget,
 }
 
 impl Journal {
@@ -52,7 +50,7 @@ impl Journal {
             step: StepName::Plan,
             strategy: None,
             started: Timestamp::now(),
-            log_bytes: 0,
+            log: LogBudget::default(),
         };
         let state = Arc::new(Mutex::new(state));
         Self {
@@ -239,13 +237,8 @@ impl Journal {
 
     fn within_limit(&self, line: String) -> Option<(StepName, String)> {
         let mut state = self.lock();
-        let before = state.log_bytes;
-        state.log_bytes += line.len() + 1;
-        if state.log_bytes <= LOG_BYTES_MAX {
-            return Some((state.step, line));
-        }
-        let cut = "(the log of this deploy is cut here: 50 MiB)".to_owned();
-        (before <= LOG_BYTES_MAX).then_some((state.step, cut))
+        let line = state.log.admit(line)?;
+        Some((state.step, line))
     }
 
     fn scrub_failure(&self, failure: Failure) -> Failure {

@@ -7,6 +7,7 @@
 mod error;
 mod gate;
 mod journal;
+mod log_budget;
 mod output;
 mod own_container;
 mod plan;

@@ -31,6 +31,7 @@ pub enum EngineState {
 
 /// What is known of the connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = EngineView)]
 pub struct Connection {
     pub state: EngineState,
     pub endpoint: String,

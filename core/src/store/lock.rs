@@ -3,7 +3,11 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
+
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
@@ -42,7 +46,7 @@ impl DataDir {
             .write(true)
             .open(path.join("lock"))
             .map_err(io)?;
-        match lock.try_lock() {
+        match lock_soon(&lock) {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
                 _lock: lock,
@@ -62,6 +66,20 @@ impl DataDir {
 
     pub fn cache(&self) -> PathBuf {
         self.path.join("cache")
+    }
+}
+
+/// A server that has just ended may hold the lock a moment longer: a child that
+/// it was starting shares it until it executes its own program.
+fn lock_soon(file: &File) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(PATIENCE / 20);
+            }
+            locked_or_not => return locked_or_not,
+        }
     }
 }
 

@@ -127,3 +127,18 @@ async fn the_demo_shows_a_good_release_and_that_an_ill_one_leaves_it_serving() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_kept_description_of_the_api_is_the_one_that_is_served() {
+    let printed = text(&Binary::new().run(&["openapi"]).await.stdout);
+    let kept = include_str!("../../openapi.json");
+    assert!(
+        kept == printed,
+        "core/openapi.json is stale: run `make api`"
+    );
+    let server = Server::start().await;
+    let served = server.json("/api/openapi.json").await;
+    let printed: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(served, printed);
+    server.stop().await;
+}

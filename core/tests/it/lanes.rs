@@ -1,6 +1,6 @@
 //! One deploy at a time per lane, through cancels and restarts.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::support::{
@@ -113,5 +113,36 @@ async fn a_restart_between_the_stop_of_the_old_and_the_new_brings_the_old_back()
     assert_eq!(bench.running("swap"), "swap-prod-1-0");
     let lane = &bench.server.json("/api/projects/swap").await["stages"][0];
     assert_eq!(lane["generation"], 1);
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_project_is_forgotten_with_its_containers_only_if_that_is_said() {
+    let bench = bench().await;
+    bench.project("brief", |_| {}).await;
+    assert_eq!(bench.deploy("brief").await["status"], "succeeded");
+    let server = &bench.server;
+    let mut events = server
+        .sse("/api/events?instance=brief-prod-1-0&after=0")
+        .await;
+    events
+        .until(|event| event["payload"]["reason"] == "started")
+        .await;
+    let delete = async |path| server.send(Method::DELETE, path, &json!({})).await;
+    let (status, problem) = delete("/api/projects/brief").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(
+        problem["detail"].to_string().contains("?stop=true"),
+        "{problem}"
+    );
+    assert_eq!(bench.running("brief"), "brief-prod-1-0");
+
+    assert!(delete("/api/projects/brief?stop=true").await.0.is_success());
+    assert_eq!(bench.running("brief"), "");
+    let removed = events
+        .until(|event| event["payload"]["reason"] == "removed")
+        .await;
+    assert_eq!(removed["payload"]["planned"], true);
+    assert_eq!(delete("/api/projects/brief").await.0, StatusCode::NOT_FOUND);
     bench.server.stop().await;
 }

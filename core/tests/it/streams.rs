@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{server::Server, sse::Sse};
+use serde_json::Value;
+
+use crate::support::{bench::bench, server::Server, sse::Sse};
 
 #[tokio::test]
 async fn a_stream_says_hello_and_replays_from_the_id_it_is_given() {
@@ -15,7 +17,85 @@ async fn a_stream_says_hello_and_replays_from_the_id_it_is_given() {
         (Some("system"), Some(1))
     );
     assert!(live.last_id.ends_with("-1"), "{}", live.last_id);
+    assert_eq!(
+        keys(&live.hello),
+        ["head", "missed", "oldest", "resumed", "subscription"]
+    );
+    assert_eq!(
+        keys(&first),
+        [
+            "actor", "id", "node", "payload", "recorded", "severity", "subject", "time", "type"
+        ]
+    );
     server.stop().await;
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[tokio::test]
+async fn each_filter_lets_through_what_it_names_and_nothing_else() {
+    let bench = bench().await;
+    bench.project("sieve", |_| {}).await;
+    bench.project("other", |_| {}).await;
+    assert_eq!(bench.deploy("sieve").await["status"], "succeeded");
+    for (filter, pointer, allowed) in [
+        ("type=project_status", "/type", &["project_status"][..]),
+        (
+            "type=system,deploy_status",
+            "/type",
+            &["system", "deploy_status"],
+        ),
+        (
+            "project=sieve&type=project_status",
+            "/payload/project",
+            &["sieve"],
+        ),
+        ("stage=prod&type=deploy_status", "/payload/stage", &["prod"]),
+        (
+            "instance=sieve-prod-1-0",
+            "/payload/name",
+            &["sieve-prod-1-0"],
+        ),
+        ("deploy=1", "/type", &["deploy_status", "deploy_log"]),
+        (
+            "severity=debug&type=deploy_status",
+            "/type",
+            &["deploy_status"],
+        ),
+    ] {
+        let page = bench
+            .server
+            .json(&format!("/api/events?limit=500&{filter}"))
+            .await;
+        let items = page["items"].as_array().expect("items");
+        assert!(!items.is_empty(), "{filter} lets nothing through");
+        for item in items {
+            let found = item
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            assert!(allowed.contains(&found), "{filter}: {item}");
+        }
+    }
+    for nothing in [
+        "severity=critical",
+        "project=gone",
+        "stage=dev",
+        "deploy=99",
+    ] {
+        let page = bench.server.json(&format!("/api/events?{nothing}")).await;
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(0), "{nothing}");
+    }
+    bench.server.stop().await;
 }
 
 #[tokio::test]

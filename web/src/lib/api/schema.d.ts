@@ -4,864 +4,6 @@
  */
 
 export interface paths {
-    "/api/status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Status"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/projects": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Project"][];
-                            next?: string | null;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["NewProject"];
-                };
-            };
-            responses: {
-                /** @description created */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Project"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/projects/{project}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    project: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Project"] & {
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete: {
-            parameters: {
-                query?: {
-                    stop?: boolean;
-                };
-                header?: never;
-                path: {
-                    project: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description deleted */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/projects/{project}/stages/{stage}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    project: string;
-                    stage: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["StageUpdate"];
-                };
-            };
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Project"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/projects/{project}/deploys": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    project: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["NewDeploy"];
-                };
-            };
-            responses: {
-                /** @description accepted */
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Deploy"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/deploys": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: {
-                    project?: string;
-                    stage?: string;
-                    status?: string;
-                    limit?: number;
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["DeploySummary"][];
-                            next?: string | null;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/deploys/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: number;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Deploy"] & {
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/deploys/{id}/cancel": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: number;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description accepted */
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Deploy"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/deploys/{id}/logs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    cursor?: string;
-                    after?: number;
-                };
-                header?: never;
-                path: {
-                    id: number;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["LogLine"][];
-                            next?: string | null;
-                            truncated: boolean;
-                            ended: boolean;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/instances": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: {
-                    project?: string;
-                    managed?: boolean;
-                    limit?: number;
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Instance"][];
-                            next?: string | null;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/events": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: {
-                    type?: string;
-                    project?: string;
-                    stage?: string;
-                    instance?: string;
-                    deploy?: string;
-                    severity?: string;
-                    limit?: number;
-                    order?: string;
-                    before?: number;
-                    after?: number;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Event"][];
-                            next?: string | null;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/events/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: number;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Event"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/plugins": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Plugin"][];
-                            next?: string | null;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/plugins/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Plugin"] & {
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/plugins/{name}/test": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["TestOutcome"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/pipelines": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Pipeline"][];
-                            next?: string | null;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/deliveries": {
         parameters: {
             query?: never;
@@ -869,45 +11,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: {
-                    sink?: string;
-                    pipeline?: string;
-                    status?: string;
-                    limit?: number;
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Delivery"][];
-                            next?: string | null;
-                            as_of: components["schemas"]["Position"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Deliveries, newest first. */
+        get: operations["get_deliveries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -923,37 +28,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["DeliveryDetail"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** One delivery with every attempt. */
+        get: operations["get_deliveries_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -971,37 +47,370 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description accepted */
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Delivery"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        /** Tries a dead letter again, under its old id. */
+        post: operations["post_deliveries_id_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deploys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** Deploys, newest first. */
+        get: operations["get_deploys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deploys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One deploy with its plan, steps, and why it failed. */
+        get: operations["get_deploys_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deploys/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancels a deploy that has not ended. */
+        post: operations["post_deploys_id_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deploys/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A deploy's log: JSON by default; with `Accept: text/event-stream` a stream
+         *     of its log lines and status from the start, which ends with the deploy.
+         */
+        get: operations["get_deploys_id_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/deploys/{id}/logs.txt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The whole log as text, a line each. */
+        get: operations["get_deploys_id_logs_txt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Events as they happen (`text/event-stream`, the default), or a page of past ones. */
+        get: operations["get_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One event, with what enrichers added to it. */
+        get: operations["get_events_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All containers of the engine: of our projects, and others, which are only watched. */
+        get: operations["get_instances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/instances/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One container, by its id or name. */
+        get: operations["get_instances_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This description. */
+        get: operations["get_openapi_json"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pipelines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pipelines: how far each has come, and what it dropped of late. */
+        get: operations["get_pipelines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plugins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Plugins, files that wait for their configuration, and broken configuration. */
+        get: operations["get_plugins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plugins/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One plugin; a file that nothing uses goes by its file name. */
+        get: operations["get_plugins_name"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plugins/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a test message through a sink and says what the target answered. */
+        post: operations["post_plugins_name_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All projects. */
+        get: operations["get_projects"];
+        put?: never;
+        /** Makes a project. */
+        post: operations["post_projects"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One project with its stages. */
+        get: operations["get_projects_project"];
+        put?: never;
+        post?: never;
+        /** Forgets a project; with `stop=true` its instances are stopped and removed. */
+        delete: operations["delete_projects_project"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project}/deploys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Queues a deploy; it starts at once if none is under way on this stage. */
+        post: operations["post_projects_project_deploys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project}/stages/{stage}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Replaces what the next deploy of a stage will run; makes the stage if it is new. */
+        put: operations["put_projects_project_stages_stage"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The server, its engine, its journal. */
+        get: operations["get_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the process answers. */
+        get: operations["get_healthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the server can do its work: the store answers and it is not stopping. */
+        get: operations["get_readyz"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1019,91 +428,198 @@ export interface components {
         };
         /** @enum {string} */
         ActorKind: "user" | "system" | "plugin";
+        /** @description One thing, with the event that it is as of. */
+        AsOf_Deploy: (components["schemas"]["DeploySummary"] & {
+            /** @description Identity of the image in its registry, once planned. */
+            digest?: string | null;
+            /** @description Identity of the image on this engine, once pulled. */
+            image_id?: string | null;
+            /** @description The full resolved specification; secrets have no value here. */
+            spec: components["schemas"]["Spec"];
+            plan?: null | components["schemas"]["Plan"];
+            steps: components["schemas"]["Step"][];
+            failure?: null | components["schemas"]["Failure"];
+            /** @description Container id of the instance this deploy made. */
+            instance?: string | null;
+            first_event?: null | components["schemas"]["EventId"];
+            last_event?: null | components["schemas"]["EventId"];
+        }) & {
+            as_of: components["schemas"]["Position"];
+        };
+        /** @description One thing, with the event that it is as of. */
+        AsOf_Instance: {
+            /** @description Container id, 64 hex digits. */
+            id: string;
+            name: string;
+            image: string;
+            /** @description Made by a deploy of ours; all others are only watched. */
+            managed: boolean;
+            project?: null | components["schemas"]["ProjectName"];
+            stage?: null | components["schemas"]["StageName"];
+            deploy?: null | components["schemas"]["DeployId"];
+            /** Format: int64 */
+            generation?: number | null;
+            status: components["schemas"]["InstanceStatus"];
+            health: components["schemas"]["Health"];
+            /** Format: int64 */
+            exit_code?: number | null;
+            oom_killed: boolean;
+            /** Format: int64 */
+            restart_count: number;
+            created_at: components["schemas"]["Timestamp"];
+            started_at?: null | components["schemas"]["Timestamp"];
+            finished_at?: null | components["schemas"]["Timestamp"];
+            ports: components["schemas"]["PublishedPort"][];
+            labels: {
+                [key: string]: string;
+            };
+            /** @description When we last read it from the engine. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description The engine cannot be reached: this is the last that was known. */
+            stale?: boolean;
+        } & {
+            as_of: components["schemas"]["Position"];
+        };
+        /** @description One thing, with the event that it is as of. */
+        AsOf_Plugin: {
+            name: string;
+            /** @description File in the plugins folder, or `builtin:<name>`. */
+            file: string;
+            state: components["schemas"]["PluginState"];
+            /** @description Why it does not run, or why its newest change was not taken. */
+            error?: string | null;
+            role?: null | components["schemas"]["PluginRole"];
+            version?: string | null;
+            description?: string | null;
+            /** @description SHA-256 of the running file, hex. */
+            digest?: string | null;
+            loaded_at?: null | components["schemas"]["Timestamp"];
+            /** @description JSON Schema of its configuration. */
+            config_schema?: unknown;
+            asked: components["schemas"]["Asked"];
+            granted: components["schemas"]["Granted"];
+            /** @description Lines to add to the configuration, for what it asks and does not have. */
+            missing_grants: string[];
+            /** @description What to put into a TOML file to use it. */
+            suggested_toml?: string | null;
+            calls: components["schemas"]["Calls"];
+            queue?: null | components["schemas"]["SinkQueue"];
+            /** @description What it said of late, oldest first. */
+            recent_log: components["schemas"]["PluginLogLine"][];
+        } & {
+            as_of: components["schemas"]["Position"];
+        };
+        /** @description One thing, with the event that it is as of. */
+        AsOf_Project: {
+            name: components["schemas"]["ProjectName"];
+            created_at: components["schemas"]["Timestamp"];
+            stages: components["schemas"]["LaneView"][];
+        } & {
+            as_of: components["schemas"]["Position"];
+        };
+        /** @description What a plugin asks the operator for. Asking grants nothing. */
         Asked: {
+            /** @description Origins it wants to reach. */
             http: string[];
+            /** @description Names of the secrets it uses. */
             secrets: string[];
+            /** @description Whether it keeps state. */
             store: boolean;
         };
+        /** @description One try to deliver. */
         Attempt: {
             at: components["schemas"]["Timestamp"];
+            outcome: components["schemas"]["AttemptOutcome"];
+            reason?: string | null;
             /** Format: int64 */
             latency_ms: number;
-            outcome: string;
-            reason?: string | null;
         };
+        /** @enum {string} */
+        AttemptOutcome: "ok" | "retry" | "reject" | "fault";
         AuditPayload: {
             action: string;
-            outcome: string;
             resource: string;
+            outcome: string;
         };
+        /** @description How a plugin has done since the server started. */
         Calls: {
             /** Format: int64 */
-            drops: number;
-            /** Format: int64 */
+            total: number;
+            /**
+             * Format: int64
+             * @description Calls that trapped, ran out of a limit, or answered nonsense.
+             */
             faults: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Events that a filter dropped.
+             */
+            drops: number;
+            /**
+             * Format: int64
+             * @description Duration of recent calls, in microseconds.
+             */
             p50_us?: number | null;
             /** Format: int64 */
             p95_us?: number | null;
-            /** Format: int64 */
-            total: number;
         };
-        Counts: {
-            /** Format: int64 */
-            instances: number;
-            /** Format: int64 */
-            plugins: number;
-            /** Format: int64 */
-            projects: number;
-            /** Format: int64 */
-            running_deploys: number;
-        };
+        /** @description A sealed list of events for one sink. */
         Delivery: {
+            /** @description Constant over all attempts, also after a crash. */
+            id: string;
+            pipeline: string;
+            sink: string;
+            status: components["schemas"]["DeliveryState"];
+            events: components["schemas"]["EventId"][];
             /** Format: int32 */
             attempts: number;
             created_at: components["schemas"]["Timestamp"];
             delivered_at?: null | components["schemas"]["Timestamp"];
-            events: components["schemas"]["EventId"][];
-            id: string;
-            last_error?: string | null;
-            /** Format: int64 */
-            latency_ms?: number | null;
             next_attempt_at?: null | components["schemas"]["Timestamp"];
-            pipeline: string;
-            sink: string;
-            status: components["schemas"]["DeliveryState"];
+            /**
+             * Format: int64
+             * @description How long the last attempt took.
+             */
+            latency_ms?: number | null;
+            /** @description Why the last attempt failed, in the target's or the plugin's words. */
+            last_error?: string | null;
         };
+        /** @description A delivery with its history. */
         DeliveryDetail: components["schemas"]["Delivery"] & {
-            /** @description oldest first */
+            /** @description Oldest first. */
             attempt_list: components["schemas"]["Attempt"][];
         };
-        /** @enum {string} */
-        DeliveryState: "pending" | "sending" | "delivered" | "retrying" | "dead";
+        /**
+         * @description Where a delivery stands. The last two are terminal, but a dead one can be
+         *     replayed.
+         * @enum {string}
+         */
+        DeliveryState: "pending" | "retrying" | "delivered" | "dead";
         DeliveryStatusPayload: {
-            /** Format: int32 */
-            attempt: number;
             delivery: string;
-            events: components["schemas"]["EventId"][];
             pipeline: string;
-            reason?: string | null;
             sink: string;
             status: string;
+            /** Format: int32 */
+            attempt: number;
+            reason?: string | null;
+            events: components["schemas"]["EventId"][];
         };
         /** @description One run that brings a lane to a generation. */
         Deploy: components["schemas"]["DeploySummary"] & {
             /** @description Identity of the image in its registry, once planned. */
             digest?: string | null;
-            failure?: null | components["schemas"]["Failure"];
-            first_event?: null | components["schemas"]["EventId"];
             /** @description Identity of the image on this engine, once pulled. */
             image_id?: string | null;
-            /** @description Container id of the instance this deploy made. */
-            instance?: string | null;
-            last_event?: null | components["schemas"]["EventId"];
-            plan?: null | components["schemas"]["Plan"];
             /** @description The full resolved specification; secrets have no value here. */
             spec: components["schemas"]["Spec"];
+            plan?: null | components["schemas"]["Plan"];
             steps: components["schemas"]["Step"][];
+            failure?: null | components["schemas"]["Failure"];
+            /** @description Container id of the instance this deploy made. */
+            instance?: string | null;
+            first_event?: null | components["schemas"]["EventId"];
+            last_event?: null | components["schemas"]["EventId"];
         };
         /**
          * Format: int64
@@ -1113,11 +629,11 @@ export interface components {
         /** @description One line of a deploy's log. */
         DeployLogPayload: {
             deploy_id: components["schemas"]["DeployId"];
-            instance?: string | null;
-            /** @description At most 16 KiB; without its line end. */
-            line: string;
             step: components["schemas"]["StepName"];
             stream: components["schemas"]["LogStream"];
+            /** @description At most 16 KiB; without its line end. */
+            line: string;
+            instance?: string | null;
         };
         /**
          * @description Where a deploy stands. The last three are terminal.
@@ -1127,63 +643,69 @@ export interface components {
         /** @description A deploy moved on: its status, one of its steps, or the progress of its pull. */
         DeployStatusPayload: {
             deploy_id: components["schemas"]["DeployId"];
-            /** Format: int64 */
-            duration_ms?: number | null;
-            failure?: null | components["schemas"]["Failure"];
-            /** Format: int64 */
-            generation: number;
-            image: string;
-            message?: string | null;
-            plan?: null | components["schemas"]["Plan"];
-            progress?: null | components["schemas"]["PullProgress"];
             project: components["schemas"]["ProjectName"];
             stage: components["schemas"]["StageName"];
+            /** Format: int64 */
+            generation: number;
             status: components["schemas"]["DeployStatus"];
+            image: string;
             step?: null | components["schemas"]["StepName"];
             step_status?: null | components["schemas"]["StepStatus"];
+            /** Format: int64 */
+            duration_ms?: number | null;
+            message?: string | null;
             strategy?: null | components["schemas"]["Strategy"];
+            plan?: null | components["schemas"]["Plan"];
+            progress?: null | components["schemas"]["PullProgress"];
+            failure?: null | components["schemas"]["Failure"];
         };
         DeploySummary: {
-            actor: components["schemas"]["Actor"];
-            created_at: components["schemas"]["Timestamp"];
-            current_step?: null | components["schemas"]["StepName"];
-            ended_at?: null | components["schemas"]["Timestamp"];
+            id: components["schemas"]["DeployId"];
+            project: components["schemas"]["ProjectName"];
+            stage: components["schemas"]["StageName"];
+            image: string;
+            status: components["schemas"]["DeployStatus"];
+            strategy?: null | components["schemas"]["Strategy"];
             /**
              * Format: int64
              * @description Counts up per lane.
              */
             generation: number;
-            id: components["schemas"]["DeployId"];
-            image: string;
-            project: components["schemas"]["ProjectName"];
+            actor: components["schemas"]["Actor"];
+            created_at: components["schemas"]["Timestamp"];
+            started_at?: null | components["schemas"]["Timestamp"];
+            ended_at?: null | components["schemas"]["Timestamp"];
             /** @description Why it failed or was cancelled. */
             reason?: string | null;
-            stage: components["schemas"]["StageName"];
-            started_at?: null | components["schemas"]["Timestamp"];
-            status: components["schemas"]["DeployStatus"];
-            strategy?: null | components["schemas"]["Strategy"];
+            current_step?: null | components["schemas"]["StepName"];
         };
         DockerHealth: {
+            /** @description As in Docker: `["CMD", "prog", "arg"]` or `["CMD-SHELL", "line"]`. */
+            test: string[];
             /** Format: int64 */
             interval_ms?: number;
+            /** Format: int64 */
+            timeout_ms?: number;
             /** Format: int32 */
             retries?: number;
             /** Format: int64 */
             start_period_ms?: number;
-            /** @description As in Docker: `["CMD", "prog", "arg"]` or `["CMD-SHELL", "line"]`. */
-            test: string[];
-            /** Format: int64 */
-            timeout_ms?: number;
         };
-        /** @enum {string} */
-        EngineState: "connected" | "connecting" | "absent";
+        /**
+         * @description Whether the engine answers.
+         * @enum {string}
+         */
+        EngineState: "connecting" | "connected" | "absent";
+        /** @description What is known of the connection. */
         EngineView: {
+            state: components["schemas"]["EngineState"];
+            endpoint: string;
+            version?: string | null;
+            api_version?: string | null;
             daemon_id?: string | null;
-            endpoint?: string | null;
+            /** @description Why it is absent. */
             error?: string | null;
             since: components["schemas"]["Timestamp"];
-            state: components["schemas"]["EngineState"];
-            version?: string | null;
         };
         /**
          * @description One environment variable. A secret has no value on the way out, and keeps
@@ -1191,57 +713,70 @@ export interface components {
          */
         EnvEntry: {
             name: string;
-            secret?: boolean;
             value?: string | null;
+            secret?: boolean;
         };
         /** @description A fact as everybody sees it: the JSON of a frame's `data:`. */
         Event: components["schemas"]["Payload"] & {
-            actor: components["schemas"]["Actor"];
-            cause?: null | components["schemas"]["EventId"];
             id: components["schemas"]["EventId"];
-            /** @description Stable id of this machine. */
-            node: string;
-            /** @description When it was written to the journal. */
-            recorded: components["schemas"]["Timestamp"];
-            severity: components["schemas"]["Severity"];
-            /** @description Path of what it is about, e.g. `shop/prod/deploys/17`. */
-            subject: string;
             /** @description When it happened. */
             time: components["schemas"]["Timestamp"];
+            /** @description When it was written to the journal. */
+            recorded: components["schemas"]["Timestamp"];
+            /** @description Stable id of this machine. */
+            node: string;
+            /** @description Path of what it is about, e.g. `shop/prod/deploys/17`. */
+            subject: string;
+            severity: components["schemas"]["Severity"];
+            actor: components["schemas"]["Actor"];
+            cause?: null | components["schemas"]["EventId"];
         };
         /** @description An enricher added facts to an earlier event. */
         EventAnnotatedPayload: {
+            event: components["schemas"]["EventId"];
+            plugin: string;
             annotations: {
                 [key: string]: unknown;
             };
-            event: components["schemas"]["EventId"];
-            plugin: string;
         };
         /**
          * Format: int64
          * @description Position of an event in its journal. Only grows, also across restarts.
          */
         EventId: number;
+        /** @description A page of events. */
+        EventPage: {
+            items: components["schemas"]["Event"][];
+            /** @description `after` of the next page; with `order=desc`, its `before`. */
+            next?: string | null;
+            /** @description The newest event that this page could contain. */
+            as_of: components["schemas"]["Position"];
+        };
         /** @enum {string} */
         EventType: "deploy_log" | "deploy_status" | "instance_status" | "project_status" | "event_annotated" | "plugin_status" | "delivery_status" | "watch_gap" | "audit" | "system";
         /** @description Why a deploy did not succeed, with what a person needs to act. */
         Failure: {
+            step: components["schemas"]["StepName"];
+            reason: string;
             /** Format: int64 */
             exit_code?: number | null;
+            oom?: boolean;
             health_output?: string | null;
             /** @description Last lines of the container's output, oldest first. */
             log_tail: string[];
-            oom?: boolean;
-            reason: string;
-            step: components["schemas"]["StepName"];
         };
         FieldProblem: {
+            /** @description JSON pointer, e.g. `/spec/image`. */
             field: string;
             message: string;
         };
+        /** @description What the operator gave. */
         Granted: {
             http: string[];
+            /** @description Networks that are otherwise closed, e.g. `127.0.0.1/32`. */
             networks: string[];
+            /** @description Names of the secrets that are set. */
+            secrets: string[];
         };
         /** @enum {string} */
         Health: "none" | "starting" | "healthy" | "unhealthy";
@@ -1249,12 +784,12 @@ export interface components {
         HealthSpec: {
             docker?: null | components["schemas"]["DockerHealth"];
             http?: null | components["schemas"]["HttpProbe"];
+            tcp?: null | components["schemas"]["TcpProbe"];
             /**
              * Format: int64
              * @description How long it must run without restart; 10,000 when nothing else is given.
              */
             min_uptime_ms?: number | null;
-            tcp?: null | components["schemas"]["TcpProbe"];
             /**
              * Format: int64
              * @description The longest the gate may take; derived from the checks when absent.
@@ -1264,47 +799,47 @@ export interface components {
         HttpProbe: {
             /**
              * Format: int32
-             * @description Any status from 200 to 399 when absent.
-             */
-            expect_status?: number | null;
-            path?: string;
-            /**
-             * Format: int32
              * @description Port in the container.
              */
             port: number;
+            path?: string;
+            /**
+             * Format: int32
+             * @description Any status from 200 to 399 when absent.
+             */
+            expect_status?: number | null;
         };
         /** @description A container, ours or watched. */
         Instance: {
-            created_at: components["schemas"]["Timestamp"];
-            deploy?: null | components["schemas"]["DeployId"];
-            /** Format: int64 */
-            exit_code?: number | null;
-            finished_at?: null | components["schemas"]["Timestamp"];
-            /** Format: int64 */
-            generation?: number | null;
-            health: components["schemas"]["Health"];
             /** @description Container id, 64 hex digits. */
             id: string;
+            name: string;
             image: string;
+            /** @description Made by a deploy of ours; all others are only watched. */
+            managed: boolean;
+            project?: null | components["schemas"]["ProjectName"];
+            stage?: null | components["schemas"]["StageName"];
+            deploy?: null | components["schemas"]["DeployId"];
+            /** Format: int64 */
+            generation?: number | null;
+            status: components["schemas"]["InstanceStatus"];
+            health: components["schemas"]["Health"];
+            /** Format: int64 */
+            exit_code?: number | null;
+            oom_killed: boolean;
+            /** Format: int64 */
+            restart_count: number;
+            created_at: components["schemas"]["Timestamp"];
+            started_at?: null | components["schemas"]["Timestamp"];
+            finished_at?: null | components["schemas"]["Timestamp"];
+            ports: components["schemas"]["PublishedPort"][];
             labels: {
                 [key: string]: string;
             };
-            /** @description Made by a deploy of ours; all others are only watched. */
-            managed: boolean;
-            name: string;
-            oom_killed: boolean;
-            ports: components["schemas"]["PublishedPort"][];
-            project?: null | components["schemas"]["ProjectName"];
-            /** Format: int64 */
-            restart_count: number;
-            stage?: null | components["schemas"]["StageName"];
-            /** @description The engine cannot be reached: this is the last that was known. */
-            stale?: boolean;
-            started_at?: null | components["schemas"]["Timestamp"];
-            status: components["schemas"]["InstanceStatus"];
             /** @description When we last read it from the engine. */
             updated_at: components["schemas"]["Timestamp"];
+            /** @description The engine cannot be reached: this is the last that was known. */
+            stale?: boolean;
         };
         /** @enum {string} */
         InstanceReason: "created" | "started" | "stopped" | "exited" | "unexpected_exit" | "oom" | "killed" | "restarted" | "paused" | "unpaused" | "renamed" | "removed" | "healthy" | "unhealthy" | "crash_loop" | "resync";
@@ -1317,94 +852,296 @@ export interface components {
         InstanceStatus: "created" | "running" | "restarting" | "paused" | "exited" | "dead" | "removed";
         /** @description An instance changed. */
         InstanceStatusPayload: {
-            deploy_id?: null | components["schemas"]["DeployId"];
-            /** Format: int64 */
-            exit_code?: number | null;
-            /** Format: int64 */
-            generation?: number | null;
-            health: components["schemas"]["Health"];
-            image: string;
             /** @description Container id, 64 hex digits. */
             instance: string;
-            managed: boolean;
             name: string;
-            oom_killed: boolean;
-            /** @description Done by a deploy of ours: nothing to be alarmed about. */
-            planned: boolean;
-            previous?: null | components["schemas"]["InstanceStatus"];
+            image: string;
+            managed: boolean;
             project?: null | components["schemas"]["ProjectName"];
+            stage?: null | components["schemas"]["StageName"];
+            deploy_id?: null | components["schemas"]["DeployId"];
+            /** Format: int64 */
+            generation?: number | null;
+            status: components["schemas"]["InstanceStatus"];
+            previous?: null | components["schemas"]["InstanceStatus"];
+            health: components["schemas"]["Health"];
             reason: components["schemas"]["InstanceReason"];
             /** Format: int64 */
+            exit_code?: number | null;
+            oom_killed: boolean;
+            /** Format: int64 */
             restart_count: number;
+            /** @description Done by a deploy of ours: nothing to be alarmed about. */
+            planned: boolean;
             source: components["schemas"]["InstanceSource"];
-            stage?: null | components["schemas"]["StageName"];
-            status: components["schemas"]["InstanceStatus"];
         };
-        JournalView: {
-            /** Format: int64 */
-            head: number;
+        JournalStatus: {
             name: string;
-            /** Format: int64 */
-            oldest: number;
+            head: components["schemas"]["EventId"];
+            /** @description The oldest event that is still there. */
+            oldest: components["schemas"]["EventId"];
         };
         /** @description One stage of a project as the API shows it. */
         LaneView: {
-            active_deploy?: null | components["schemas"]["DeployId"];
+            stage: components["schemas"]["StageName"];
+            /** @description What the next deploy will run; secrets have no value here. */
+            spec: components["schemas"]["Spec"];
             /**
              * Format: int64
              * @description Generation that serves; none before the first successful deploy.
              */
             generation?: number | null;
-            instances: components["schemas"]["Instance"][];
+            active_deploy?: null | components["schemas"]["DeployId"];
             latest_deploy?: null | components["schemas"]["DeploySummary"];
             /**
              * Format: int32
              * @description Deploys that wait for their turn.
              */
             queued: number;
-            /** @description What the next deploy will run; secrets have no value here. */
-            spec: components["schemas"]["Spec"];
-            stage: components["schemas"]["StageName"];
+            instances: components["schemas"]["Instance"][];
         };
         LayerProgress: {
-            /** Format: int64 */
-            current?: number | null;
             id: string;
             /** @description In the engine's words: `Downloading`, `Extracting`, `Pull complete`, … */
             status: string;
             /** Format: int64 */
+            current?: number | null;
+            /** Format: int64 */
             total?: number | null;
         };
         Limits: {
+            /** Format: int64 */
+            memory_bytes?: number | null;
             /**
              * Format: double
              * @description Cores, e.g. 0.5.
              */
             cpus?: number | null;
             /** Format: int64 */
-            memory_bytes?: number | null;
-            /** Format: int64 */
             pids?: number | null;
         };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
+        List_Delivery: {
+            items: {
+                /** @description Constant over all attempts, also after a crash. */
+                id: string;
+                pipeline: string;
+                sink: string;
+                status: components["schemas"]["DeliveryState"];
+                events: components["schemas"]["EventId"][];
+                /** Format: int32 */
+                attempts: number;
+                created_at: components["schemas"]["Timestamp"];
+                delivered_at?: null | components["schemas"]["Timestamp"];
+                next_attempt_at?: null | components["schemas"]["Timestamp"];
+                /**
+                 * Format: int64
+                 * @description How long the last attempt took.
+                 */
+                latency_ms?: number | null;
+                /** @description Why the last attempt failed, in the target's or the plugin's words. */
+                last_error?: string | null;
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
+        List_DeploySummary: {
+            items: {
+                id: components["schemas"]["DeployId"];
+                project: components["schemas"]["ProjectName"];
+                stage: components["schemas"]["StageName"];
+                image: string;
+                status: components["schemas"]["DeployStatus"];
+                strategy?: null | components["schemas"]["Strategy"];
+                /**
+                 * Format: int64
+                 * @description Counts up per lane.
+                 */
+                generation: number;
+                actor: components["schemas"]["Actor"];
+                created_at: components["schemas"]["Timestamp"];
+                started_at?: null | components["schemas"]["Timestamp"];
+                ended_at?: null | components["schemas"]["Timestamp"];
+                /** @description Why it failed or was cancelled. */
+                reason?: string | null;
+                current_step?: null | components["schemas"]["StepName"];
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
+        List_Instance: {
+            items: {
+                /** @description Container id, 64 hex digits. */
+                id: string;
+                name: string;
+                image: string;
+                /** @description Made by a deploy of ours; all others are only watched. */
+                managed: boolean;
+                project?: null | components["schemas"]["ProjectName"];
+                stage?: null | components["schemas"]["StageName"];
+                deploy?: null | components["schemas"]["DeployId"];
+                /** Format: int64 */
+                generation?: number | null;
+                status: components["schemas"]["InstanceStatus"];
+                health: components["schemas"]["Health"];
+                /** Format: int64 */
+                exit_code?: number | null;
+                oom_killed: boolean;
+                /** Format: int64 */
+                restart_count: number;
+                created_at: components["schemas"]["Timestamp"];
+                started_at?: null | components["schemas"]["Timestamp"];
+                finished_at?: null | components["schemas"]["Timestamp"];
+                ports: components["schemas"]["PublishedPort"][];
+                labels: {
+                    [key: string]: string;
+                };
+                /** @description When we last read it from the engine. */
+                updated_at: components["schemas"]["Timestamp"];
+                /** @description The engine cannot be reached: this is the last that was known. */
+                stale?: boolean;
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
+        List_Pipeline: {
+            items: {
+                name: string;
+                state: components["schemas"]["PipelineState"];
+                /** @description Why it is paused or failed. */
+                error?: string | null;
+                when: components["schemas"]["When"];
+                steps: components["schemas"]["PipelineStep"][];
+                sinks: string[];
+                /** @description Everything up to this event has been decided. */
+                cursor: components["schemas"]["EventId"];
+                /**
+                 * Format: int64
+                 * @description Events between the cursor and the newest one.
+                 */
+                lag: number;
+                /**
+                 * Format: int64
+                 * @description Events that `when` let in.
+                 */
+                seen: number;
+                /** Format: int64 */
+                dropped: number;
+                /**
+                 * Format: int64
+                 * @description Events that retention removed before they were seen.
+                 */
+                skipped: number;
+                /** @description Newest first. */
+                recent_drops: components["schemas"]["RecentDrop"][];
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
+        List_Plugin: {
+            items: {
+                name: string;
+                /** @description File in the plugins folder, or `builtin:<name>`. */
+                file: string;
+                state: components["schemas"]["PluginState"];
+                /** @description Why it does not run, or why its newest change was not taken. */
+                error?: string | null;
+                role?: null | components["schemas"]["PluginRole"];
+                version?: string | null;
+                description?: string | null;
+                /** @description SHA-256 of the running file, hex. */
+                digest?: string | null;
+                loaded_at?: null | components["schemas"]["Timestamp"];
+                /** @description JSON Schema of its configuration. */
+                config_schema?: unknown;
+                asked: components["schemas"]["Asked"];
+                granted: components["schemas"]["Granted"];
+                /** @description Lines to add to the configuration, for what it asks and does not have. */
+                missing_grants: string[];
+                /** @description What to put into a TOML file to use it. */
+                suggested_toml?: string | null;
+                calls: components["schemas"]["Calls"];
+                queue?: null | components["schemas"]["SinkQueue"];
+                /** @description What it said of late, oldest first. */
+                recent_log: components["schemas"]["PluginLogLine"][];
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
+        List_Project: {
+            items: {
+                name: components["schemas"]["ProjectName"];
+                created_at: components["schemas"]["Timestamp"];
+                stages: components["schemas"]["LaneView"][];
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
+        /** @description One line of a deploy's log. */
         LogLine: {
-            /** Format: int64 */
-            id: number;
-            line: string;
-            step: components["schemas"]["StepName"];
-            stream: components["schemas"]["LogStream"];
+            id: components["schemas"]["EventId"];
             time: components["schemas"]["Timestamp"];
+            stream: components["schemas"]["LogStream"];
+            step: components["schemas"]["StepName"];
+            line: string;
+        };
+        /** @description A page of a deploy's log, oldest first. */
+        LogPage: {
+            items: components["schemas"]["LogLine"][];
+            /** @description `after` of the next page. */
+            next?: string | null;
+            /** @description The deploy has ended: no more lines will come. */
+            ended: boolean;
+            as_of: components["schemas"]["Position"];
         };
         /** @enum {string} */
         LogStream: "stdout" | "stderr" | "system";
+        /** @description A deploy to be made. */
         NewDeploy: {
+            stage?: components["schemas"]["StageName"];
+            /** @description Instead of the stage's own image, and from then on if it succeeds. */
             image?: string | null;
-            stage?: null | components["schemas"]["StageName"];
         };
+        /** @description A new project with its first stage. */
         NewProject: {
             name: components["schemas"]["ProjectName"];
+            stage?: components["schemas"]["StageName"];
             spec: components["schemas"]["Spec"];
-            stage?: null | components["schemas"]["StageName"];
         };
+        /**
+         * @description What happens to an event when a step fails on it.
+         * @enum {string}
+         */
+        OnError: "pass" | "drop" | "hold";
         /** @description What happened. Serialised as `"type": …, "payload": {…}`. */
         Payload: {
             payload: components["schemas"]["DeployLogPayload"];
@@ -1447,110 +1184,142 @@ export interface components {
             /** @enum {string} */
             type: "system";
         };
+        /** @description Which events pass which steps to which sinks. */
         Pipeline: {
-            /** Format: int64 */
-            cursor: number;
+            name: string;
+            state: components["schemas"]["PipelineState"];
+            /** @description Why it is paused or failed. */
+            error?: string | null;
+            when: components["schemas"]["When"];
+            steps: components["schemas"]["PipelineStep"][];
+            sinks: string[];
+            /** @description Everything up to this event has been decided. */
+            cursor: components["schemas"]["EventId"];
+            /**
+             * Format: int64
+             * @description Events between the cursor and the newest one.
+             */
+            lag: number;
+            /**
+             * Format: int64
+             * @description Events that `when` let in.
+             */
+            seen: number;
             /** Format: int64 */
             dropped: number;
-            error?: string | null;
-            /** Format: int64 */
-            lag: number;
-            name: string;
+            /**
+             * Format: int64
+             * @description Events that retention removed before they were seen.
+             */
+            skipped: number;
+            /** @description Newest first. */
             recent_drops: components["schemas"]["RecentDrop"][];
-            /** Format: int64 */
-            seen: number;
-            sinks: string[];
-            state: components["schemas"]["PipelineState"];
-            steps: components["schemas"]["PipelineStep"][];
-            when: unknown;
         };
         /** @enum {string} */
         PipelineState: "running" | "paused" | "failed";
         PipelineStep: {
-            on_error: string;
             plugin: string;
+            on_error: components["schemas"]["OnError"];
         };
         /** @description What a deploy will do, said before it does it. */
         Plan: {
+            strategy: components["schemas"]["Strategy"];
             /** @description Whether nobody serves for a while. */
             downtime: boolean;
-            /** @description Container id of the instance that will be replaced. */
-            replaces?: string | null;
-            strategy: components["schemas"]["Strategy"];
             /** @description One sentence for people. */
             summary: string;
+            /** @description Container id of the instance that will be replaced. */
+            replaces?: string | null;
             warnings: string[];
         };
+        /** @description A configured plugin, or a file that waits for its configuration. */
         Plugin: {
-            asked: components["schemas"]["Asked"];
-            calls: components["schemas"]["Calls"];
-            config_schema?: unknown;
-            description?: string | null;
-            digest?: string | null;
-            error?: string | null;
-            file: string;
-            granted: components["schemas"]["Granted"];
-            loaded_at?: null | components["schemas"]["Timestamp"];
-            missing_grants: string[];
             name: string;
-            queue?: null | components["schemas"]["SinkQueue"];
-            recent_log: components["schemas"]["PluginLogLine"][];
-            role?: null | components["schemas"]["PluginRole"];
+            /** @description File in the plugins folder, or `builtin:<name>`. */
+            file: string;
             state: components["schemas"]["PluginState"];
-            suggested_toml?: string | null;
+            /** @description Why it does not run, or why its newest change was not taken. */
+            error?: string | null;
+            role?: null | components["schemas"]["PluginRole"];
             version?: string | null;
-        };
-        PluginLogLine: {
-            level: string;
-            message: string;
-            time: components["schemas"]["Timestamp"];
+            description?: string | null;
+            /** @description SHA-256 of the running file, hex. */
+            digest?: string | null;
+            loaded_at?: null | components["schemas"]["Timestamp"];
+            /** @description JSON Schema of its configuration. */
+            config_schema?: unknown;
+            asked: components["schemas"]["Asked"];
+            granted: components["schemas"]["Granted"];
+            /** @description Lines to add to the configuration, for what it asks and does not have. */
+            missing_grants: string[];
+            /** @description What to put into a TOML file to use it. */
+            suggested_toml?: string | null;
+            calls: components["schemas"]["Calls"];
+            queue?: null | components["schemas"]["SinkQueue"];
+            /** @description What it said of late, oldest first. */
+            recent_log: components["schemas"]["PluginLogLine"][];
         };
         /** @enum {string} */
+        PluginLogLevel: "debug" | "info" | "warn" | "error";
+        /** @description One line that a plugin wrote. */
+        PluginLogLine: {
+            time: components["schemas"]["Timestamp"];
+            level: components["schemas"]["PluginLogLevel"];
+            message: string;
+        };
+        /**
+         * @description What a plugin does with events; one role per component.
+         * @enum {string}
+         */
         PluginRole: "filter" | "enricher" | "sink";
         /** @enum {string} */
-        PluginState: "not_configured" | "compiling" | "running" | "failed" | "waiting_for_grant" | "quarantined" | "missing" | "paused";
+        PluginState: "not_configured" | "loading" | "running" | "failed" | "quarantined" | "missing";
         PluginStatusPayload: {
+            plugin: string;
+            state: string;
+            previous?: string | null;
             /** @description SHA-256 of the file, hex. */
             digest?: string | null;
-            error?: string | null;
-            plugin: string;
-            previous?: string | null;
-            state: string;
             version?: string | null;
+            error?: string | null;
         };
         PortSpec: {
-            /** Format: int32 */
-            container: number;
             /**
              * Format: int32
              * @description Port on the host; the engine chooses a free one when absent.
              */
             host?: number | null;
+            /** Format: int32 */
+            container: number;
+            protocol?: components["schemas"]["Protocol"];
             /** @description Address on the host; all when absent. */
             host_ip?: string | null;
-            protocol?: components["schemas"]["Protocol"];
         };
         /**
          * @description A place in a named journal. The name changes when history is lost, so that
          *     an id of another history is recognised as foreign.
          */
         Position: {
-            id: components["schemas"]["EventId"];
             journal: string;
+            id: components["schemas"]["EventId"];
         };
+        /** @description An error as clients see it: RFC 9457 `application/problem+json`. */
         Problem: {
-            code: string;
-            detail: string;
-            errors?: components["schemas"]["FieldProblem"][] | null;
+            type: string;
+            title: string;
             /** Format: int32 */
             status: number;
-            title: string;
-            type: string;
+            /** @description What is wrong, and the remedy. */
+            detail: string;
+            /** @description Stable word for programs, e.g. `not_found`. */
+            code: string;
+            /** @description Which fields are wrong. */
+            errors?: components["schemas"]["FieldProblem"][];
         };
         /** @description What to run, with its stages. */
         Project: {
-            created_at: components["schemas"]["Timestamp"];
             name: components["schemas"]["ProjectName"];
+            created_at: components["schemas"]["Timestamp"];
             stages: components["schemas"]["LaneView"][];
         };
         /** @enum {string} */
@@ -1558,27 +1327,27 @@ export interface components {
         /** @description The immutable slug that names a project, also in URLs. */
         ProjectName: string;
         ProjectStatusPayload: {
-            change: components["schemas"]["ProjectChange"];
             project: components["schemas"]["ProjectName"];
+            change: components["schemas"]["ProjectChange"];
             stage?: null | components["schemas"]["StageName"];
         };
         /** @enum {string} */
         Protocol: "tcp" | "udp";
         PublishedPort: {
-            /** Format: int32 */
-            container: number;
+            host_ip: string;
             /** Format: int32 */
             host: number;
-            host_ip: string;
+            /** Format: int32 */
+            container: number;
             protocol: components["schemas"]["Protocol"];
         };
         /** @enum {string} */
         PullPolicy: "always" | "missing" | "never";
         /** @description How far a pull has come; at most two of these events a second. */
         PullProgress: {
+            layers: components["schemas"]["LayerProgress"][];
             /** Format: int64 */
             current_bytes: number;
-            layers: components["schemas"]["LayerProgress"][];
             /** Format: int64 */
             total_bytes: number;
         };
@@ -1593,60 +1362,60 @@ export interface components {
         /** @enum {string} */
         Severity: "debug" | "info" | "warning" | "error" | "critical";
         SinkQueue: {
-            backing_off_until?: null | components["schemas"]["Timestamp"];
-            /** Format: int64 */
-            dead: number;
             /** Format: int64 */
             pending: number;
+            /** Format: int64 */
+            dead: number;
+            backing_off_until?: null | components["schemas"]["Timestamp"];
         };
         /** @description What a lane runs. Everything but `image` has a default. */
         Spec: {
+            /** @description Image reference, e.g. `registry.example/shop:1.4`. */
+            image: string;
             command?: string[] | null;
             entrypoint?: string[] | null;
             env?: components["schemas"]["EnvEntry"][];
-            health?: components["schemas"]["HealthSpec"];
-            /** @description Image reference, e.g. `registry.example/shop:1.4`. */
-            image: string;
+            ports?: components["schemas"]["PortSpec"][];
+            volumes?: components["schemas"]["VolumeSpec"][];
+            /** @description Existing networks to join; the engine's default when empty. */
+            networks?: string[];
             labels?: {
                 [key: string]: string;
             };
-            limits?: components["schemas"]["Limits"];
-            /** @description Existing networks to join; the engine's default when empty. */
-            networks?: string[];
-            ports?: components["schemas"]["PortSpec"][];
-            pull?: components["schemas"]["PullPolicy"];
             restart?: components["schemas"]["RestartPolicy"];
+            health?: components["schemas"]["HealthSpec"];
+            limits?: components["schemas"]["Limits"];
+            pull?: components["schemas"]["PullPolicy"];
             /**
              * Format: int64
              * @description How long a container may take to stop before it is killed.
              */
             stop_grace_ms?: number;
-            volumes?: components["schemas"]["VolumeSpec"][];
         };
         /** @description The slug of one of a project's environments, e.g. `prod`. */
         StageName: string;
-        StageUpdate: {
+        /** @description What the next deploy of a stage will run. */
+        StageSpec: {
             spec: components["schemas"]["Spec"];
         };
+        /** @description How the server is. */
         Status: {
-            as_of: components["schemas"]["Position"];
-            counts: components["schemas"]["Counts"];
-            engine: components["schemas"]["EngineView"];
-            journal: components["schemas"]["JournalView"];
-            node: string;
-            public_url?: string | null;
-            started_at: components["schemas"]["Timestamp"];
             version: string;
+            started_at: components["schemas"]["Timestamp"];
+            engine: components["schemas"]["EngineView"];
+            journal: components["schemas"]["JournalStatus"];
+            public_url?: string | null;
+            as_of: components["schemas"]["Position"];
         };
         /** @description One step of a deploy, written before it acts and after. */
         Step: {
+            name: components["schemas"]["StepName"];
+            status: components["schemas"]["StepStatus"];
+            started_at?: null | components["schemas"]["Timestamp"];
+            ended_at?: null | components["schemas"]["Timestamp"];
             /** Format: int64 */
             duration_ms?: number | null;
-            ended_at?: null | components["schemas"]["Timestamp"];
             message?: string | null;
-            name: components["schemas"]["StepName"];
-            started_at?: null | components["schemas"]["Timestamp"];
-            status: components["schemas"]["StepStatus"];
         };
         /** @enum {string} */
         StepName: "plan" | "pull" | "create" | "start" | "gate" | "replace" | "retire" | "restore";
@@ -1658,9 +1427,9 @@ export interface components {
          */
         Strategy: "start-first" | "stop-first";
         SystemPayload: {
-            message: string;
             /** @description `started`, `stopping`, `engine_connected`, `engine_lost`, … */
             what: string;
+            message: string;
         };
         TcpProbe: {
             /**
@@ -1669,17 +1438,25 @@ export interface components {
              */
             port: number;
         };
+        /** @description What came of a test that somebody asked for. */
         TestOutcome: {
+            outcome: components["schemas"]["AttemptOutcome"];
+            /** @description What the plugin says of it, in the target's words where it has them. */
             detail: string;
             /** Format: int64 */
             latency_ms: number;
-            outcome: string;
+            /** @description The HTTP requests it made, in order. */
             requests: components["schemas"]["TestRequest"][];
         };
         TestRequest: {
-            /** Format: int32 */
-            status: number;
+            method: string;
+            /** @description Without the values of secrets. */
             url: string;
+            /**
+             * Format: int32
+             * @description Absent when there was no answer.
+             */
+            status?: number | null;
         };
         /**
          * Format: date-time
@@ -1687,17 +1464,30 @@ export interface components {
          */
         Timestamp: string;
         VolumeSpec: {
-            read_only?: boolean;
             /** @description Name of a volume, or an absolute path on the host. */
             source: string;
             /** @description Absolute path in the container. */
             target: string;
+            read_only?: boolean;
         };
         /** @description Between these times something may have happened that we did not see. */
         WatchGapPayload: {
             from: components["schemas"]["Timestamp"];
-            reason: string;
             to: components["schemas"]["Timestamp"];
+            reason: string;
+        };
+        /**
+         * @description Which events enter a pipeline. Lists that are empty let everything in;
+         *     names may be globs.
+         */
+        When: {
+            /** @description Without: all but log lines and what plugins cause. */
+            type?: string[];
+            project?: string[];
+            stage?: string[];
+            /** @description Container names. */
+            instance?: string[];
+            severity?: null | components["schemas"]["Severity"];
         };
     };
     responses: never;
@@ -1708,11 +1498,15 @@ export interface components {
 }
 export type Actor = components['schemas']['Actor'];
 export type ActorKind = components['schemas']['ActorKind'];
+export type AsOfDeploy = components['schemas']['AsOf_Deploy'];
+export type AsOfInstance = components['schemas']['AsOf_Instance'];
+export type AsOfPlugin = components['schemas']['AsOf_Plugin'];
+export type AsOfProject = components['schemas']['AsOf_Project'];
 export type Asked = components['schemas']['Asked'];
 export type Attempt = components['schemas']['Attempt'];
+export type AttemptOutcome = components['schemas']['AttemptOutcome'];
 export type AuditPayload = components['schemas']['AuditPayload'];
 export type Calls = components['schemas']['Calls'];
-export type Counts = components['schemas']['Counts'];
 export type Delivery = components['schemas']['Delivery'];
 export type DeliveryDetail = components['schemas']['DeliveryDetail'];
 export type DeliveryState = components['schemas']['DeliveryState'];
@@ -1730,6 +1524,7 @@ export type EnvEntry = components['schemas']['EnvEntry'];
 export type Event = components['schemas']['Event'];
 export type EventAnnotatedPayload = components['schemas']['EventAnnotatedPayload'];
 export type EventId = components['schemas']['EventId'];
+export type EventPage = components['schemas']['EventPage'];
 export type EventType = components['schemas']['EventType'];
 export type Failure = components['schemas']['Failure'];
 export type FieldProblem = components['schemas']['FieldProblem'];
@@ -1742,20 +1537,29 @@ export type InstanceReason = components['schemas']['InstanceReason'];
 export type InstanceSource = components['schemas']['InstanceSource'];
 export type InstanceStatus = components['schemas']['InstanceStatus'];
 export type InstanceStatusPayload = components['schemas']['InstanceStatusPayload'];
-export type JournalView = components['schemas']['JournalView'];
+export type JournalStatus = components['schemas']['JournalStatus'];
 export type LaneView = components['schemas']['LaneView'];
 export type LayerProgress = components['schemas']['LayerProgress'];
 export type Limits = components['schemas']['Limits'];
+export type ListDelivery = components['schemas']['List_Delivery'];
+export type ListDeploySummary = components['schemas']['List_DeploySummary'];
+export type ListInstance = components['schemas']['List_Instance'];
+export type ListPipeline = components['schemas']['List_Pipeline'];
+export type ListPlugin = components['schemas']['List_Plugin'];
+export type ListProject = components['schemas']['List_Project'];
 export type LogLine = components['schemas']['LogLine'];
+export type LogPage = components['schemas']['LogPage'];
 export type LogStream = components['schemas']['LogStream'];
 export type NewDeploy = components['schemas']['NewDeploy'];
 export type NewProject = components['schemas']['NewProject'];
+export type OnError = components['schemas']['OnError'];
 export type Payload = components['schemas']['Payload'];
 export type Pipeline = components['schemas']['Pipeline'];
 export type PipelineState = components['schemas']['PipelineState'];
 export type PipelineStep = components['schemas']['PipelineStep'];
 export type Plan = components['schemas']['Plan'];
 export type Plugin = components['schemas']['Plugin'];
+export type PluginLogLevel = components['schemas']['PluginLogLevel'];
 export type PluginLogLine = components['schemas']['PluginLogLine'];
 export type PluginRole = components['schemas']['PluginRole'];
 export type PluginState = components['schemas']['PluginState'];
@@ -1777,7 +1581,7 @@ export type Severity = components['schemas']['Severity'];
 export type SinkQueue = components['schemas']['SinkQueue'];
 export type Spec = components['schemas']['Spec'];
 export type StageName = components['schemas']['StageName'];
-export type StageUpdate = components['schemas']['StageUpdate'];
+export type StageSpec = components['schemas']['StageSpec'];
 export type Status = components['schemas']['Status'];
 export type Step = components['schemas']['Step'];
 export type StepName = components['schemas']['StepName'];
@@ -1790,5 +1594,774 @@ export type TestRequest = components['schemas']['TestRequest'];
 export type Timestamp = components['schemas']['Timestamp'];
 export type VolumeSpec = components['schemas']['VolumeSpec'];
 export type WatchGapPayload = components['schemas']['WatchGapPayload'];
+export type When = components['schemas']['When'];
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    get_deliveries: {
+        parameters: {
+            query?: {
+                sink?: string;
+                pipeline?: string;
+                /** @description Statuses, comma-separated */
+                status?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Delivery"];
+                };
+            };
+        };
+    };
+    get_deliveries_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryDetail"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_deliveries_id_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_deploys: {
+        parameters: {
+            query?: {
+                project?: string;
+                stage?: string;
+                /** @description Statuses, comma-separated */
+                status?: string;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_DeploySummary"];
+                };
+            };
+        };
+    };
+    get_deploys_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AsOf_Deploy"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_deploys_id_cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_deploys_id_logs: {
+        parameters: {
+            query?: {
+                after?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_deploys_id_logs_txt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_events: {
+        parameters: {
+            query?: {
+                /** @description Event types, comma-separated; without `type` or `deploy`: all but `deploy_log` */
+                type?: string;
+                project?: string;
+                stage?: string;
+                /** @description Container names */
+                instance?: string;
+                /** @description Numbers of deploys */
+                deploy?: string;
+                /** @description Least severity */
+                severity?: string;
+                /** @description Numbers of deploys whose log lines come besides, whatever the other filters say */
+                logs?: string;
+                /** @description Start after this id; the header `Last-Event-ID` wins */
+                after?: string;
+                /** @description With `order=desc`: only ids below */
+                before?: number;
+                /** @description `asc` or `desc`, for pages */
+                order?: string;
+                /** @description 1 to 500, for pages */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventPage"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_events_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Event"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_instances: {
+        parameters: {
+            query?: {
+                project?: string;
+                stage?: string;
+                /** @description Only ours, or only others */
+                managed?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Instance"];
+                };
+            };
+        };
+    };
+    get_instances_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Container id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AsOf_Instance"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_openapi_json: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.1 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_pipelines: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Pipeline"];
+                };
+            };
+        };
+    };
+    get_plugins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Plugin"];
+                };
+            };
+        };
+    };
+    get_plugins_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AsOf_Plugin"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_plugins_name_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestOutcome"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_projects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Project"];
+                };
+            };
+        };
+    };
+    post_projects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProject"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_projects_project: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AsOf_Project"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_projects_project: {
+        parameters: {
+            query?: {
+                stop?: boolean;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_projects_project_deploys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDeploy"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_projects_project_stages_stage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                stage: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StageSpec"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    get_healthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it answers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description ready */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description not now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+}
