@@ -177,8 +177,8 @@ pub struct Pipeline {
     pub sinks: Vec<String>,
     /// Everything up to this event has been decided.
     pub cursor: EventId,
-    /// Events between the cursor and the newest one.
-    pub lag: i64,
+    /// Events that it has still to look at; counted up to 500.
+    pub lag: usize,
     /// Events that `when` let in.
     pub seen: i64,
     pub dropped: i64,

@@ -1,16 +1,21 @@
 //! What the API shows of plugins, pipelines and deliveries.
 
-use super::{HostError, PluginHost, config::FileError, host::not_found};
+use super::{
+    HostError, PluginHost, config::FileError, host::not_found, pipeline::Matcher,
+    reconcile::LivePipeline,
+};
 use crate::{
     model::{
         Asked, Calls, EventId, Granted, Pipeline, Plugin, PluginRole, PluginState, Position,
         SinkQueue,
     },
-    store::{PipelineProgress, StoreError},
+    store::{PipelineProgress, Reader, StoreError},
 };
 
 /// Drops that are shown of a pipeline.
 const DROPS_SHOWN: usize = 20;
+/// Waiting events are counted no further.
+const LAG_COUNTED: usize = 500;
 
 impl PluginHost {
     /// All plugins by name, files that wait for configuration, and files of
@@ -56,52 +61,54 @@ impl PluginHost {
     }
 
     pub async fn pipelines(&self) -> Result<(Vec<Pipeline>, Position), HostError> {
-        let names: Vec<String> = self.live().pipelines.keys().cloned().collect();
-        let (stored, as_of) = self
-            .shared()
-            .store
-            .read(move |reader| {
-                let stored = names.into_iter().map(|name| {
-                    let progress = reader.pipeline_progress(&name)?.unwrap_or_default();
-                    let drops = reader.recent_drops(&name, DROPS_SHOWN)?;
-                    Ok((name, progress, drops))
-                });
-                Ok((
-                    stored.collect::<Result<Vec<_>, StoreError>>()?,
-                    reader.head()?,
-                ))
-            })
-            .await?;
-        let live = self.live();
-        let views = stored
-            .into_iter()
-            .filter_map(|(name, progress, recent_drops)| {
-                let pipeline = live.pipelines.get(&name)?;
-                let known = pipeline.status.known();
-                let PipelineProgress {
-                    cursor,
-                    seen,
-                    dropped,
-                    skipped,
-                } = progress;
-                let cursor = EventId(cursor.0.max(known.cursor.0));
-                Some(Pipeline {
-                    name,
-                    state: known.state,
-                    error: known.error,
-                    when: pipeline.config.when.clone(),
-                    steps: pipeline.config.steps.clone(),
-                    sinks: pipeline.config.sinks.clone(),
-                    cursor,
-                    lag: (as_of.id.0 - cursor.0).max(0),
-                    seen,
-                    dropped,
-                    skipped,
-                    recent_drops,
-                })
-            });
-        Ok((views.collect(), as_of))
+        let mut views: Vec<Pipeline> = self
+            .live()
+            .pipelines
+            .iter()
+            .map(|(name, pipeline)| started(name, pipeline))
+            .collect();
+        let filled = self.shared().store.read(move |reader| {
+            for view in &mut views {
+                fill(view, reader)?;
+            }
+            Ok((views, reader.head()?))
+        });
+        Ok(filled.await?)
     }
+}
+
+/// What is known of a pipeline without its store.
+fn started(name: &str, pipeline: &LivePipeline) -> Pipeline {
+    let known = pipeline.status.known();
+    Pipeline {
+        name: name.to_owned(),
+        state: known.state,
+        error: known.error,
+        when: pipeline.config.when.clone(),
+        steps: pipeline.config.steps.clone(),
+        sinks: pipeline.config.sinks.clone(),
+        cursor: EventId(0),
+        lag: 0,
+        seen: 0,
+        dropped: 0,
+        skipped: 0,
+        recent_drops: Vec::new(),
+    }
+}
+
+fn fill(view: &mut Pipeline, reader: &Reader<'_>) -> Result<(), StoreError> {
+    let PipelineProgress {
+        cursor,
+        seen,
+        dropped,
+        skipped,
+    } = reader.pipeline_progress(&view.name)?.unwrap_or_default();
+    if let Ok(matcher) = Matcher::new(&view.when) {
+        view.lag = reader.events_waiting(&matcher.filter(), cursor, LAG_COUNTED)?;
+    }
+    (view.cursor, view.seen, view.dropped, view.skipped) = (cursor, seen, dropped, skipped);
+    view.recent_drops = reader.recent_drops(&view.name, DROPS_SHOWN)?;
+    Ok(())
 }
 
 /// A file of configuration that was not taken, among the plugins, so that

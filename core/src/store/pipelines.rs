@@ -1,7 +1,10 @@
 use rusqlite::{OptionalExtension, params};
 
-use super::{Reader, StoreError, Tx};
-use crate::model::{EventId, RecentDrop, Timestamp};
+use super::{PageRequest, Reader, StoreError, Tx};
+use crate::{
+    events::Filter,
+    model::{EventId, RecentDrop, Timestamp},
+};
 
 /// Drops that are kept per pipeline.
 const DROPS_KEPT: i64 = 200;
@@ -136,6 +139,20 @@ impl Reader<'_> {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Events after `cursor` that `filter` lets through; counted up to `limit`.
+    pub fn events_waiting(
+        &self,
+        filter: &Filter,
+        cursor: EventId,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let request = PageRequest {
+            after: cursor,
+            limit,
+        };
+        Ok(self.journal_page(filter, &request)?.frames.len())
     }
 
     /// How many causes lie behind an event, counted no further than `limit`.

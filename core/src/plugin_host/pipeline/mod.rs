@@ -5,10 +5,14 @@
 //! annotations, and what the plugins wrote. So a crash at any point repeats a
 //! decision at most, never loses an event, and never stores a delivery twice.
 
+mod change;
 mod decide;
+mod patience;
 mod run;
 mod status;
+mod task;
 mod when;
 
-pub use run::{PipelineTask, SinkQueue};
 pub use status::PipelineStatus;
+pub use task::{PipelineTask, SinkQueue};
+pub use when::Matcher;

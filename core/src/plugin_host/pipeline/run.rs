@@ -1,65 +1,36 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PipelineStatus,
+    change::Change,
     decide::{Decided, Destination, Step, Undecided, is_ours},
+    patience::{RETRY_STORE, sleep_unless, store_until_done},
+    task::{PipelineTask, SinkQueue, until_present},
     when::Matcher,
 };
 use crate::{
-    events::{Bus, Frame, Next, Start, Subscription},
-    model::{
-        Actor, EventAnnotatedPayload, EventId, NewEvent, Payload, PipelineState, PluginRole,
-        Severity, Subject,
-    },
-    plugin_host::{
-        config::PipelineConfig,
-        delivery::publish_status,
-        plugin::{Runner, Versions},
-    },
-    store::{NewDrop, PipelineProgress, Store, StoreError, Tx},
+    events::{Frame, Next, Subscription},
+    model::{EventId, PipelineState},
+    store::{NewDrop, PipelineProgress, StoreError, Tx},
 };
 
 /// Events decided before what was decided is stored.
 const BATCH: usize = 64;
 /// How often a cursor that only passed over events is stored.
 const IDLE_STORE: Duration = Duration::from_secs(10);
-const RETRY_STORE: Duration = Duration::from_millis(500);
 /// Longer chains of causes are cut: plugins would answer each other for ever.
 const CHAIN_MAX: u32 = 4;
 
-/// A sink as a pipeline knows it: a name, and how to wake it.
-#[derive(Clone)]
-pub struct SinkQueue {
-    pub name: String,
-    pub wake: Arc<Notify>,
-    pub versions: Versions,
-}
-
-/// One pipeline. Owns a guest of each of its steps.
-pub struct PipelineTask {
-    pub name: String,
-    pub config: PipelineConfig,
-    /// In the order of `config.steps`.
-    pub steps: Vec<Runner>,
-    /// In the order of `config.sinks`.
-    pub sinks: Vec<SinkQueue>,
-    pub status: Arc<PipelineStatus>,
-    pub bus: Bus,
-    pub store: Store,
-}
-
 /// A pipeline on its way through the journal.
-struct Running {
-    task: PipelineTask,
-    matcher: Matcher,
-    steps: Vec<Step>,
-    sinks: Vec<String>,
-    subscription: Subscription,
+pub(super) struct Running {
+    pub task: PipelineTask,
+    pub matcher: Matcher,
+    pub steps: Vec<Step>,
+    pub sinks: Vec<String>,
+    pub subscription: Subscription,
     /// As it is in the store.
-    stored: EventId,
+    pub stored: EventId,
 }
 
 /// The next thing to do.
@@ -72,107 +43,8 @@ enum Work {
     Idle,
 }
 
-impl PipelineTask {
-    /// Until cancelled; what was decided is stored when this returns.
-    pub async fn run(mut self, token: CancellationToken) {
-        let matcher = match Matcher::new(&self.config.when) {
-            Ok(matcher) => matcher,
-            Err(error) => return self.status.fail(error.to_string()),
-        };
-        // Opened before anything is waited for: from here on no event is missed.
-        let name = self.name.clone();
-        let open = move || {
-            let name = name.clone();
-            move |tx: &mut Tx<'_>| tx.open_pipeline(&name)
-        };
-        let Some(cursor) = store_until_done(&self.store, open, &token).await else {
-            return;
-        };
-        self.status.at(cursor);
-        let Some(steps) = self.start_steps(&token).await else {
-            return;
-        };
-        let running = Running {
-            subscription: self.bus.subscribe(matcher.filter(), Start::After(cursor)),
-            steps,
-            sinks: self.config.sinks.clone(),
-            matcher,
-            stored: cursor,
-            task: self,
-        };
-        running.run(&token).await;
-    }
-
-    /// The steps, once all plugins are there. `None` when one of them cannot
-    /// be used in its place, or when the pipeline is to end.
-    async fn start_steps(&mut self, token: &CancellationToken) -> Option<Vec<Step>> {
-        let mut steps = Vec::new();
-        for (runner, step) in std::mem::take(&mut self.steps)
-            .into_iter()
-            .zip(&self.config.steps)
-        {
-            let role = self
-                .role_of(&mut runner.versions(), &step.plugin, token)
-                .await?;
-            if role == PluginRole::Sink {
-                self.status
-                    .fail(format!("`{}` is a sink: name it under sinks", step.plugin));
-                return None;
-            }
-            steps.push(Step {
-                role,
-                runner,
-                on_error: step.on_error,
-            });
-        }
-        for sink in &self.sinks {
-            let role = self
-                .role_of(&mut sink.versions.clone(), &sink.name, token)
-                .await?;
-            if role != PluginRole::Sink {
-                let role = role.as_str();
-                self.status
-                    .fail(format!("`{}` is a {role}: name it under steps", sink.name));
-                return None;
-            }
-        }
-        Some(steps)
-    }
-
-    async fn role_of(
-        &self,
-        versions: &mut Versions,
-        plugin: &str,
-        token: &CancellationToken,
-    ) -> Option<PluginRole> {
-        until_present(versions, plugin, &self.status, token).await?;
-        let version = versions.borrow().clone()?;
-        Some(version.module.role())
-    }
-}
-
-/// Waits, visibly, until a plugin can be used.
-async fn until_present(
-    versions: &mut Versions,
-    plugin: &str,
-    status: &PipelineStatus,
-    token: &CancellationToken,
-) -> Option<()> {
-    if versions.borrow().is_some() {
-        return Some(());
-    }
-    status.set(
-        PipelineState::Paused,
-        Some(format!("waits for plugin `{plugin}`")),
-    );
-    tokio::select! {
-        () = token.cancelled() => None,
-        found = versions.wait_for(Option::is_some) => found.ok().map(drop),
-    }
-}
-
 impl Running {
-    async fn run(mut self, token: &CancellationToken) {
+    pub async fn run(mut self, token: &CancellationToken) {
         loop {
             self.task.status.set(PipelineState::Running, None);
             let work = tokio::select! {
@@ -188,7 +60,6 @@ impl Running {
                     sleep_unless(RETRY_STORE, token).await
                 }
             };
-            self.task.status.at(self.subscription.cursor());
             if done.is_none() {
                 break;
             }
@@ -368,104 +239,5 @@ impl Running {
             sink.wake.notify_one();
         }
         Some(())
-    }
-}
-
-/// One transaction of a pipeline.
-struct Change {
-    pipeline: String,
-    /// Those that get deliveries.
-    sinks: Vec<String>,
-    cursor: EventId,
-    decided: Decided,
-}
-
-impl Change {
-    fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let Decided {
-            seen,
-            drops,
-            annotations,
-            deliveries,
-            writes,
-        } = &self.decided;
-        for delivery in deliveries {
-            tx.insert_delivery(delivery)?;
-        }
-        for sink in &self.sinks {
-            for shed in tx.shed_overflow(sink)? {
-                publish_status(tx, &shed, Severity::Error)?;
-            }
-        }
-        tx.add_drops(&self.pipeline, drops)?;
-        for annotation in annotations {
-            tx.annotate(
-                annotation.event,
-                &annotation.plugin,
-                &annotation.json.to_string(),
-            )?;
-            tx.publish(annotated(annotation))?;
-        }
-        for (plugin, writes) in writes {
-            tx.apply_plugin_writes(plugin, writes)?;
-        }
-        tx.advance_pipeline(
-            &self.pipeline,
-            &PipelineProgress {
-                cursor: self.cursor,
-                seen: *seen,
-                dropped: drops.len() as i64,
-                skipped: 0,
-            },
-        )
-    }
-}
-
-fn annotated(annotation: &super::decide::Annotation) -> NewEvent {
-    let fields = match &annotation.json {
-        serde_json::Value::Object(fields) => fields.clone().into_iter().collect(),
-        _ => BTreeMap::new(),
-    };
-    let payload = Payload::EventAnnotated(EventAnnotatedPayload {
-        event: annotation.event,
-        plugin: annotation.plugin.clone(),
-        annotations: fields,
-    });
-    NewEvent::new(
-        Subject::other(format!("plugins/{}", annotation.plugin)),
-        Severity::Debug,
-        Actor::plugin(&annotation.plugin),
-        payload,
-    )
-    .caused_by(Some(annotation.event))
-}
-
-/// Writes, and goes on trying while the store is busy or the disk is full.
-/// `None` when cancelled before it was done.
-async fn store_until_done<T, F>(
-    store: &Store,
-    change: impl Fn() -> F,
-    token: &CancellationToken,
-) -> Option<T>
-where
-    T: Send + 'static,
-    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
-{
-    loop {
-        match store.write(change()).await {
-            Ok(done) => return Some(done),
-            Err(StoreError::Closed) => return None,
-            Err(error) => {
-                tracing::warn!(%error, "a pipeline waits for the store");
-                sleep_unless(RETRY_STORE, token).await?;
-            }
-        }
-    }
-}
-
-async fn sleep_unless(time: Duration, token: &CancellationToken) -> Option<()> {
-    tokio::select! {
-        () = token.cancelled() => None,
-        () = tokio::time::sleep(time) => Some(()),
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{EventId, PipelineState};
+use crate::model::PipelineState;
 
 /// What is known of a pipeline besides what the store keeps.
 pub struct PipelineStatus(Mutex<Known>);
@@ -9,8 +9,6 @@ pub struct PipelineStatus(Mutex<Known>);
 pub struct Known {
     pub state: PipelineState,
     pub error: Option<String>,
-    /// Everything up to here has been looked at.
-    pub cursor: EventId,
 }
 
 impl PipelineStatus {
@@ -18,7 +16,6 @@ impl PipelineStatus {
         Self(Mutex::new(Known {
             state: PipelineState::Paused,
             error: None,
-            cursor: EventId(0),
         }))
     }
 
@@ -37,9 +34,5 @@ impl PipelineStatus {
     /// It cannot run as it is configured.
     pub fn fail(&self, error: String) {
         self.set(PipelineState::Failed, Some(error));
-    }
-
-    pub(super) fn at(&self, cursor: EventId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).cursor = cursor;
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 
 /// A compiled `when`.
 #[derive(Debug)]
-pub(super) struct Matcher {
+pub struct Matcher {
     types: Vec<EventType>,
     project: Option<GlobSet>,
     stage: Option<GlobSet>,

@@ -189,9 +189,14 @@ impl Runner {
         }
     }
 
-    /// After a fault the guest is gone, unless it only said no in good order.
+    /// After a fault the guest is gone and rests, unless it only said no in
+    /// good order.
     fn fault(&mut self, fault: Fault) -> RunError {
-        let quarantined = if matches!(fault, Fault::Refused(_)) {
+        let alive = self
+            .running
+            .as_ref()
+            .is_some_and(|running| !running.guest.is_dead());
+        let quarantined = if alive {
             false
         } else {
             self.running = None;

@@ -1033,10 +1033,7 @@ export interface components {
                 sinks: string[];
                 /** @description Everything up to this event has been decided. */
                 cursor: components["schemas"]["EventId"];
-                /**
-                 * Format: int64
-                 * @description Events between the cursor and the newest one.
-                 */
+                /** @description Events that it has still to look at; counted up to 500. */
                 lag: number;
                 /**
                  * Format: int64
@@ -1195,10 +1192,7 @@ export interface components {
             sinks: string[];
             /** @description Everything up to this event has been decided. */
             cursor: components["schemas"]["EventId"];
-            /**
-             * Format: int64
-             * @description Events between the cursor and the newest one.
-             */
+            /** @description Events that it has still to look at; counted up to 500. */
             lag: number;
             /**
              * Format: int64

@@ -1,0 +1,37 @@
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Store, StoreError, Tx};
+
+pub(super) const RETRY_STORE: Duration = Duration::from_millis(500);
+
+/// Writes, and goes on trying while the store is busy or the disk is full.
+/// `None` when cancelled before it was done.
+pub(super) async fn store_until_done<T, F>(
+    store: &Store,
+    change: impl Fn() -> F,
+    token: &CancellationToken,
+) -> Option<T>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+{
+    loop {
+        match store.write(change()).await {
+            Ok(done) => return Some(done),
+            Err(StoreError::Closed) => return None,
+            Err(error) => {
+                tracing::warn!(%error, "a pipeline waits for the store");
+                sleep_unless(RETRY_STORE, token).await?;
+            }
+        }
+    }
+}
+
+pub(super) async fn sleep_unless(time: Duration, token: &CancellationToken) -> Option<()> {
+    tokio::select! {
+        () = token.cancelled() => None,
+        () = tokio::time::sleep(time) => Some(()),
+    }
+}

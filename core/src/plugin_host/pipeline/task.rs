@@ -1,0 +1,136 @@
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    PipelineStatus, decide::Step, patience::store_until_done, run::Running, when::Matcher,
+};
+use crate::{
+    events::{Bus, Start},
+    model::{PipelineState, PluginRole},
+    plugin_host::{
+        config::PipelineConfig,
+        plugin::{Runner, Versions},
+    },
+    store::{Store, Tx},
+};
+
+/// A sink as a pipeline knows it: a name, and how to wake it.
+#[derive(Clone)]
+pub struct SinkQueue {
+    pub name: String,
+    pub wake: Arc<Notify>,
+    pub versions: Versions,
+}
+
+/// One pipeline. Owns a guest of each of its steps.
+pub struct PipelineTask {
+    pub name: String,
+    pub config: PipelineConfig,
+    /// In the order of `config.steps`.
+    pub steps: Vec<Runner>,
+    /// In the order of `config.sinks`.
+    pub sinks: Vec<SinkQueue>,
+    pub status: Arc<PipelineStatus>,
+    pub bus: Bus,
+    pub store: Store,
+}
+
+impl PipelineTask {
+    /// Until cancelled; what was decided is stored when this returns.
+    pub async fn run(mut self, token: CancellationToken) {
+        let matcher = match Matcher::new(&self.config.when) {
+            Ok(matcher) => matcher,
+            Err(error) => return self.status.fail(error.to_string()),
+        };
+        // Opened before anything is waited for: from here on no event is missed.
+        let name = self.name.clone();
+        let open = move || {
+            let name = name.clone();
+            move |tx: &mut Tx<'_>| tx.open_pipeline(&name)
+        };
+        let Some(cursor) = store_until_done(&self.store, open, &token).await else {
+            return;
+        };
+        let Some(steps) = self.start_steps(&token).await else {
+            return;
+        };
+        let running = Running {
+            subscription: self.bus.subscribe(matcher.filter(), Start::After(cursor)),
+            steps,
+            sinks: self.config.sinks.clone(),
+            matcher,
+            stored: cursor,
+            task: self,
+        };
+        running.run(&token).await;
+    }
+
+    /// The steps, once all plugins are there. `None` when one of them cannot
+    /// be used in its place, or when the pipeline is to end.
+    async fn start_steps(&mut self, token: &CancellationToken) -> Option<Vec<Step>> {
+        let mut steps = Vec::new();
+        for (runner, step) in std::mem::take(&mut self.steps)
+            .into_iter()
+            .zip(&self.config.steps)
+        {
+            let role = self
+                .role_of(&mut runner.versions(), &step.plugin, token)
+                .await?;
+            if role == PluginRole::Sink {
+                self.status
+                    .fail(format!("`{}` is a sink: name it under sinks", step.plugin));
+                return None;
+            }
+            steps.push(Step {
+                role,
+                runner,
+                on_error: step.on_error,
+            });
+        }
+        for sink in &self.sinks {
+            let role = self
+                .role_of(&mut sink.versions.clone(), &sink.name, token)
+                .await?;
+            if role != PluginRole::Sink {
+                let role = role.as_str();
+                self.status
+                    .fail(format!("`{}` is a {role}: name it under steps", sink.name));
+                return None;
+            }
+        }
+        Some(steps)
+    }
+
+    async fn role_of(
+        &self,
+        versions: &mut Versions,
+        plugin: &str,
+        token: &CancellationToken,
+    ) -> Option<PluginRole> {
+        until_present(versions, plugin, &self.status, token).await?;
+        let version = versions.borrow().clone()?;
+        Some(version.module.role())
+    }
+}
+
+/// Waits, visibly, until a plugin can be used.
+pub(super) async fn until_present(
+    versions: &mut Versions,
+    plugin: &str,
+    status: &PipelineStatus,
+    token: &CancellationToken,
+) -> Option<()> {
+    if versions.borrow().is_some() {
+        return Some(());
+    }
+    status.set(
+        PipelineState::Paused,
+        Some(format!("waits for plugin `{plugin}`")),
+    );
+    tokio::select! {
+        () = token.cancelled() => None,
+        found = versions.wait_for(Option::is_some) => found.ok().map(drop),
+    }
+}
