@@ -1,70 +1,80 @@
 # tiny-forge: the only commands to know. `make help` lists them.
 #
 # Build results stay outside the clone, so that a fresh clone builds quickly:
-# set CARGO_TARGET_DIR or XDG_CACHE_HOME to move them.
+# set CARGO_TARGET_DIR or XDG_CACHE_HOME to move them. All clones share them.
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tiny-forge
 export CARGO_TARGET_DIR ?= $(CACHE)/target
+
 PLUGINS := slack webhook rules
+EXAMPLES := ntfy quiet-hours team
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build check bench api setup-run setup-test plugins web unit integration browser
+# Cargo uses all cores by itself.
+.NOTPARALLEL:
+.PHONY: help run test build check bench api plugins web unit integration browser \
+	setup-build setup-run setup-test formatted
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-run: setup-run plugins web ## Start the server and the dashboard, with a private Docker engine where none answers
-	@.ci/run-server.sh
+run: setup-run plugins web ## Start server and dashboard, with a Docker engine of their own where none answers; ARGS="--listen 127.0.0.1:9000"
+	cargo build --locked -p tiny-forge
+	@.ci/run-server.sh $(ARGS)
 
-test: setup-test check unit integration browser ## Run everything that CI runs
+test: formatted setup-test check unit integration browser ## Run everything that CI runs
 
-build: setup-run plugins web ## Make one release binary with dashboard and plugins inside: dist/tiny-forge
+build: setup-build plugins web ## Make one release binary with dashboard and plugins inside: dist/tiny-forge
 	cargo build --release --locked -p tiny-forge
 	@mkdir -p dist && cp $(CARGO_TARGET_DIR)/release/tiny-forge dist/tiny-forge
 	@ls -lh dist/tiny-forge | awk '{print "dist/tiny-forge: " $$5}'
 
-check: setup-test plugins web ## Formatting, lints, licences, types
-	cargo fmt --all --check
+check: formatted setup-build web/node_modules/.package-lock.json ## Formatting, lints, licences, types
+	cd web && npm run --silent lint && npm run --silent check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	.ci/deny.sh
-	cd web && npm run --silent lint && npm run --silent check
 
-bench: build ## Size, start and memory of the release binary
+bench: build ## Measure the release binary: size, start, memory, events a second
 	bench/figures.sh dist/tiny-forge
 
-api: ## Write core/openapi.json and the web client's types anew
+plugins: setup-build ## Build first-party plugins to plugins/dist, examples to examples/dist
+	cargo run --locked -p tiny-forge-plugin-build -- --out plugins/dist $(PLUGINS:%=plugins/%)
+	cargo run --locked -p tiny-forge-plugin-build -- --out examples/dist $(EXAMPLES:%=examples/plugins/%)
+
+web: web/build/index.html ## Build the dashboard to web/build
+
+unit: setup-build plugins web ## Tests without an engine
+	cargo test --locked --workspace --lib --bins
+	cargo test --locked -p tiny-forge-plugin-build --test it
+	cargo test --locked --doc -p tiny-forge-plugin
+	cd web && npm run --silent test
+
+integration: setup-test plugins web ## Tests of the server on a real engine and registry
+	@# They wait for containers most of the time: two a core.
+	cargo test --locked -p tiny-forge --test it -- --test-threads=4
+
+browser: setup-test plugins web ## Tests of the dashboard in a real browser
+	cargo build --locked -p tiny-forge
+	cd web && TINY_FORGE_BIN=$(CARGO_TARGET_DIR)/debug/tiny-forge npm run --silent test:e2e
+
+api: web/node_modules/.package-lock.json ## Write core/openapi.json and the web client's types anew
 	cargo run --quiet --locked -p tiny-forge -- openapi > core/openapi.json.new
 	mv core/openapi.json.new core/openapi.json
 	cd web && npm run --silent api
 
-setup-run:
-	@.ci/setup.sh run
+setup-build setup-run setup-test: setup-%:
+	@.ci/setup.sh $*
 
-setup-test:
-	@.ci/setup.sh test
-
-plugins:
-	cargo run --quiet --locked -p tiny-forge-plugin-build -- --out plugins/dist $(PLUGINS:%=plugins/%)
+# First of all: it takes a second, the rest takes minutes.
+formatted:
+	cargo fmt --all --check
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit
 	@touch $@
 
-WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/build/*' -not -path 'web/.svelte-kit/*' 2>/dev/null)
+WEB_SOURCES := $(shell find web -type d \( -name node_modules -o -name build -o -name .svelte-kit -o -name e2e \
+	-o -name test-results -o -name playwright-report \) -prune -o -type f -print)
 
 web/build/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 	cd web && npm run --silent build
-
-web: web/build/index.html
-
-unit: web
-	cargo test --locked --workspace --lib --bins
-	cd web && npm run --silent test
-
-integration: plugins web
-	@# They wait for containers most of the time: two a core.
-	cargo test --locked -p tiny-forge --test it -- --test-threads=4
-
-browser: plugins web
-	cargo build --locked -p tiny-forge
-	cd web && TINY_FORGE_BIN=$(CARGO_TARGET_DIR)/debug/tiny-forge npm run --silent test:e2e

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Licences, bans and sources of all crates; advisories too where their database
-# can be reached.
+# Licences, bans and sources of all crates. The version is pinned, so that a new
+# rule of the tool does not fail an old commit. Installing it takes some minutes,
+# once; it stays in cargo's own bin folder.
 set -euo pipefail
-if ! command -v cargo-deny >/dev/null; then
-    echo "check: installing cargo-deny"
-    cargo install --quiet --locked cargo-deny
+version=0.20.2
+if [ "$(cargo deny --version 2>/dev/null)" != "cargo-deny $version" ]; then
+    echo "check: installing cargo-deny $version"
+    # In a target folder of its own: it shares nothing with us.
+    env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-deny@$version
 fi
-cargo deny --all-features check --hide-inclusion-graph bans licenses sources
+cargo deny --locked --all-features check --hide-inclusion-graph bans licenses sources

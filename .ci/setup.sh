@@ -1,58 +1,108 @@
 #!/usr/bin/env bash
-# Makes this machine fit: `setup.sh run` for what running needs, `setup.sh test`
-# for what the tests need besides. Installs only what is missing, from Debian's
-# packages, and says so. Elsewhere it says exactly what to install.
+# Makes this machine fit for a purpose, each with what the one before it needs:
+#
+#   setup.sh build   a C compiler, and Rust's std for WebAssembly
+#   setup.sh run     a Docker engine, where none answers
+#   setup.sh test    an engine to start, a registry, a browser
+#
+# Installs only what is missing, with rustup or from Debian's packages, and says
+# so. Elsewhere it says exactly what to install.
 set -euo pipefail
 
-purpose=${1:?usage: setup.sh run|test}
+purpose=${1:-}
+case $purpose in build | run | test) ;; *) echo "usage: setup.sh build|run|test" >&2; exit 2 ;; esac
+
+die() { echo "setup: $*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
 missing=()
 need() { # command package
-    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+    has "$1" || missing+=("$2")
 }
 
-need curl curl
-need cc gcc
-# An engine that answers is enough for running; tests always start their own.
-engine_answers() { docker info >/dev/null 2>&1; }
-if [ "$purpose" = test ] || ! engine_answers; then
-    need dockerd docker.io
-    need docker docker.io
-    need ip iproute2
-    need iptables iptables
-fi
-if [ "$purpose" = test ]; then
-    need docker-registry docker-registry
-    [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing+=(busybox-static)
-    need chromium chromium
-fi
+# Not from Debian's packages: they are too old there.
+RUST=1.95 NODE=20.19
+at_least() { # version wanted
+    [ "$(printf '%s\n' "$2" "$1" | sort --version-sort | head -n 1)" = "$2" ]
+}
+check_toolchains() {
+    has cargo || die "cargo is missing: install Rust $RUST or newer from https://rustup.rs"
+    local rust; rust=$(rustc --version | cut -d ' ' -f 2)
+    at_least "$rust" $RUST || die "Rust $rust is too old: install $RUST or newer, e.g. with \`rustup update stable\`"
+    has node && has npm || die "node or npm is missing: install Node.js $NODE or newer with npm, https://nodejs.org"
+    local node; node=$(node --version)
+    at_least "${node#v}" $NODE || die "Node.js ${node#v} is too old: install $NODE or newer, https://nodejs.org"
+}
 
-# Plugins are WebAssembly: this needs Rust's std for wasm32-unknown-unknown,
-# from rustup, or built from Debian's sources.
-target=wasm32-unknown-unknown
-has_wasm_std() { [ -d "$(rustc --print target-libdir --target $target 2>/dev/null)" ]; }
-if ! has_wasm_std && [ ! -x /usr/bin/wasm-ld-19 -o ! -d /usr/lib/rust-web ]; then
-    if command -v rustup >/dev/null && timeout 60 rustup target add $target >/dev/null 2>&1 && has_wasm_std; then
-        echo "setup: added Rust's $target with rustup"
-    elif [ ! -x /usr/bin/wasm-ld-19 ] || ! dpkg -s rust-web-src >/dev/null 2>&1; then
+# Cargo links with it; its static C library is for the image of the demo.
+need_compiler() {
+    need cc gcc
+    has cc && [[ $(cc -print-file-name=libc.a) = /* ]] || missing+=(libc6-dev)
+}
+
+# Plugins are WebAssembly. The std for it is rustup's, or is built from Debian's
+# sources by Debian's own compiler.
+WASM=wasm32-unknown-unknown
+has_wasm_std() { [ -d "$(rustc --print target-libdir --target $WASM 2>/dev/null)" ]; }
+has_debian_wasm() {
+    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -x /usr/bin/wasm-ld-19 ] &&
+        [ -f /usr/lib/rustlib/src/rust/library/Cargo.lock ]
+}
+need_wasm() {
+    has_wasm_std || has_debian_wasm && return
+    if has rustup && timeout 120 rustup target add $WASM >/dev/null 2>&1 && has_wasm_std; then
+        echo "setup: added Rust's $WASM with rustup"
+    else
         missing+=(rustc-web cargo-web rust-web-src lld-19)
     fi
-fi
+}
 
-for tool in cargo node npm; do
-    command -v $tool >/dev/null || { echo "setup: $tool is missing: install Rust 1.95+ (rustup.rs) and Node.js 20+ first" >&2; exit 1; }
-done
-[ ${#missing[@]} -eq 0 ] && exit 0
+need_engine() {
+    need dockerd docker.io
+    # A package of its own since Debian 13.
+    need docker docker-cli
+    need ip iproute2
+    need iptables iptables
+}
 
-if ! command -v apt-get >/dev/null; then
-    echo "setup: this is not Debian or Ubuntu; please install the equivalents of: ${missing[*]}" >&2
-    exit 1
-fi
-sudo=""
-if [ "$(id -u)" != 0 ]; then
-    sudo=$(command -v sudo) || { echo "setup: run as root, or install: ${missing[*]}" >&2; exit 1; }
-fi
-echo "setup: installing with apt-get: ${missing[*]}"
-# The engine is started by us when it is needed, not as a service.
-$sudo apt-get update -qq
-$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+need_test_tools() {
+    need docker-registry docker-registry
+    need chromium chromium
+    # Test images hold nothing else, so it must not need a library.
+    [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing+=(busybox-static)
+}
+
+# One that was named is not ours to install.
+has_running_engine() { [ -n "${TINY_FORGE_ENGINE:-}" ] || docker info >/dev/null 2>&1; }
+
+wasm_hint() {
+    [[ " ${missing[*]} " != *" rustc-web "* ]] || echo "; instead of rustc-web to lld-19: rustup target add $WASM"
+}
+
+install_missing() {
+    has apt-get || die "this is neither Debian nor Ubuntu: please install what they call ${missing[*]}$(wasm_hint)"
+    local root=()
+    if [ "$(id -u)" != 0 ]; then
+        has sudo || die "run this as root, or install: apt-get install ${missing[*]}"
+        root=(sudo)
+    fi
+    echo "setup: installing with apt-get: ${missing[*]}"
+    "${root[@]}" apt-get update -qq
+    local package packages=()
+    for package in "${missing[@]}"; do
+        [ "$package" != docker-cli ] || apt-cache show docker-cli >/dev/null 2>&1 || package=docker.io
+        packages+=("$package")
+    done
+    # Policy: engines are started when they are needed, not as a service.
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    echo "setup: installed ${packages[*]}"
+}
+
+check_toolchains
+need_compiler
+need_wasm
+[ "$purpose" = build ] || need curl curl
+if [ "$purpose" = test ] || { [ "$purpose" = run ] && ! has_running_engine; }; then need_engine; fi
+[ "$purpose" != test ] || need_test_tools
+[ ${#missing[@]} -eq 0 ] || install_missing
