@@ -1,4 +1,5 @@
 import { error } from '@sveltejs/kit';
+import { ApiError } from '$lib/api/client';
 import { loadDeploy, loadLines } from '$lib/deploy/load';
 import type { PageLoad } from './$types';
 
@@ -6,6 +7,11 @@ export const load: PageLoad = async ({ params }) => {
 	const id = Number(params.id);
 	if (!Number.isSafeInteger(id) || id < 1)
 		error(404, `“${params.id}” is not the number of a deploy`);
-	const [deploy, lines] = await Promise.all([loadDeploy(id), loadLines(id)]);
-	return { deploy, lines, wide: true };
+	try {
+		const [deploy, lines] = await Promise.all([loadDeploy(id), loadLines(id)]);
+		return { deploy, lines, wide: true };
+	} catch (problem) {
+		if (problem instanceof ApiError) error(problem.status || 503, problem.message);
+		throw problem;
+	}
 };
