@@ -4,10 +4,10 @@ import { expect, serve, test } from './support/test';
 // None of this needs containers.
 test.use({ server: ({}, use) => serve(undefined, use) });
 
-const PIPELINE = `
+const pipeline = (...sinks: string[]) => `
 [pipeline.projects]
 when = { type = ["project_status"] }
-sinks = ["chat"]
+sinks = ${JSON.stringify(sinks)}
 `;
 
 test('a dead letter is replayed from the page, and a test shows what the target really said', async ({
@@ -16,7 +16,10 @@ test('a dead letter is replayed from the page, and a test shows what the target 
 	chat,
 }) => {
 	await server.writeSecret('slack-path', 'T0/B0/very-secret-path');
-	await server.putPlugin('chat.toml', chat.plugin('chat', server.path('slack-path')) + PIPELINE);
+	await server.putPlugin(
+		'chat.toml',
+		chat.plugin('chat', server.path('slack-path')) + pipeline('chat'),
+	);
 	await page.goto(`${server.url}/plugins/chat`);
 	const deliveries = page.getByRole('region', { name: 'Deliveries' });
 	await expect(page.getByRole('status').filter({ hasText: 'running' })).toBeVisible();
@@ -64,13 +67,7 @@ test('a plugin file that is dropped in is listed with the configuration it needs
 	await expect(suggested).toContainText('file = "webhook.wasm"');
 
 	await page.getByRole('link', { name: 'Plugins' }).first().click();
-	const toml = `[plugin.webhook]
-file = "webhook.wasm"
-config.url = "${chat.origin}/hook"
-config.sign_with = []
-grants.http = ["${chat.origin}"]
-grants.networks = ["127.0.0.1/32"]
-${PIPELINE.replace('"chat"', '"webhook"')}`;
+	const toml = chat.hook('webhook', 'webhook.wasm') + pipeline('webhook');
 	await server.putPlugin('hook.toml', toml);
 	await expect(plugins.getByRole('listitem')).toContainText('running');
 	await plugins.getByRole('link', { name: 'webhook', exact: true }).click();
@@ -86,4 +83,27 @@ ${PIPELINE.replace('"chat"', '"webhook"')}`;
 	await expect(page.getByRole('alert').filter({ hasText: 'adress' })).toBeVisible();
 	await server.makeProject('second', { image: 'second:1' });
 	await expect.poll(() => chat.taken.length).toBe(2);
+});
+
+test('a target that never answers delays neither its neighbour nor any page', async ({
+	page,
+	server,
+	chat,
+}) => {
+	chat.silentAt = '/silent';
+	const sinks = `${chat.hook('silent')}\n${chat.hook('quick')}`;
+	await server.putPlugin('hooks.toml', sinks + pipeline('silent', 'quick'));
+	await expect.poll(() => server.pluginState('silent')).toBe('running');
+	await expect.poll(() => server.pluginState('quick')).toBe('running');
+	await page.goto(`${server.url}/plugins`);
+	for (const name of ['first', 'second', 'third']) await server.makeProject(name, { image: 'a:1' });
+
+	const deliveries = page.getByRole('region', { name: 'Latest deliveries' }).getByRole('listitem');
+	const of = (sink: string, state: string) =>
+		deliveries.filter({ hasText: `→ ${sink}` }).filter({ hasText: state });
+	await expect(of('quick', 'delivered')).toHaveCount(3);
+	expect(chat.taken).toHaveLength(3);
+	await expect(of('silent', 'delivered')).toHaveCount(0);
+	await page.getByRole('link', { name: 'Projects' }).click();
+	await expect(page.getByRole('row', { name: /third/ })).toBeVisible();
 });

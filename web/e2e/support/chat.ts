@@ -31,10 +31,13 @@ export class Chat {
 	/** Used up one by one; then `always`. */
 	readonly next: Answer[] = [];
 	always = OK;
+	/** Takes requests to this path, and never answers them. */
+	silentAt: string | undefined;
 
 	private constructor(private readonly server: Server) {
 		server.on('request', async (request, response) => {
 			const body = await text(request);
+			if (request.url === this.silentAt) return;
 			const answer = this.next.shift() ?? this.always;
 			this.posted.push({ path: request.url ?? '', body, answer });
 			response.writeHead(answer.status, answer.headers).end(answer.body);
@@ -54,6 +57,18 @@ export class Chat {
 	/** The texts that it took. */
 	get taken(): string[] {
 		return this.posted.filter(({ answer }) => answer.status === 200).map(({ body }) => body);
+	}
+
+	/** A `webhook` plugin that posts here without a signature, to `/NAME`. */
+	hook(name: string, file = 'builtin:webhook'): string {
+		return [
+			`[plugin.${name}]`,
+			`file = "${file}"`,
+			`config.url = "${this.origin}/${name}"`,
+			'config.sign_with = []',
+			`grants.http = ["${this.origin}"]`,
+			'grants.networks = ["127.0.0.1/32"]',
+		].join('\n');
 	}
 
 	/** A `slack` plugin that posts here, its secret in a file. */
