@@ -77,4 +77,4 @@ WEB_SOURCES := $(shell find web -type d \( -name node_modules -o -name build -o 
 	-o -name test-results -o -name playwright-report \) -prune -o -type f -print)
 
 web/build/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
-	cd web && npm run --silent build
+	cd web && npm run --silent build -- --logLevel warn

@@ -3,9 +3,11 @@
 # own bridge and its own addresses, so that two engines never share a network.
 #
 #   engine.sh start DIR   prints the address to use as DOCKER_HOST
-#   engine.sh stop DIR    ends it, with its containers; data and bridge stay
-#   engine.sh hold DIR    starts it, and when standard input closes ends it and
-#                         deletes DIR: for tests, even for those that are killed
+#   engine.sh stop DIR    ends it as a host does that shuts down: containers that
+#                         restart by themselves come back with it
+#   engine.sh attend DIR  starts it, and ends it when standard input closes: also
+#                         when whoever holds the other end is killed
+#   engine.sh hold DIR    the same for tests, and deletes DIR then
 #
 # The bridge and its addresses are chosen once and kept in DIR, so that a stopped
 # engine comes back as it was. Its bridge is its claim on these addresses: as long
@@ -19,7 +21,8 @@ set -euo pipefail
 die() { echo "engine.sh: $*" >&2; exit 1; }
 
 command=${1:-}; dir=${2:-}
-[ -n "$dir" ] || die "usage: engine.sh start|stop|hold DIR"
+usage="usage: engine.sh start|stop|attend|hold DIR"
+[ -n "$dir" ] || die "$usage"
 mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
 socket="$dir/docker.sock"
 pidfile="$dir/dockerd.pid"
@@ -73,9 +76,12 @@ start() {
 
 run_daemon() {
     rm -f "$pidfile" "$socket"
+    # The socket is for whoever called us through sudo, too.
+    local group=()
+    [ -z "${SUDO_GID:-}" ] || group=(--group "$SUDO_GID")
     # A session of its own: Ctrl-C in the terminal must not reach it.
     setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$pidfile" \
-        -H "unix://$socket" --bridge "$bridge" \
+        -H "unix://$socket" "${group[@]}" --bridge "$bridge" \
         --default-address-pool "base=10.$number.128.0/17,size=24" \
         --insecure-registry 127.0.0.0/8 --config-file "$dir/daemon.json" \
         >>"$dir/dockerd.log" 2>&1 </dev/null 9>&- &
@@ -89,22 +95,42 @@ run_daemon() {
     return 1
 }
 
+engine() { docker --host "unix://$socket" "$@" 2>/dev/null; }
+
+gone_within() { # tenths of a second
+    for _ in $(seq "$1"); do kill -0 "$pid" 2>/dev/null || return 0; sleep 0.1; done
+    return 1
+}
+
+# The engine asks its containers to end; those that do not are not waited for.
 stop() {
-    if alive; then
-        local pid; pid=$(cat "$pidfile")
-        for id in $(docker --host "unix://$socket" ps --quiet 2>/dev/null); do
-            docker --host "unix://$socket" kill "$id" >/dev/null 2>&1 || true
-        done
-        kill "$pid" 2>/dev/null || true
-        for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-        kill -9 "$pid" 2>/dev/null || true
-    fi
+    alive || return 0
+    local pid; pid=$(cat "$pidfile")
+    local ids processes; ids=$(engine ps --quiet) || true
+    # shellcheck disable=SC2086
+    processes=$([ -z "$ids" ] || engine inspect --format '{{.State.Pid}}' $ids) || true
+    kill "$pid" 2>/dev/null || true
+    gone_within 20 && return
+    # shellcheck disable=SC2086
+    [ -z "$processes" ] || kill -9 $processes 2>/dev/null || true
+    gone_within 200 || kill -9 "$pid" 2>/dev/null || true
+}
+
+# Signals are for others: the end of the input is what ends this.
+attend() {
+    trap '' INT TERM HUP
+    start
+    while read -r _; do :; done
+    stop
 }
 
 hold() {
+    trap '' INT TERM HUP
     echo '{ "iptables": false, "ip-masq": false }' >"$dir/daemon.json"
     start
     while read -r _; do :; done
+    # Nobody wants to see them again.
+    for id in $(engine ps --quiet); do engine kill "$id" >/dev/null || true; done
     stop
     ip link delete "tf-engine-$(cat "$dir/network")" || true
     umount "$dir"/exec/netns/* 2>/dev/null || true
@@ -114,6 +140,7 @@ hold() {
 case $command in
     start) start ;;
     stop) stop ;;
-    hold) trap '' INT TERM HUP; hold ;;
-    *) die "usage: engine.sh start|stop|hold DIR" ;;
+    attend) attend ;;
+    hold) hold ;;
+    *) die "$usage" ;;
 esac
