@@ -16,7 +16,11 @@ async fn slack() -> Host {
     let mut host = Host::start().await;
     let secret = host.server.dir.path().join("slack-path");
     std::fs::write(&secret, SECRET).expect("written");
-    put(&host.folder(), "slack.toml", slack_toml(&host.target, &secret));
+    put(
+        &host.folder(),
+        "slack.toml",
+        slack_toml(&host.target, &secret),
+    );
     host.plugin_is("slack", "running").await;
     host.pipeline(|all| all["state"] == "running").await;
     host
@@ -45,7 +49,9 @@ async fn a_target_that_asks_for_patience_gets_it_and_then_the_same_delivery() {
     assert_eq!(delivered["id"], waiting["id"]);
     assert_eq!(delivered["attempts"], 2);
     let at = |index: usize| {
-        let text = delivered["attempt_list"][index]["at"].as_str().expect("a time");
+        let text = delivered["attempt_list"][index]["at"]
+            .as_str()
+            .expect("a time");
         tiny_forge::model::Timestamp::parse(text).expect("a time")
     };
     assert!(at(1).ms_since(at(0)) >= 1_000, "{delivered}");
@@ -65,14 +71,21 @@ async fn a_refused_delivery_is_a_dead_letter_that_can_be_replayed_and_holds_up_n
     let reason = dead["last_error"].as_str().expect("a reason");
     assert!(reason.contains("invalid_token"), "{reason}");
     host.delivery_is("delivered").await;
-    let path = format!("/api/deliveries/{}/replay", dead["id"].as_str().expect("an id"));
+    let path = format!(
+        "/api/deliveries/{}/replay",
+        dead["id"].as_str().expect("an id")
+    );
     let (status, _) = host.server.post(&path, &json!({})).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     let again = host.delivery_is("delivered").await;
     assert_eq!(again["id"], dead["id"]);
     let (status, refusal) = host.server.post(&path, &json!({})).await;
     assert_eq!(status, StatusCode::CONFLICT);
-    assert!(refusal["detail"].as_str().is_some_and(|why| why.contains("only a dead one")));
+    assert!(
+        refusal["detail"]
+            .as_str()
+            .is_some_and(|why| why.contains("only a dead one"))
+    );
     let listed = host.server.json("/api/plugins/slack").await;
     assert_eq!(listed["queue"]["dead"], 0);
     host.server.stop().await;
@@ -82,10 +95,22 @@ async fn a_refused_delivery_is_a_dead_letter_that_can_be_replayed_and_holds_up_n
 async fn a_test_shows_what_the_target_really_answered() {
     let host = slack().await;
     host.target.answer_next([Answer::new(404, "no_service")]);
-    let test = || async { host.server.post("/api/plugins/slack/test", &json!({})).await };
+    let test = || async {
+        host.server
+            .post("/api/plugins/slack/test", &json!({}))
+            .await
+    };
     let (status, refused) = test().await;
-    assert_eq!((status, &refused["outcome"]), (StatusCode::OK, &json!("reject")));
-    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("no_service")), "{refused}");
+    assert_eq!(
+        (status, &refused["outcome"]),
+        (StatusCode::OK, &json!("reject"))
+    );
+    assert!(
+        refused["detail"]
+            .as_str()
+            .is_some_and(|why| why.contains("no_service")),
+        "{refused}"
+    );
     assert_eq!(refused["requests"][0]["status"], 404);
     let (_, sent) = test().await;
     assert_eq!(sent["outcome"], "ok");
@@ -102,8 +127,14 @@ async fn a_secret_is_in_nothing_that_is_kept_or_shown() {
     host.target.answer_next([Answer::new(400, &echo)]);
     publish(&host.server, "shop").await;
     host.delivery_is("dead").await;
-    host.server.post("/api/plugins/slack/test", &json!({})).await;
-    for path in ["/api/plugins", "/api/deliveries", "/api/events?type=deploy_log,delivery_status,plugin_status,project_status"] {
+    host.server
+        .post("/api/plugins/slack/test", &json!({}))
+        .await;
+    for path in [
+        "/api/plugins",
+        "/api/deliveries",
+        "/api/events?type=deploy_log,delivery_status,plugin_status,project_status",
+    ] {
         let shown = host.server.json(path).await.to_string();
         assert!(!shown.contains("very-secret-path"), "{path}: {shown}");
     }
@@ -112,7 +143,9 @@ async fn a_secret_is_in_nothing_that_is_kept_or_shown() {
     drop(host.events);
     for file in std::fs::read_dir(&data).into_iter().flatten().flatten() {
         let bytes = std::fs::read(file.path()).unwrap_or_default();
-        let found = bytes.windows(16).any(|window| window == b"very-secret-path");
+        let found = bytes
+            .windows(16)
+            .any(|window| window == b"very-secret-path");
         assert!(!found, "{}", file.path().display());
     }
 }

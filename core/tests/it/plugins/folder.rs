@@ -12,7 +12,10 @@ async fn a_file_that_nothing_uses_is_listed_with_the_lines_that_would() {
     let listed = host.plugin_is("ntfy.wasm", "not_configured").await;
     assert_eq!(listed["role"], "sink");
     let toml = listed["suggested_toml"].as_str().expect("a suggestion");
-    assert!(toml.contains("[plugin.ntfy]\nfile = \"ntfy.wasm\""), "{toml}");
+    assert!(
+        toml.contains("[plugin.ntfy]\nfile = \"ntfy.wasm\""),
+        "{toml}"
+    );
     host.server.stop().await;
 }
 
@@ -44,8 +47,16 @@ async fn a_bad_change_leaves_the_old_version_running_and_says_why() {
     for (name, content, why) in [
         ("hook.wasm", half, "damaged"),
         ("hook.wasm", b"not wasm at all".to_vec(), "WebAssembly"),
-        ("hook.toml", good.replace("config.url", "config.uri").into(), "uri"),
-        ("hook.toml", good.replace("sign_with = []", "sign_with = 7").into(), "sign_with"),
+        (
+            "hook.toml",
+            good.replace("config.url", "config.uri").into(),
+            "uri",
+        ),
+        (
+            "hook.toml",
+            good.replace("sign_with = []", "sign_with = 7").into(),
+            "sign_with",
+        ),
     ] {
         put(&host.folder(), name, content);
         let refused = |event: &serde_json::Value| event["payload"]["error"].is_string();
@@ -74,7 +85,10 @@ async fn a_configuration_that_cannot_be_read_is_listed_and_changes_nothing() {
     let is_file = |item: &serde_json::Value| item["name"] == "hook.toml";
     let broken = host.listed("/api/plugins", is_file).await;
     let error = broken["error"].as_str().expect("a reason");
-    assert!(error.contains("line 8") && error.contains("`colour`"), "{error}");
+    assert!(
+        error.contains("line 8") && error.contains("`colour`"),
+        "{error}"
+    );
     let hook = host.server.json("/api/plugins/hook").await;
     assert_eq!(hook["state"], "running");
     host.server.stop().await;
@@ -96,11 +110,19 @@ async fn a_plugin_that_is_taken_away_holds_its_pipeline_until_it_is_back() {
         publish(&host.server, project).await;
     }
     let held = host.pipeline(|all| all["state"] == "paused").await;
-    assert!(held["error"].as_str().is_some_and(|why| why.contains("`rules`")), "{held}");
+    assert!(
+        held["error"]
+            .as_str()
+            .is_some_and(|why| why.contains("`rules`")),
+        "{held}"
+    );
     assert!(host.target.requests().is_empty());
     put_built(&host.folder(), "rules", "rules.wasm");
     host.plugin_is("rules", "running").await;
-    assert_eq!(projects_told(&host.target.received(2).await), ["one", "two"]);
+    assert_eq!(
+        projects_told(&host.target.received(2).await),
+        ["one", "two"]
+    );
     host.server.stop().await;
 }
 
@@ -113,12 +135,18 @@ async fn a_pipeline_that_cannot_work_says_which_plugin_is_in_the_wrong_place() {
     put(&host.folder(), "all.toml", toml);
     host.plugin_is("hook", "running").await;
     let is_failed = |name: &'static str| {
-        move |pipeline: &serde_json::Value| pipeline["name"] == name && pipeline["state"] == "failed"
+        move |pipeline: &serde_json::Value| {
+            pipeline["name"] == name && pipeline["state"] == "failed"
+        }
     };
     let upside = host.pipeline(is_failed("upside")).await;
     assert_eq!(upside["error"], "`hook` is a sink: name it under sinks");
     let alone = host.pipeline(is_failed("alone")).await;
-    assert!(alone["error"].as_str().is_some_and(|why| why.contains("[plugin.nobody]")));
+    assert!(
+        alone["error"]
+            .as_str()
+            .is_some_and(|why| why.contains("[plugin.nobody]"))
+    );
     host.server.stop().await;
 }
 

@@ -93,8 +93,13 @@ async fn publish(server: &Server, project: &str) {
 fn projects_told(requests: &[Received]) -> Vec<String> {
     let told = requests.iter().flat_map(|request| {
         let body = request.json();
-        let events = body["data"]["events"].as_array().cloned().unwrap_or_default();
-        events.into_iter().filter_map(|event| Some(event["payload"]["project"].as_str()?.to_owned()))
+        let events = body["data"]["events"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        events
+            .into_iter()
+            .filter_map(|event| Some(event["payload"]["project"].as_str()?.to_owned()))
     });
     told.collect()
 }

@@ -39,7 +39,10 @@ async fn a_plugin_replaced_while_a_thousand_events_flow_loses_none_and_repeats_n
         for file in ["hook.wasm", "rules.wasm"] {
             put(&folder, file, another_version(&folder.join(file)));
         }
-        let changed = toml.replace("config.sign_with", &format!("config.headers.x-round = \"{round}\"\nconfig.sign_with"));
+        let changed = toml.replace(
+            "config.sign_with",
+            &format!("config.headers.x-round = \"{round}\"\nconfig.sign_with"),
+        );
         put(&folder, "all.toml", changed);
     }
     publishers.join_all().await;
@@ -52,10 +55,15 @@ async fn a_plugin_replaced_while_a_thousand_events_flow_loses_none_and_repeats_n
     assert_eq!(told.len(), EVENTS, "none is lost");
     let repeated: Vec<_> = told.iter().filter(|(_, times)| **times > 1).collect();
     assert!(repeated.is_empty(), "none is told twice: {repeated:?}");
-    let reloads = server.json("/api/events?type=plugin_status&limit=500").await;
+    let reloads = server
+        .json("/api/events?type=plugin_status&limit=500")
+        .await;
     let reloads = reloads["items"].as_array().expect("items").len();
     assert!(reloads >= 6, "it was replaced on the way: {reloads}");
-    Arc::into_inner(server).expect("nobody else has it").stop().await;
+    Arc::into_inner(server)
+        .expect("nobody else has it")
+        .stop()
+        .await;
 }
 
 /// The same component with one more custom section: another digest.

@@ -27,7 +27,9 @@ async fn nothing_published_is_lost_to_a_sink_when_the_server_is_killed_again_and
     for life in 0..LIVES {
         let program = Program::serve(dir.path()).await;
         let mut events = program.sse("/api/events?after=0", None).await;
-        events.until(|event| event["payload"]["state"] == "running").await;
+        events
+            .until(|event| event["payload"]["state"] == "running")
+            .await;
         if life == 0 {
             pipeline_runs(&program).await;
         }
@@ -35,7 +37,13 @@ async fn nothing_published_is_lost_to_a_sink_when_the_server_is_killed_again_and
             let project = format!("p{life}-{number}");
             let body = json!({"name": project, "spec": {"image": "none"}});
             let url = format!("{}/api/projects", program.address);
-            let answer = program.http.post(url).json(&body).send().await.expect("an answer");
+            let answer = program
+                .http
+                .post(url)
+                .json(&body)
+                .send()
+                .await
+                .expect("an answer");
             assert_eq!(answer.status(), 201);
             made.insert(project);
         }
@@ -59,9 +67,15 @@ async fn nothing_published_is_lost_to_a_sink_when_the_server_is_killed_again_and
         tokio::task::yield_now().await;
     }
     let several: Vec<_> = ids.iter().filter(|(_, ids)| ids.len() > 1).collect();
-    assert!(several.is_empty(), "a repeat carries the id of the first: {several:?}");
+    assert!(
+        several.is_empty(),
+        "a repeat carries the id of the first: {several:?}"
+    );
     let repeats = target.requests().len() - made.len();
-    assert!(repeats <= LIVES, "only what was under way at a kill is repeated: {repeats}");
+    assert!(
+        repeats <= LIVES,
+        "only what was under way at a kill is repeated: {repeats}"
+    );
     program.signal(Signal::TERM);
     assert!(program.ended().await.success());
 }

@@ -10,7 +10,10 @@ pub fn built(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let places = [root.join("plugins/dist"), root.join("examples/dist")];
     let file = format!("{name}.wasm");
-    let found = places.iter().map(|place| place.join(&file)).find(|path| path.is_file());
+    let found = places
+        .iter()
+        .map(|place| place.join(&file))
+        .find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{file} is not built: run `make plugins` first"))
 }
 
@@ -24,7 +27,11 @@ pub fn put(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
 
 /// A copy of a built plugin under another name.
 pub fn put_built(folder: &Path, plugin: &str, name: &str) {
-    put(folder, name, fs::read(built(plugin)).expect("it can be read"));
+    put(
+        folder,
+        name,
+        fs::read(built(plugin)).expect("it can be read"),
+    );
 }
 
 /// A `[plugin.NAME]` that posts unsigned events to `target`.

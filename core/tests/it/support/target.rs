@@ -102,11 +102,19 @@ impl Target {
     }
 
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
-        self.shared.answers.lock().expect("no test panicked").extend(answers);
+        self.shared
+            .answers
+            .lock()
+            .expect("no test panicked")
+            .extend(answers);
     }
 
     pub fn requests(&self) -> Vec<Received> {
-        self.shared.requests.lock().expect("no test panicked").clone()
+        self.shared
+            .requests
+            .lock()
+            .expect("no test panicked")
+            .clone()
     }
 
     /// Waits until `count` requests have arrived.
@@ -115,7 +123,11 @@ impl Target {
         let enough = arrived.wait_for(|now| *now >= count);
         let waited = tokio::time::timeout(PATIENCE, enough).await;
         if waited.is_err() {
-            panic!("{} of {count} requests arrived: {:?}", self.requests().len(), self.requests());
+            panic!(
+                "{} of {count} requests arrived: {:?}",
+                self.requests().len(),
+                self.requests()
+            );
         }
         self.requests()
     }
@@ -143,7 +155,9 @@ async fn receive(
     let status = StatusCode::from_u16(answer.status).expect("a status");
     let mut response = (status, answer.body).into_response();
     for (name, value) in answer.headers {
-        response.headers_mut().insert(name, value.parse().expect("a header's value"));
+        response
+            .headers_mut()
+            .insert(name, value.parse().expect("a header's value"));
     }
     response
 }
