@@ -21,7 +21,7 @@ pub(super) struct Circumstances {
     pub(super) source: InstanceSource,
 }
 
-/// What is known when everything is compared.
+/// What is known besides, when a hint is looked at or everything is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Knowledge {
     /// The last time at which everything was known.
@@ -29,6 +29,7 @@ pub(super) struct Knowledge {
     /// An event has told this end already.
     pub(super) end_is_told: bool,
     pub(super) asked_to_stop: bool,
+    pub(super) told_health: Health,
 }
 
 /// What an event of the engine means, checked against what was inspected.
@@ -36,7 +37,7 @@ pub(super) fn by_hint(
     hint: &Hint,
     before: Option<&Instance>,
     now: &Instance,
-    asked_to_stop: bool,
+    known: Knowledge,
 ) -> Option<Change> {
     let change = |reason| {
         Some(Change {
@@ -64,7 +65,7 @@ pub(super) fn by_hint(
         // Its restart policy may have it running again by now: the hint counts.
         "die" => {
             let exit_code = hint.exit_code.or(now.exit_code);
-            let reason = reason_of_end(exit_code, now.oom_killed, asked_to_stop);
+            let reason = reason_of_end(exit_code, now.oom_killed, known.asked_to_stop);
             Some(Change {
                 reason,
                 status: InstanceStatus::Exited,
@@ -78,7 +79,7 @@ pub(super) fn by_hint(
         "rename" if before.is_none_or(|before| before.name != now.name) => {
             change(InstanceReason::Renamed)
         }
-        "health_status" => by_health(before, now),
+        "health_status" => by_health(known.told_health, now),
         _ => None,
     }
 }
@@ -128,7 +129,7 @@ pub(super) fn by_difference(
     if now.name != before.name {
         return change(InstanceReason::Renamed);
     }
-    by_health(Some(before), now)
+    by_health(known.told_health, now)
 }
 
 fn pauses(before: Option<&Instance>, now: &Instance) -> bool {
@@ -136,8 +137,9 @@ fn pauses(before: Option<&Instance>, now: &Instance) -> bool {
     is_paused(now) && !before.is_some_and(is_paused)
 }
 
-fn by_health(before: Option<&Instance>, now: &Instance) -> Option<Change> {
-    let changed = before.is_none_or(|before| before.health != now.health);
+/// Against what was told: an earlier hint may have shown this health already.
+fn by_health(told: Health, now: &Instance) -> Option<Change> {
+    let changed = told != now.health;
     let reason = match now.health {
         Health::Healthy if changed => InstanceReason::Healthy,
         Health::Unhealthy if changed => InstanceReason::Unhealthy,
@@ -264,7 +266,7 @@ mod tests {
             ..ended(137, 20)
         };
         let told = |action, exit_code| {
-            let change = by_hint(&hint(action, exit_code), None, &now, false)?;
+            let change = by_hint(&hint(action, exit_code), None, &now, NOTHING)?;
             Some((change.reason, change.status, change.exit_code))
         };
         assert_eq!(
@@ -285,9 +287,8 @@ mod tests {
     fn an_end_found_by_comparing_is_told_once_and_only_if_it_is_news() {
         let reason = |finished_ms, end_is_told| {
             let known = Knowledge {
-                complete_until: Timestamp::from_unix_ms(10),
                 end_is_told,
-                asked_to_stop: false,
+                ..NOTHING
             };
             let now = ended(3, finished_ms);
             [None, Some(&now)].map(|before| Some(by_difference(before, &now, known)?.reason))
@@ -297,6 +298,32 @@ mod tests {
         assert_eq!(reason(20, true), [Some(resync), None]);
         assert_eq!(reason(5, false), [Some(resync), None]);
     }
+
+    #[test]
+    fn health_that_an_earlier_hint_has_shown_is_still_told() {
+        let now = Instance {
+            status: InstanceStatus::Running,
+            health: Health::Unhealthy,
+            ..ended(0, 5)
+        };
+        let reason = |told_health| {
+            let known = Knowledge {
+                told_health,
+                ..NOTHING
+            };
+            let change = by_hint(&hint("health_status", None), Some(&now), &now, known);
+            change.map(|change| change.reason)
+        };
+        assert_eq!(reason(Health::None), Some(InstanceReason::Unhealthy));
+        assert_eq!(reason(Health::Unhealthy), None);
+    }
+
+    const NOTHING: Knowledge = Knowledge {
+        complete_until: Timestamp::from_unix_ms(10),
+        end_is_told: false,
+        asked_to_stop: false,
+        told_health: Health::None,
+    };
 
     fn hint(action: &str, exit_code: Option<i64>) -> Hint {
         Hint {

@@ -1,20 +1,22 @@
 use std::collections::HashMap;
 
-use super::change::is_ended;
+use super::change::{Change, is_ended};
 use crate::{
     engine::Hint,
-    model::{Instance, InstanceSource, InstanceStatus, Timestamp},
+    model::{Health, Instance, InstanceReason, InstanceSource, InstanceStatus, Timestamp},
 };
 
 /// What was last told of each container. Hints and comparisons overtake each
-/// other, and an engine repeats its last hints: each thing is told once.
+/// other, hints are looked at late, and an engine repeats its last ones: each
+/// thing is told, and told once.
 #[derive(Default)]
 pub(super) struct Told(HashMap<String, Last>);
 
-#[derive(Default)]
 struct Last {
     started: Option<Timestamp>,
     ended: Option<Timestamp>,
+    /// Of this run of it; `None` as long as nothing was told.
+    health: Health,
     /// By a comparison: hints of the same may still come.
     hints_may_follow: bool,
 }
@@ -22,26 +24,44 @@ struct Last {
 impl Told {
     /// What is known from before was told: both are written together.
     pub(super) fn before<'i>(known: impl Iterator<Item = &'i Instance>) -> Self {
-        let mut told = Self::default();
-        for instance in known {
-            told.keep(instance, instance.status, InstanceSource::Resync);
-        }
-        told
+        let last = |instance: &Instance| Last {
+            started: instance.started_at,
+            ended: instance.finished_at,
+            health: instance.health,
+            hints_may_follow: true,
+        };
+        Self(known.map(|it| (it.id.clone(), last(it))).collect())
     }
 
-    pub(super) fn keep(&mut self, now: &Instance, status: InstanceStatus, source: InstanceSource) {
-        let last = self.0.entry(now.id.clone()).or_default();
-        if status != InstanceStatus::Created {
+    pub(super) fn keep(&mut self, now: &Instance, change: &Change, source: InstanceSource) {
+        let last = self.0.entry(now.id.clone()).or_insert(Last {
+            started: None,
+            ended: None,
+            health: Health::None,
+            hints_may_follow: false,
+        });
+        if change.status != InstanceStatus::Created {
             last.started = now.started_at;
         }
-        if is_ended(status) {
+        if is_ended(change.status) {
             last.ended = now.finished_at;
+        }
+        match change.reason {
+            InstanceReason::Healthy | InstanceReason::Unhealthy | InstanceReason::Resync => {
+                last.health = now.health;
+            }
+            InstanceReason::Started | InstanceReason::Restarted => last.health = Health::None,
+            _ => {}
         }
         last.hints_may_follow |= source == InstanceSource::Resync;
     }
 
     pub(super) fn forget(&mut self, id: &str) {
         self.0.remove(id);
+    }
+
+    pub(super) fn health_of(&self, id: &str) -> Health {
+        self.0.get(id).map_or(Health::None, |last| last.health)
     }
 
     /// Whether this end has been told.

@@ -26,6 +26,10 @@ const QUEUE_LENGTH: usize = 1_024;
 /// After a signal, an end within this time was asked for.
 const SIGNAL_WINDOW: Duration = Duration::from_secs(60);
 
+/// How long a kill may wait for its reason.
+const VERDICT_LOOKS: u32 = 10;
+const VERDICT_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Follows the engine until cancelled.
 pub async fn run(store: Store, engine: Engine, planned: Planned, token: CancellationToken) {
     let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
@@ -138,7 +142,7 @@ impl Watcher {
         }
         match self.engine.inspect(&hint.id).await {
             Ok(found) => {
-                let now = found.instance;
+                let now = self.with_verdict(&hint, found.instance).await;
                 self.take(&hint, now).await
             }
             // It is gone already: the hint that says so follows.
@@ -148,6 +152,26 @@ impl Watcher {
                 Ok(())
             }
         }
+    }
+
+    /// The engine learns a moment after an end that it was for want of memory:
+    /// a kill that nobody asked for is looked at again.
+    async fn with_verdict(&self, hint: &Hint, mut now: Instance) -> Instance {
+        let is_kill = hint.action == "die" && hint.exit_code == Some(137);
+        if !is_kill || self.signalled.contains_key(&now.id) || self.planned.contains(&now.id) {
+            return now;
+        }
+        for _ in 0..VERDICT_LOOKS {
+            if now.oom_killed || !change::is_ended(now.status) {
+                break;
+            }
+            tokio::time::sleep(VERDICT_LOOK_EVERY).await;
+            match self.engine.inspect(&now.id).await {
+                Ok(found) => now = found.instance,
+                Err(_) => break,
+            }
+        }
+        now
     }
 
     /// A container that removes itself leaves nothing to inspect, only the hint.
@@ -169,8 +193,9 @@ impl Watcher {
         if self.told.covers(hint, &now) {
             return Ok(());
         }
-        let asked_to_stop = hint.action == "die" && self.was_asked_to_stop(&now.id);
-        let change = change::by_hint(hint, self.known.get(&now.id), &now, asked_to_stop);
+        let ends = hint.action == "die";
+        let knowledge = self.knowledge(&now, ends);
+        let change = change::by_hint(hint, self.known.get(&now.id), &now, knowledge);
         self.keep(now, change, InstanceSource::Event, Some(hint.time))
             .await
     }
@@ -190,11 +215,7 @@ impl Watcher {
                 continue;
             };
             let now = found.instance;
-            let knowledge = Knowledge {
-                complete_until: self.complete_until,
-                end_is_told: self.told.has_end_of(&now),
-                asked_to_stop: change::is_ended(now.status) && self.was_asked_to_stop(id),
-            };
+            let knowledge = self.knowledge(&now, change::is_ended(now.status));
             let change = change::by_difference(self.known.get(id), &now, knowledge);
             self.keep(now, change, InstanceSource::Resync, None).await?;
         }
@@ -232,7 +253,7 @@ impl Watcher {
         if change.is_none() && before.is_some_and(|before| same(before, &now)) {
             return Ok(());
         }
-        let told = change.as_ref().map(|change| change.status);
+        let told = change.clone();
         let event = change.map(|change| {
             let circumstances = self.circumstances(&now, source);
             let event = change::event(&change, before, &now, circumstances);
@@ -245,8 +266,8 @@ impl Watcher {
                 event.map(|event| tx.publish(event)).transpose()
             })
             .await?;
-        if let Some(status) = told {
-            self.told.keep(&now, status, source);
+        if let Some(change) = told {
+            self.told.keep(&now, &change, source);
         }
         self.known.insert(now.id.clone(), now);
         Ok(())
@@ -283,6 +304,15 @@ impl Watcher {
     fn circumstances(&self, instance: &Instance, source: InstanceSource) -> Circumstances {
         let planned = self.planned.contains(&instance.id);
         Circumstances { planned, source }
+    }
+
+    fn knowledge(&mut self, now: &Instance, ends: bool) -> Knowledge {
+        Knowledge {
+            complete_until: self.complete_until,
+            end_is_told: self.told.has_end_of(now),
+            asked_to_stop: ends && self.was_asked_to_stop(&now.id),
+            told_health: self.told.health_of(&now.id),
+        }
     }
 
     fn was_asked_to_stop(&mut self, id: &str) -> bool {

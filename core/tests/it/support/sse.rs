@@ -6,7 +6,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 /// Nothing that a test waits for takes longer, unless something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client of an event stream, as a browser is one.
 pub struct Sse {
