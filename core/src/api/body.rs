@@ -5,7 +5,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::ApiError;
+use super::{ApiError, FieldProblem};
 
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -27,12 +27,31 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
         } else {
             &bytes
         };
-        serde_json::from_slice(bytes).map(Self).map_err(|error| {
-            ApiError::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "invalid",
-                format!("the body is not what is expected here: {error}"),
-            )
-        })
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        serde_path_to_error::deserialize(&mut json)
+            .map(Self)
+            .map_err(|error| {
+                ApiError::invalid(vec![FieldProblem {
+                    field: pointer(error.path()),
+                    message: without_position(&error.inner().to_string()),
+                }])
+            })
     }
+}
+
+/// `/spec/ports/0/host`; empty for the whole.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segments = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(format!("/{index}")),
+        Segment::Map { key } => Some(format!("/{key}")),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    segments.collect()
+}
+
+/// The field says where; a column in a body that nobody sees does not help.
+fn without_position(message: &str) -> String {
+    let position = message.rfind(" at line ");
+    position.map_or(message, |at| &message[..at]).to_owned()
 }

@@ -145,8 +145,19 @@ impl From<StoreError> for ApiError {
 
 impl From<DeployError> for ApiError {
     fn from(error: DeployError) -> Self {
+        let detail = error.to_string();
         match error {
             DeployError::NotFound { kind, name } => Self::not_found(kind, name),
+            DeployError::NameTaken(_) => {
+                let field = FieldProblem {
+                    field: "/name".into(),
+                    message: detail.clone(),
+                };
+                Self {
+                    errors: vec![field],
+                    ..Self::conflict(detail)
+                }
+            }
             DeployError::Conflict(detail) => Self::conflict(detail),
             DeployError::Invalid(problems) => {
                 let field = |problem: SpecError| FieldProblem {

@@ -16,6 +16,8 @@ pub struct Status {
     pub started_at: Timestamp,
     pub engine: Connection,
     pub journal: JournalStatus,
+    /// Where plugins and their configuration are put.
+    pub plugins_folder: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
     pub as_of: Position,
@@ -45,6 +47,7 @@ pub async fn get(State(state): State<ApiState>) -> Result<Json<Status>, ApiError
             head: head.id,
             oldest: EventId(floor.0 + 1),
         },
+        plugins_folder: state.plugins.folder().display().to_string(),
         public_url: state.public_url.clone(),
         as_of: head,
     }))

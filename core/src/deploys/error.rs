@@ -9,6 +9,8 @@ use crate::{
 pub enum DeployError {
     #[error("{kind} `{name}` does not exist")]
     NotFound { kind: &'static str, name: String },
+    #[error("project `{0}` exists already: choose another name")]
+    NameTaken(String),
     #[error("{0}")]
     Conflict(String),
     #[error("the specification has {} problems", .0.len())]

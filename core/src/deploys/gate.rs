@@ -88,7 +88,7 @@ impl Gate {
             return Verdict::Fail("restarted by itself instead of running on".into());
         }
         if look.health == Health::Unhealthy {
-            return Verdict::Fail("is unhealthy, its health check says".into());
+            return Verdict::Fail("is unhealthy".into());
         }
         self.passes = match &look.probe {
             Some(Ok(())) => self.passes + 1,
@@ -163,9 +163,16 @@ pub(super) async fn pass(
 /// What a person needs to find out why: code, health output, last lines.
 pub(super) async fn failure(engine: &Engine, found: &Inspection, reason: String) -> Failure {
     let tail = engine.log_tail(&found.instance.id, TAIL_LINES).await;
+    let said = found
+        .health_output
+        .as_deref()
+        .and_then(|output| output.lines().find(|line| !line.trim().is_empty()))
+        .map_or_else(String::new, |line| {
+            format!(", its health check says: {}", line.trim())
+        });
     Failure {
         step: StepName::Gate,
-        reason: format!("the new instance `{}` {reason}", found.instance.name),
+        reason: format!("the new instance `{}` {reason}{said}", found.instance.name),
         exit_code: found.instance.exit_code,
         oom: found.instance.oom_killed,
         health_output: found.health_output.clone(),

@@ -28,8 +28,7 @@ impl Deploys {
         let event = project_event(principal, &lane, ProjectChange::Created);
         self.write(move |tx| {
             if !tx.insert_project(&name)? {
-                let message = format!("project `{name}` exists already: choose another name");
-                return Ok(Err(DeployError::Conflict(message)));
+                return Ok(Err(DeployError::NameTaken(name.to_string())));
             }
             tx.put_lane(&lane, &sealed)?;
             tx.publish(event)?;

@@ -185,7 +185,11 @@ pub(super) async fn bring_back(
 /// What served before stays, stopped; older ones of this lane go.
 async fn retire(run: &Run, candidate: &str) -> Result<((), Option<String>), Stop> {
     let removed = remove_others(run, candidate).await;
-    let message = (removed > 0).then(|| format!("{removed} older instances removed"));
+    let message = match removed {
+        0 => None,
+        1 => Some("removed the instance before the last".to_owned()),
+        _ => Some(format!("removed {removed} older instances")),
+    };
     Ok(((), message))
 }
 

@@ -173,7 +173,8 @@ impl PluginHost {
         Ok(delivery)
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    /// Where plugins and their configuration are put.
+    pub fn folder(&self) -> &Path {
         &self.0.kit.folder
     }
 

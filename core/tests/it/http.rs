@@ -1,7 +1,7 @@
 //! What the server lets in, and what it answers where.
 
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tiny_forge::{
     app::App,
     config::{Config, ServeArgs},
@@ -145,5 +145,41 @@ async fn a_second_server_on_the_same_data_is_refused_by_name() {
         message.contains("in use by another tiny-forge"),
         "{message}"
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_body_is_told_by_field() {
+    let server = Server::start().await;
+    let spec = json!({"image": "nginx"});
+    for (body, field, said) in [
+        (
+            json!({"name": "Sh op", "spec": spec}),
+            "/name",
+            "`Sh op` is not valid",
+        ),
+        (
+            json!({"name": "shop", "spec": {"image": "nginx", "ports": [{"container": "x"}]}}),
+            "/spec/ports/0/container",
+            "expected u16",
+        ),
+    ] {
+        let (status, problem) = server.post("/api/projects", &body).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(problem["errors"][0]["field"], field);
+        let message = problem["errors"][0]["message"].as_str().expect("a message");
+        assert!(
+            message.contains(said) && !message.contains("column"),
+            "{message}"
+        );
+    }
+    let shop = json!({"name": "shop", "spec": spec});
+    assert_eq!(
+        server.post("/api/projects", &shop).await.0,
+        StatusCode::CREATED
+    );
+    let (status, problem) = server.post("/api/projects", &shop).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(problem["errors"][0]["field"], "/name");
     server.stop().await;
 }

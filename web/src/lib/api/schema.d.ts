@@ -1398,6 +1398,8 @@ export interface components {
             started_at: components["schemas"]["Timestamp"];
             engine: components["schemas"]["EngineView"];
             journal: components["schemas"]["JournalStatus"];
+            /** @description Where plugins and their configuration are put. */
+            plugins_folder: string;
             public_url?: string | null;
             as_of: components["schemas"]["Position"];
         };
