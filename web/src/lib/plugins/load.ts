@@ -37,19 +37,23 @@ export async function loadPlugins(): Promise<PluginsPage> {
 	};
 }
 
+/** The plugin of this name. A file's name means the plugin that uses it, once there is one. */
 export async function loadPlugin(name: string): Promise<PluginPage> {
-	const [plugin, plugins, pipelines, deliveries] = await Promise.all([
-		answer(api.GET('/api/plugins/{name}', { params: { path: { name } } })),
+	const [plugins, pipelines, deliveries] = await Promise.all([
 		answer(api.GET('/api/plugins')),
 		answer(api.GET('/api/pipelines')),
 		answer(api.GET('/api/deliveries', { params: { query: { sink: name, limit: OF_SINK } } })),
 	]);
+	const plugin =
+		plugins.items.find((one) => one.name === name) ??
+		plugins.items.find((one) => one.file === name) ??
+		(await answer(api.GET('/api/plugins/{name}', { params: { path: { name } } })));
 	return {
 		plugin,
 		plugins: plugins.items,
 		pipelines: pipelines.items.filter((pipeline) => uses(pipeline, name)),
 		deliveries: deliveries.items,
-		as_of: oldest([plugin.as_of, plugins.as_of, pipelines.as_of, deliveries.as_of]),
+		as_of: oldest([plugins.as_of, pipelines.as_of, deliveries.as_of]),
 	};
 }
 
