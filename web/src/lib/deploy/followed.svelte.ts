@@ -1,4 +1,5 @@
 import type { Deploy, Event, PullProgress } from '$lib/api/schema';
+import { whyLost } from '$lib/live/gap';
 import type { Live } from '$lib/live/live.svelte';
 import { LogFeed } from './feed.svelte';
 import { type Candidate, concerns, fold, foldInstance, hasEnded, wantsSnapshot } from './fold';
@@ -104,7 +105,7 @@ export class FollowedDeploy {
 		// Ids of another journal say nothing about the snapshot to come.
 		this.#told = [];
 		await this.reload();
-		this.feed.log.note(`gap: ${reason} · reloaded`);
+		this.feed.log.note(`gap: ${whyLost(reason)} · reloaded`);
 	}
 
 	/** What fails is shown beside what was known. */

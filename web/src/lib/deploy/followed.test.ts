@@ -88,7 +88,9 @@ describe('a followed deploy', () => {
 		server.log = [1, 2, 3, 4, 5].map((id) => logged(id));
 		server.watches[0]?.onReset('foreign_journal', 5);
 		await vi.waitFor(() => expect(followed.feed.log.lines).toHaveLength(6));
-		expect(followed.feed.log.lines.at(-1)?.text).toBe('gap: foreign_journal · reloaded');
+		expect(followed.feed.log.lines.at(-1)?.text).toBe(
+			'gap: the server has another journal than before · reloaded',
+		);
 		expect(ids(followed).slice(0, 5)).toEqual([1, 2, 3, 4, 5]);
 		expect(server.watches.at(-1)?.after).toBe(5);
 		expect(followed.deploy.status).toBe('gating');

@@ -22,6 +22,8 @@ export class EventFeed {
 	loaded = $state(false);
 	loadingOlder = $state(false);
 	problem: unknown = $state.raw();
+	/** History was lost: the newest event that was loaded again since, and why. */
+	gap: { newest: number; reason: string } | undefined = $state.raw();
 
 	#live: Live;
 	#options: Options;
@@ -92,8 +94,14 @@ export class EventFeed {
 		this.#unwatch = this.#live.watch({
 			after,
 			onEvents: (events) => this.#accept(events),
-			onReset: () => void this.reload(),
+			onReset: (reason) => void this.#lost(reason),
 		});
+	}
+
+	async #lost(reason: string): Promise<void> {
+		await this.reload();
+		const [newest] = this.events;
+		this.gap = newest && { newest: newest.id, reason };
 	}
 
 	#accept(events: Event[]): void {

@@ -91,11 +91,17 @@ describe('the feed', () => {
 		expect(ids(shown.events)).toEqual([8, 7, 6, 5, 4, 3, 2]);
 	});
 
-	it('is read anew when history was lost', async () => {
+	it('is read anew when history was lost, and knows where', async () => {
 		const shown = await feed();
 		journal = [fact(90)];
 		page.server.last.reset('retention', 90);
 		await settle();
 		expect(ids(shown.events)).toEqual([90]);
+		expect(shown.gap).toEqual({ newest: 90, reason: 'retention' });
+		page.server.last.accept(90);
+		page.server.last.facts(91);
+		await settle();
+		expect(ids(shown.events)).toEqual([91, 90]);
+		expect(shown.gap?.newest).toBe(90);
 	});
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Event } from '$lib/api/schema';
 import { fact } from '$lib/live/fake-server';
-import { filterOf, isEmpty, matches, queryOf } from './filter';
+import { addressOf, filterOf, isUsual, matches, queryOf } from './filter';
 
 const filter = (query: string) => filterOf(new URLSearchParams(query));
 const event = (subject: string, change: Partial<Event> = {}) =>
@@ -19,7 +19,15 @@ describe('the filter in the URL', () => {
 	});
 
 	it('leaves out what the server would refuse', () => {
-		expect(isEmpty(filter('type=nonsense&severity=loud&deploy=abc&x=y'))).toBe(true);
+		expect(isUsual(filter('type=nonsense&severity=loud&deploy=abc&x=y'))).toBe(true);
+	});
+
+	it('leaves debug out until it is asked for, and then says so', () => {
+		const usual = filter('project=shop');
+		expect(queryOf(usual)).toMatchObject({ severity: 'info' });
+		expect(addressOf(usual)).toBe('/events?project=shop');
+		expect(addressOf({ ...usual, severity: 'debug' })).toBe('/events?project=shop&severity=debug');
+		expect(isUsual(filter('severity=debug'))).toBe(false);
 	});
 });
 
@@ -53,5 +61,8 @@ describe('what the filter lets through', () => {
 		expect(matches(filter('severity=warning'), event('server', { severity: 'critical' }))).toBe(
 			true,
 		);
+		const debug = event('server', { severity: 'debug' });
+		expect(matches(filter(''), debug)).toBe(false);
+		expect(matches(filter('severity=debug'), debug)).toBe(true);
 	});
 });

@@ -12,6 +12,8 @@ export const TYPES: EventType[] = [
 	'system',
 ];
 export const SEVERITIES: Severity[] = ['debug', 'info', 'warning', 'error', 'critical'];
+/** Every message that is delivered is an event too, of severity `debug`: they would drown the rest. */
+const LEAST: Severity = 'info';
 
 /** The lists are alternatives; an empty one lets everything through. */
 export interface EventFilter {
@@ -21,7 +23,7 @@ export interface EventFilter {
 	instance: string[];
 	deploy: string[];
 	/** The least that is shown. */
-	severity: Severity | undefined;
+	severity: Severity;
 }
 
 export const LISTS = ['type', 'project', 'stage', 'instance', 'deploy'] as const;
@@ -37,19 +39,27 @@ export function filterOf(query: URLSearchParams): EventFilter {
 		stage: list('stage'),
 		instance: list('instance'),
 		deploy: list('deploy').filter((id) => /^\d+$/.test(id)),
-		severity: SEVERITIES.find((name) => name === query.get('severity')),
+		severity: SEVERITIES.find((name) => name === query.get('severity')) ?? LEAST,
 	};
 }
 
 /** The same words that `GET /api/events` takes. */
 export function queryOf(filter: EventFilter): Record<string, string> {
 	const lists = LISTS.map((name) => [name, filter[name].join(',')]);
-	const all = [...lists, ['severity', filter.severity ?? '']];
-	return Object.fromEntries(all.filter(([, value]) => value !== ''));
+	const given = lists.filter(([, value]) => value !== '');
+	return { ...Object.fromEntries(given), severity: filter.severity };
 }
 
-export function isEmpty(filter: EventFilter): boolean {
-	return Object.keys(queryOf(filter)).length === 0;
+/** The page with this filter; what is left out of its address is as usual. */
+export function addressOf(filter: EventFilter): string {
+	const query = new URLSearchParams(queryOf(filter));
+	if (filter.severity === LEAST) query.delete('severity');
+	return query.size > 0 ? `/events?${query}` : '/events';
+}
+
+/** The page as it is without any choice. */
+export function isUsual(filter: EventFilter): boolean {
+	return addressOf(filter) === '/events';
 }
 
 /** Whether the server would send this event for the filter: it looks at the subject. */
@@ -61,7 +71,7 @@ export function matches(filter: EventFilter, event: Event): boolean {
 		oneOf(filter.stage, about.stage) &&
 		oneOf(filter.instance, about.instance) &&
 		oneOf(filter.deploy, about.deploy) &&
-		SEVERITIES.indexOf(event.severity) >= SEVERITIES.indexOf(filter.severity ?? 'debug')
+		SEVERITIES.indexOf(event.severity) >= SEVERITIES.indexOf(filter.severity)
 	);
 }
 

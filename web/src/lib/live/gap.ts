@@ -1,0 +1,12 @@
+import { words } from '$lib/ui/format';
+
+const WHY: Record<string, string> = {
+	retention: 'older than what the server keeps',
+	foreign_journal: 'the server has another journal than before',
+	ahead: 'the server knows less than it did before',
+};
+
+/** Why history is lost, from the server's word for it. */
+export function whyLost(reason: string): string {
+	return WHY[reason] ?? words(reason);
+}
