@@ -1,4 +1,11 @@
-import type { Delivery, DeploySummary, Instance, Plugin, Project } from '$lib/api/schema';
+import type {
+	Delivery,
+	DeploySummary,
+	Instance,
+	Plugin,
+	PluginState,
+	Project,
+} from '$lib/api/schema';
 import { instanceWord, laneHref, lanesOf, serving, type Lane } from '$lib/projects/lane';
 import { count, words } from '$lib/ui/format';
 
@@ -20,7 +27,7 @@ interface Known {
 }
 
 const SICK_INSTANCE = new Set(['unhealthy', 'restarting', 'exited', 'dead', 'oom']);
-const SICK_PLUGIN = new Set(['failed', 'quarantined', 'missing', 'waiting_for_grant']);
+const SICK_PLUGIN = new Set<PluginState>(['failed', 'quarantined', 'missing']);
 
 export function concernsOf({ projects, plugins, dead }: Known): Concern[] {
 	return [

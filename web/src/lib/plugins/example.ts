@@ -10,7 +10,7 @@ export function plugin(name: string, change: Partial<Plugin> = {}): Plugin {
 		state: 'running',
 		role: 'sink',
 		asked: { http: [], secrets: [], store: false },
-		granted: { http: [], networks: [] },
+		granted: { http: [], networks: [], secrets: [] },
 		missing_grants: [],
 		calls: { total: 0, faults: 0, drops: 0 },
 		recent_log: [],
@@ -29,6 +29,7 @@ export function pipeline(change: Partial<Pipeline> = {}): Pipeline {
 		lag: 0,
 		seen: 12,
 		dropped: 1,
+		skipped: 0,
 		recent_drops: [{ event: 7, plugin: 'rules', reason: 'quiet hours', time }],
 		...change,
 	} as Pipeline;

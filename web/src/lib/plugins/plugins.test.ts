@@ -43,6 +43,11 @@ describe('a pipeline', () => {
 		expect(screen.getByText('quiet hours')).toBeInTheDocument();
 	});
 
+	it('tells of events that were gone before it saw them', () => {
+		render(PipelineFlow, { pipeline: pipeline({ skipped: 1_204 }), plugins: [] });
+		expect(screen.getByText(/1,204 events skipped/)).toBeVisible();
+	});
+
 	it('shows which plugin it misses', () => {
 		render(PipelineFlow, { pipeline: pipeline({ steps: [] }), plugins: [] });
 		const [slack] = screen.getAllByText('slack');
@@ -54,7 +59,7 @@ it('what a plugin asks for and does not have is shown with the lines to add', ()
 	render(Permissions, {
 		plugin: plugin('slack', {
 			asked: { http: ['https://hooks.slack.com'], secrets: ['SLACK'], store: true },
-			granted: { http: ['https://hooks.slack.com'], networks: [] } as never,
+			granted: { http: ['https://hooks.slack.com'], networks: [], secrets: [] },
 			missing_grants: ['secrets.SLACK = "env:SLACK"'],
 		}),
 	});
@@ -72,7 +77,7 @@ describe('a delivery', () => {
 		reply = () => Response.json({ ...delivery(), attempt_list: attempts });
 		render(DeliveryItem, { delivery: delivery(), onchange: () => {} });
 		expect(asked).toEqual([]);
-		await userEvent.setup().click(screen.getByText('Attempts'));
+		await userEvent.setup().click(screen.getByRole('button', { name: 'Attempts' }));
 		expect(await screen.findByText('503')).toBeVisible();
 		expect(asked).toEqual(['GET /deliveries/d1']);
 	});
@@ -100,14 +105,16 @@ describe('a test of a sink', () => {
 				outcome: 'reject',
 				detail: 'answered 404: channel_not_found',
 				latency_ms: 80,
-				requests: [{ url: 'https://hooks.slack.com/services/{secret:SLACK}', status: 404 }],
+				requests: [
+					{ method: 'POST', url: 'https://hooks.slack.com/services/{secret:SLACK}', status: 404 },
+				],
 			});
 		render(SendTest, { plugin: 'slack' });
 		await userEvent.setup().click(screen.getByRole('button', { name: 'Send test' }));
 		const outcome = within(await screen.findByRole('status'));
 		expect(await outcome.findByText('The target refused it')).toBeVisible();
 		expect(outcome.getByText('answered 404: channel_not_found')).toBeVisible();
-		expect(outcome.getByText('404')).toBeVisible();
+		expect(outcome.getByRole('listitem')).toHaveTextContent(/^POST 404 https:..hooks/);
 	});
 
 	it('says why it could not be sent', async () => {

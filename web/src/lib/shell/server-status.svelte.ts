@@ -1,3 +1,4 @@
+import { createContext } from 'svelte';
 import { answer, api } from '$lib/api/client';
 import type { Event, Status } from '$lib/api/schema';
 import { follow, type Snapshot } from '$lib/live/snapshot.svelte';
@@ -9,3 +10,6 @@ export function followServer(): Snapshot<Status> {
 		concerns: (event: Event) => event.type === 'system',
 	});
 }
+
+/** The one that the layout follows. */
+export const [getServer, setServer] = createContext<Snapshot<Status>>();
