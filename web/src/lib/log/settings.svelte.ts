@@ -1,9 +1,12 @@
 type Name = 'wrap' | 'times';
 
+const NARROW_PX = 640;
+
 /** How the reader likes logs; the browser remembers it. */
 export class LogSettings {
-	wrap = $state(recall('wrap'));
-	times = $state(recall('times'));
+	/** Where lines hardly fit, they are wrapped unless the reader says otherwise. */
+	wrap = $state(recall('wrap') ?? innerWidth < NARROW_PX);
+	times = $state(recall('times') ?? false);
 
 	toggle(name: Name): void {
 		this[name] = !this[name];
@@ -15,10 +18,11 @@ export class LogSettings {
 	}
 }
 
-function recall(name: Name): boolean {
+function recall(name: Name): boolean | undefined {
 	try {
-		return localStorage.getItem(`log.${name}`) === 'true';
+		const chosen = localStorage.getItem(`log.${name}`);
+		return chosen === null ? undefined : chosen === 'true';
 	} catch {
-		return false;
+		return undefined;
 	}
 }
