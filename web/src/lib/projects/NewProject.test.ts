@@ -1,10 +1,10 @@
 import { render, screen } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import NewProject from './NewProject.svelte';
 
-const goto = vi.hoisted(() => vi.fn());
-vi.mock('$app/navigation', () => ({ goto }));
+const { goto, beforeNavigate } = vi.hoisted(() => ({ goto: vi.fn(), beforeNavigate: vi.fn() }));
+vi.mock('$app/navigation', () => ({ goto, beforeNavigate }));
 
 let sent: unknown[];
 let reply: () => Response;
@@ -19,6 +19,7 @@ beforeEach(() => {
 afterEach(() => {
 	vi.unstubAllGlobals();
 	goto.mockReset();
+	beforeNavigate.mockReset();
 });
 
 async function fillIn() {
@@ -77,6 +78,49 @@ it('says at the name that it is taken', async () => {
 		});
 	await fillIn();
 	const name = screen.getByLabelText('Name');
-	await vi.waitFor(() => expect(name).toHaveAccessibleDescription(detail));
+	await vi.waitFor(() => expect(name).toHaveAccessibleDescription(detail.replaceAll('`', '')));
 	expect(name).toHaveValue('shop');
+});
+
+describe('leaving the page', () => {
+	const to = { url: new URL('http://x/deploys') };
+
+	/** What the page would do with a click on a link. */
+	function click(change: object = {}) {
+		const navigation = { to, willUnload: false, cancel: vi.fn(), ...change };
+		beforeNavigate.mock.lastCall?.[0](navigation);
+		return navigation.cancel;
+	}
+
+	beforeEach(() => {
+		HTMLDialogElement.prototype.showModal = function () {
+			this.open = true;
+		};
+		HTMLDialogElement.prototype.close = function () {
+			this.open = false;
+		};
+		render(NewProject);
+	});
+
+	it('asks nothing while nothing was typed', () => {
+		expect(click()).not.toHaveBeenCalled();
+	});
+
+	it('asks before what was typed is lost, and goes where the reader wanted', async () => {
+		const user = userEvent.setup();
+		await user.type(screen.getByLabelText('Name'), 's');
+		expect(click()).toHaveBeenCalled();
+		await user.click(screen.getByRole('button', { name: 'Keep editing' }));
+		expect(goto).not.toHaveBeenCalled();
+		expect(click()).toHaveBeenCalled();
+		await user.click(screen.getByRole('button', { name: 'Discard it' }));
+		expect(goto).toHaveBeenCalledWith(to.url);
+		expect(click()).not.toHaveBeenCalled();
+	});
+
+	it('lets the browser ask when the page is closed', async () => {
+		await userEvent.setup().type(screen.getByLabelText('Name'), 's');
+		expect(click({ willUnload: true, to: null })).toHaveBeenCalled();
+		expect(screen.queryByRole('button', { name: 'Keep editing' })).toBeNull();
+	});
 });
