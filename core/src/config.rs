@@ -12,6 +12,8 @@ use url::Url;
 pub use sources::ConfigError;
 use sources::{Key, Sources};
 
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
 use crate::store::Retention;
 
 /// Everything that can be set, checked.
@@ -157,6 +159,22 @@ impl ServerArg {
 /// What to log, in the syntax of `tracing`'s `EnvFilter`.
 pub fn log_filter() -> String {
     environment("TINY_FORGE_LOG").unwrap_or_else(|| "info".to_owned())
+}
+
+/// Where the server is to kill itself, for tests.
+#[cfg(feature = "failpoints")]
+pub fn failpoint() -> Result<Option<(Failpoint, u32)>, ConfigError> {
+    let sources = Sources {
+        environment: &environment,
+        file: None,
+    };
+    let parse = |found: Key| {
+        let names = Failpoint::ALL.map(Failpoint::name).join(", ");
+        Failpoint::parse(&found.text).ok_or_else(|| {
+            found.wrong(&format!("one of {names}, with `:N` for the Nth time there"))
+        })
+    };
+    sources.find("failpoint", None).map(parse).transpose()
 }
 
 /// The one place that reads a variable of the environment: also for secrets

@@ -9,6 +9,8 @@ pub mod model;
 
 pub mod scrub;
 
+pub mod failpoint;
+
 pub mod store;
 
 pub mod events;

@@ -9,6 +9,10 @@ use crate::{
 /// Runs the server until Ctrl-C or SIGTERM.
 pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
     let config = Config::load(args)?;
+    #[cfg(feature = "failpoints")]
+    if let Some((point, time)) = crate::config::failpoint()? {
+        crate::failpoint::arm(point, time);
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let app = App::start(config).await?;

@@ -15,6 +15,7 @@ use crate::{
         LABEL_SPEC_HASH, LABEL_STAGE,
     },
     events::Bus,
+    failpoint::{self, Failpoint},
     instances::Planned,
     model::{
         DeployStatus, Failure, InstanceStatus, Plan, RestartPolicy, Spec, StepName, StepStatus,
@@ -274,7 +275,9 @@ impl Run {
         if !self.journal.start_step(step).await? {
             return Err(Stop::Ended);
         }
+        failpoint::reached(Failpoint::StepIntended);
         let outcome = action.await;
+        failpoint::reached(Failpoint::StepActed);
         let (status, message) = match &outcome {
             Ok((_, message)) => (StepStatus::Succeeded, message.clone()),
             Err(Stop::Failed(failure)) => (StepStatus::Failed, Some(failure.reason.clone())),
@@ -284,6 +287,7 @@ impl Run {
         self.journal
             .end_step(step, status, message, |_| Ok(()))
             .await?;
+        failpoint::reached(Failpoint::StepRecorded);
         outcome.map(|(value, _)| value)
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{Reader, StoreError};
 use crate::{
     events::{Frame, Log},
+    failpoint::{self, Failpoint},
     model::{EventId, NewEvent},
 };
 
@@ -119,6 +120,9 @@ impl Writer {
         let mut frames = Vec::new();
         match self.run_in_one_transaction(&mut group, &mut frames) {
             Ok(outcomes) => {
+                if !frames.is_empty() {
+                    failpoint::reached(Failpoint::EventsCommitted);
+                }
                 self.log.append(frames);
                 for (job, outcome) in group.into_iter().zip(outcomes) {
                     job.finish(outcome);

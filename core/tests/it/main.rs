@@ -7,6 +7,7 @@ mod failures;
 mod faults;
 mod http;
 mod invariants;
+mod kills;
 mod lanes;
 mod plugins;
 mod process;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{backoff, publish_status};
 use crate::{
+    failpoint::{self, Failpoint},
     model::{AttemptOutcome, Severity, TestOutcome, Timestamp},
     plugin_host::{
         plugin::{RunError, Runner},
@@ -136,6 +137,7 @@ impl SinkTask {
                 next: AfterAttempt::Dead,
             },
         };
+        failpoint::reached(Failpoint::DeliveryAttempted);
         let record = AttemptRecord {
             latency_ms: i64::try_from(Timestamp::now().ms_since(at)).unwrap_or(i64::MAX),
             at,
@@ -165,7 +167,10 @@ impl SinkTask {
                 Ok(())
             });
             match written.await {
-                Ok(()) => return Some(()),
+                Ok(()) => {
+                    failpoint::reached(Failpoint::DeliveryRecorded);
+                    return Some(());
+                }
                 Err(StoreError::Closed) => return None,
                 Err(error) => {
                     tracing::warn!(sink = plugin, %error, "an attempt is not written down yet");

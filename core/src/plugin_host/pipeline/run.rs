@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     events::{Frame, Next, Subscription},
+    failpoint::{self, Failpoint},
     model::{EventId, PipelineState},
     store::{NewDrop, PipelineProgress, StoreError, Tx},
 };
@@ -223,6 +224,9 @@ impl Running {
             })
             .collect();
         let sinks: Vec<SinkQueue> = woken.into_values().cloned().collect();
+        if !sinks.is_empty() {
+            failpoint::reached(Failpoint::EventsDecided);
+        }
         let change = Arc::new(Change {
             pipeline: self.task.name.clone(),
             sinks: sinks.iter().map(|sink| sink.name.clone()).collect(),
@@ -235,6 +239,9 @@ impl Running {
         };
         store_until_done(&self.task.store, write, token).await?;
         self.stored = cursor;
+        if !sinks.is_empty() {
+            failpoint::reached(Failpoint::DeliveriesStored);
+        }
         for sink in sinks {
             sink.wake.notify_one();
         }

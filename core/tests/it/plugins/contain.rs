@@ -16,7 +16,7 @@ fn endless() -> Vec<u8> {
 /// Two pipelines: `bad` with the endless filter before its own sink, `good`
 /// without it.
 async fn two_pipelines(on_error: &str) -> Host {
-    let mut host = Host::start().await;
+    let host = Host::start().await;
     put(&host.folder(), "endless.wasm", endless());
     let toml = webhook("slow", "builtin:webhook", &host.target)
         + &webhook("quick", "builtin:webhook", &host.target)
@@ -49,7 +49,7 @@ fn told(host: &Host, path: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_filter_that_never_ends_delays_nobody_else_and_its_own_events_go_on() {
-    let mut host = two_pipelines("pass").await;
+    let host = two_pipelines("pass").await;
     let projects: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
     for project in &projects {
         publish(&host.server, project).await;

@@ -2,6 +2,7 @@
 
 mod contain;
 mod deliver;
+mod examples;
 mod folder;
 mod replace;
 mod restart;

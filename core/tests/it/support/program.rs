@@ -12,6 +12,8 @@ use super::{
     sse::{PATIENCE, Sse},
 };
 
+pub const NO_ENGINE: &str = "unix:///nonexistent/docker.sock";
+
 /// The built program as a server of its own, to be killed.
 pub struct Program {
     child: Child,
@@ -22,26 +24,40 @@ pub struct Program {
 impl Program {
     /// On a free port, which it says itself; without an engine.
     pub async fn serve(data: &Path) -> Self {
+        Self::serve_with(data, NO_ENGINE).await
+    }
+
+    pub async fn serve_with(data: &Path, engine: &str) -> Self {
+        let started = Self::start(&Binary::new(), data, engine).await;
+        started.expect("it says where it listens")
+    }
+
+    /// A server that kills itself at a failpoint; `None` if it has already.
+    pub async fn serve_armed(data: &Path, engine: &str, failpoint: &str) -> Option<Self> {
+        let binary = Binary::new().with("TINY_FORGE_FAILPOINT", failpoint);
+        Self::start(&binary, data, engine).await
+    }
+
+    async fn start(binary: &Binary, data: &Path, engine: &str) -> Option<Self> {
         let data = data.to_str().expect("a path in UTF-8");
-        let mut child = Binary::new().spawn(&[
+        let mut child = binary.spawn(&[
             "serve",
             "--listen",
             "127.0.0.1:0",
             "--data",
             data,
             "--engine",
-            "unix:///nonexistent/docker.sock",
+            engine,
         ]);
         let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let line = tokio::time::timeout(PATIENCE, said.next_line()).await;
-        let line = line.expect("it starts in time").expect("a pipe");
-        let line = line.expect("it says where it listens");
+        let line = line.expect("it starts or ends in time").expect("a pipe")?;
         let address = line.strip_prefix("tiny-forge listens on ");
-        Self {
+        Some(Self {
             child,
             address: address.expect("an address").to_owned(),
             http: Client::builder().no_proxy().build().expect("a client"),
-        }
+        })
     }
 
     pub async fn sse(&self, path: &str, last_id: Option<&str>) -> Sse {

@@ -1,0 +1,119 @@
+//! The points where a crash matters most, so that tests can have one there.
+//!
+//! Only with the cargo feature `failpoints`: a server that is told
+//! `failpoint = "NAME"` kills itself, as `kill -9` does, when it first comes by
+//! that point. Without the feature, passing one costs nothing.
+
+/// What has just happened, and must not be lost or done twice for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failpoint {
+    /// Events are on disk; nobody has been told of them yet.
+    EventsCommitted,
+    /// A pipeline has decided about events; nothing of it is stored.
+    EventsDecided,
+    /// What was decided is stored; no sink has been woken.
+    DeliveriesStored,
+    /// A sink's target has answered; the answer is not written down.
+    DeliveryAttempted,
+    /// The attempt is written down.
+    DeliveryRecorded,
+    /// A step of a deploy is about to act.
+    StepIntended,
+    /// A step of a deploy has acted; its result is not written down.
+    StepActed,
+    /// The result of a step is written down.
+    StepRecorded,
+}
+
+impl Failpoint {
+    pub const ALL: [Self; 8] = [
+        Self::EventsCommitted,
+        Self::EventsDecided,
+        Self::DeliveriesStored,
+        Self::DeliveryAttempted,
+        Self::DeliveryRecorded,
+        Self::StepIntended,
+        Self::StepActed,
+        Self::StepRecorded,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EventsCommitted => "events_committed",
+            Self::EventsDecided => "events_decided",
+            Self::DeliveriesStored => "deliveries_stored",
+            Self::DeliveryAttempted => "delivery_attempted",
+            Self::DeliveryRecorded => "delivery_recorded",
+            Self::StepIntended => "step_intended",
+            Self::StepActed => "step_acted",
+            Self::StepRecorded => "step_recorded",
+        }
+    }
+
+    /// Where to die: `NAME`, or `NAME:3` for the third time there.
+    pub fn parse(text: &str) -> Option<(Self, u32)> {
+        let (name, time) = text.split_once(':').unwrap_or((text, "1"));
+        let point = Self::ALL.into_iter().find(|point| point.name() == name)?;
+        Some((point, time.parse().ok().filter(|time| *time > 0)?))
+    }
+}
+
+/// The server has come by `point`.
+#[cfg(not(feature = "failpoints"))]
+pub const fn reached(_: Failpoint) {}
+
+#[cfg(feature = "failpoints")]
+pub use armed::{arm, reached};
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::Failpoint;
+
+    /// Set once, by the process that is to die.
+    static ARMED: OnceLock<(Failpoint, AtomicU32)> = OnceLock::new();
+
+    /// From now on, the `time`th pass of `point` is the last thing that happens.
+    pub fn arm(point: Failpoint, time: u32) {
+        let _ = ARMED.set((point, AtomicU32::new(time)));
+    }
+
+    pub fn reached(point: Failpoint) {
+        let Some((armed, left)) = ARMED.get() else {
+            return;
+        };
+        if *armed == point && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // Nothing runs after this: no destructor, no flush.
+            let _ = kill_process(getpid(), Signal::KILL);
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failpoint;
+
+    #[test]
+    fn a_point_is_named_with_the_time_it_strikes() {
+        assert_eq!(
+            Failpoint::parse("step_acted"),
+            Some((Failpoint::StepActed, 1))
+        );
+        assert_eq!(
+            Failpoint::parse("step_acted:3"),
+            Some((Failpoint::StepActed, 3))
+        );
+        for bad in ["", "step", "step_acted:0", "step_acted:x"] {
+            assert_eq!(Failpoint::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A crash at every point that matters: the server kills itself there, and a
+//! new one on the same data makes it good.
+
+use std::collections::BTreeSet;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tiny_forge::failpoint::Failpoint;
+
+use crate::support::{
+    folder::{put, webhook},
+    program::{NO_ENGINE, Program},
+    shared::Shared,
+    sse::PATIENCE,
+    target::Target,
+};
+
+/// Every failpoint is in one of these two, and so in one of the tests.
+const OF_DELIVERIES: [Failpoint; 5] = [
+    Failpoint::EventsCommitted,
+    Failpoint::EventsDecided,
+    Failpoint::DeliveriesStored,
+    Failpoint::DeliveryAttempted,
+    Failpoint::DeliveryRecorded,
+];
+const OF_STEPS: [Failpoint; 3] = [
+    Failpoint::StepIntended,
+    Failpoint::StepActed,
+    Failpoint::StepRecorded,
+];
+
+#[test]
+fn no_failpoint_is_left_out() {
+    let mut covered = OF_DELIVERIES.iter().chain(&OF_STEPS);
+    for point in Failpoint::ALL {
+        assert!(covered.any(|one| *one == point), "{}", point.name());
+    }
+}
+
+#[tokio::test]
+async fn a_kill_on_the_way_to_a_sink_loses_nothing_and_repeats_only_what_was_under_way() {
+    for point in OF_DELIVERIES {
+        for time in 1..=3 {
+            let failpoint = format!("{}:{time}", point.name());
+            let died = delivers_through(&failpoint).await;
+            assert!(died || time > 1, "{failpoint}: the server comes by there");
+        }
+    }
+}
+
+/// True if the server died on the way. It may come by a point less often than
+/// asked: several events share a transaction.
+async fn delivers_through(failpoint: &str) -> bool {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let target = Target::start().await;
+    let toml = webhook("hook", "builtin:webhook", &target)
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n";
+    put(&dir.path().join("plugins"), "hook.toml", toml);
+    // The pipeline gets its cursor in a first, quiet life.
+    let quiet = Program::serve(dir.path()).await;
+    until(&quiet, "/api/pipelines", |all| {
+        all["items"][0]["state"] == "running"
+    })
+    .await;
+    quiet.signal(rustix::process::Signal::KILL);
+    quiet.ended().await;
+
+    let mut acknowledged = BTreeSet::new();
+    let mut died = true;
+    if let Some(doomed) = Program::serve_armed(dir.path(), NO_ENGINE, failpoint).await {
+        for number in 0..5 {
+            let name = format!("p{number}");
+            let body = json!({"name": name, "spec": {"image": "none"}});
+            let post = doomed.http.post(format!("{}/api/projects", doomed.address));
+            match post.json(&body).send().await {
+                Ok(answer) if answer.status() == StatusCode::CREATED => acknowledged.insert(name),
+                _ => break,
+            };
+        }
+        died = !all_delivered(&doomed, acknowledged.len()).await;
+        if !died {
+            doomed.signal(rustix::process::Signal::KILL);
+        }
+        doomed.ended().await;
+    }
+    let saved = Program::serve(dir.path()).await;
+    let made = until(&saved, "/api/projects", |_| true).await;
+    let made: BTreeSet<String> = names(&made["items"]).collect();
+    assert!(
+        acknowledged.is_subset(&made),
+        "{failpoint}: {acknowledged:?} of {made:?}"
+    );
+    target.received(made.len()).await;
+    let requests = target.requests();
+    let ids: BTreeSet<&str> = requests.iter().map(|it| it.header("webhook-id")).collect();
+    assert_eq!(
+        ids.len(),
+        made.len(),
+        "{failpoint}: one delivery for each event"
+    );
+    assert!(
+        requests.len() <= made.len() + 1,
+        "{failpoint}: only one was under way"
+    );
+    assert!(all_delivered(&saved, made.len()).await, "{failpoint}");
+    saved.signal(rustix::process::Signal::KILL);
+    saved.ended().await;
+    died
+}
+
+/// False if the server dies before.
+async fn all_delivered(program: &Program, count: usize) -> bool {
+    let search = async {
+        loop {
+            let Some(all) = get(program, "/api/deliveries").await else {
+                return false;
+            };
+            let states = all["items"].as_array().expect("items").iter();
+            if states.filter(|one| one["status"] == "delivered").count() == count {
+                return true;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    found.expect("deliveries are made in time")
+}
+
+#[tokio::test]
+async fn a_kill_before_any_step_of_a_deploy_ends_it_truthfully() {
+    survives_everywhere(Failpoint::StepIntended).await;
+}
+
+#[tokio::test]
+async fn a_kill_after_any_step_of_a_deploy_ends_it_truthfully() {
+    survives_everywhere(Failpoint::StepActed).await;
+}
+
+#[tokio::test]
+async fn a_kill_between_any_steps_of_a_deploy_ends_it_truthfully() {
+    survives_everywhere(Failpoint::StepRecorded).await;
+}
+
+/// At the first time there, the second, … until a deploy comes through.
+async fn survives_everywhere(point: Failpoint) {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let engine = &Shared::get().engine;
+    let project = format!("kill-{}", point.name().replace('_', "-"));
+    let first = Program::serve_with(dir.path(), &engine.address()).await;
+    make_project(&first, &project).await;
+    assert_eq!(deployed(&first, &project).await["status"], "succeeded");
+    first.signal(rustix::process::Signal::KILL);
+    first.ended().await;
+    for time in 1.. {
+        let failpoint = format!("{}:{time}", point.name());
+        let doomed = Program::serve_armed(dir.path(), &engine.address(), &failpoint).await;
+        let doomed = doomed.expect("no deploy has begun");
+        let id = start_deploy(&doomed, &project).await;
+        if let Some(deploy) = ends_or_dies(&doomed, id).await {
+            assert_eq!(deploy["status"], "succeeded", "{failpoint}: {deploy}");
+            assert!(time > 5, "{failpoint}: a deploy has more steps than that");
+            doomed.signal(rustix::process::Signal::KILL);
+            doomed.ended().await;
+            return;
+        }
+        doomed.ended().await;
+        let saved = Program::serve_with(dir.path(), &engine.address()).await;
+        let deploy = ended(&saved, id).await;
+        assert_ne!(deploy["reason"], Value::Null, "{failpoint}: {deploy}");
+        one_serves(&saved, &project, &failpoint).await;
+        saved.signal(rustix::process::Signal::KILL);
+        saved.ended().await;
+    }
+}
+
+/// The store and the engine agree on the one instance that serves.
+async fn one_serves(program: &Program, project: &str, failpoint: &str) {
+    let label = format!("label=tiny-forge.project={project}");
+    let running = || {
+        let listed =
+            Shared::get()
+                .engine
+                .docker(&["ps", "--filter", &label, "--format", "{{.Names}}"]);
+        listed.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let path = format!("/api/projects/{project}");
+    let settled = until(program, &path, |shown| {
+        let lane = &shown["stages"][0];
+        let generation = lane["generation"].as_i64().expect("it has served before");
+        lane["active_deploy"].is_null() && running() == [format!("{project}-prod-{generation}-0")]
+    });
+    assert!(
+        tokio::time::timeout(PATIENCE / 2, settled).await.is_ok(),
+        "{failpoint}: {:?} run",
+        running()
+    );
+}
+
+async fn make_project(program: &Program, project: &str) {
+    let spec = json!({"image": "idle:1", "pull": "never", "stop_grace_ms": 1000,
+        "health": {"min_uptime_ms": 200}});
+    let body = json!({"name": project, "spec": spec});
+    let post = program
+        .http
+        .post(format!("{}/api/projects", program.address));
+    let answer = post.json(&body).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::CREATED);
+}
+
+async fn start_deploy(program: &Program, project: &str) -> i64 {
+    until(program, "/api/status", |status| {
+        status["engine"]["state"] == "connected"
+    })
+    .await;
+    let url = format!("{}/api/projects/{project}/deploys", program.address);
+    let answer = program.http.post(url).json(&json!({})).send().await;
+    let deploy: Value = answer.expect("an answer").json().await.expect("JSON");
+    deploy["id"].as_i64().expect("an id")
+}
+
+async fn deployed(program: &Program, project: &str) -> Value {
+    let id = start_deploy(program, project).await;
+    ended(program, id).await
+}
+
+async fn ended(program: &Program, id: i64) -> Value {
+    let terminal = |deploy: &Value| is_terminal(&deploy["status"]);
+    until(program, &format!("/api/deploys/{id}"), terminal).await
+}
+
+/// The deploy at its end, or nothing if the server died on the way.
+async fn ends_or_dies(program: &Program, id: i64) -> Option<Value> {
+    loop {
+        let deploy = get(program, &format!("/api/deploys/{id}")).await?;
+        if is_terminal(&deploy["status"]) {
+            return Some(deploy);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_terminal(status: &Value) -> bool {
+    ["succeeded", "failed", "cancelled"]
+        .iter()
+        .any(|one| status == one)
+}
+
+async fn until(program: &Program, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let search = async {
+        loop {
+            let found = get(program, path).await.expect("the server lives");
+            if wanted(&found) {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    match found {
+        Ok(found) => found,
+        Err(_) => panic!("{path} stays as it is: {:?}", get(program, path).await),
+    }
+}
+
+async fn get(program: &Program, path: &str) -> Option<Value> {
+    let get = program.http.get(format!("{}{path}", program.address));
+    let answer = get.header("accept", "application/json").send().await.ok()?;
+    answer.json().await.ok()
+}
+
+fn names(items: &Value) -> impl Iterator<Item = String> {
+    let items = items.as_array().expect("items").iter();
+    items.map(|item| item["name"].as_str().expect("a name").to_owned())
+}
