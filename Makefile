@@ -6,6 +6,12 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tiny-forge
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
+# Features are unified over what is selected: with the whole workspace selected
+# always, each dependency is compiled once.
+CARGO_BUILD := cargo build --locked --workspace
+CARGO_TEST := cargo test --locked --workspace
+DEBUG := $(CARGO_TARGET_DIR)/debug
+
 PLUGINS := slack webhook rules
 EXAMPLES := ntfy quiet-hours team
 
@@ -19,13 +25,13 @@ help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: setup-run plugins web ## Start server and dashboard, with a Docker engine of their own where none answers; ARGS="--listen 127.0.0.1:9000"
-	cargo build --locked -p tiny-forge
+	$(CARGO_BUILD) --bin tiny-forge
 	@.ci/run-server.sh $(ARGS)
 
 test: formatted setup-test check unit integration browser ## Run everything that CI runs
 
 build: setup-build plugins web ## Make one release binary with dashboard and plugins inside: dist/tiny-forge
-	cargo build --release --locked -p tiny-forge
+	$(CARGO_BUILD) --release --bin tiny-forge
 	@mkdir -p dist && cp $(CARGO_TARGET_DIR)/release/tiny-forge dist/tiny-forge
 	@ls -lh dist/tiny-forge | awk '{print "dist/tiny-forge: " $$5}'
 
@@ -38,27 +44,29 @@ bench: build ## Measure the release binary: size, start, memory, events a second
 	bench/figures.sh dist/tiny-forge
 
 plugins: setup-build ## Build first-party plugins to plugins/dist, examples to examples/dist
-	cargo run --locked -p tiny-forge-plugin-build -- --out plugins/dist $(PLUGINS:%=plugins/%)
-	cargo run --locked -p tiny-forge-plugin-build -- --out examples/dist $(EXAMPLES:%=examples/plugins/%)
+	$(CARGO_BUILD) --bin tiny-forge-plugin-build
+	$(DEBUG)/tiny-forge-plugin-build --out plugins/dist $(PLUGINS:%=plugins/%)
+	$(DEBUG)/tiny-forge-plugin-build --out examples/dist $(EXAMPLES:%=examples/plugins/%)
 
 web: web/build/index.html ## Build the dashboard to web/build
 
 unit: setup-build plugins web ## Tests without an engine
-	cargo test --locked --workspace --lib --bins
-	cargo test --locked -p tiny-forge-plugin-build --test it
-	cargo test --locked --doc -p tiny-forge-plugin
+	$(CARGO_TEST) --lib --bins
+	$(CARGO_TEST) --doc
 	cd web && npm run --silent test
 
-integration: setup-test plugins web ## Tests of the server on a real engine and registry
+integration: setup-test plugins web ## Tests of the plugin builder, and of the server on a real engine and registry
 	@# They wait for containers most of the time: two a core.
-	cargo test --locked -p tiny-forge --test it -- --test-threads=4
+	$(CARGO_TEST) --test it -- --test-threads=4
 
 browser: setup-test plugins web ## Tests of the dashboard in a real browser
-	cargo build --locked -p tiny-forge
-	cd web && TINY_FORGE_BIN=$(CARGO_TARGET_DIR)/debug/tiny-forge npm run --silent test:e2e
+	@# With failpoints it is the program that the tests above have built.
+	$(CARGO_BUILD) --bin tiny-forge --features tiny-forge/failpoints
+	cd web && TINY_FORGE_BIN=$(DEBUG)/tiny-forge npm run --silent test:e2e
 
 api: web/node_modules/.package-lock.json ## Write core/openapi.json and the web client's types anew
-	cargo run --quiet --locked -p tiny-forge -- openapi > core/openapi.json.new
+	$(CARGO_BUILD) --bin tiny-forge
+	$(DEBUG)/tiny-forge openapi > core/openapi.json.new
 	mv core/openapi.json.new core/openapi.json
 	cd web && npm run --silent api
 
