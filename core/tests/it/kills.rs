@@ -90,7 +90,7 @@ async fn delivers_through(failpoint: &str) -> bool {
         acknowledged.is_subset(&made),
         "{failpoint}: {acknowledged:?} of {made:?}"
     );
-    target.received(made.len()).await;
+    assert!(all_delivered(&saved, made.len()).await, "{failpoint}");
     let requests = target.requests();
     let ids: BTreeSet<&str> = requests.iter().map(|it| it.header("webhook-id")).collect();
     assert_eq!(
@@ -102,7 +102,6 @@ async fn delivers_through(failpoint: &str) -> bool {
         requests.len() <= made.len() + 1,
         "{failpoint}: only one was under way"
     );
-    assert!(all_delivered(&saved, made.len()).await, "{failpoint}");
     saved.signal(rustix::process::Signal::KILL);
     saved.ended().await;
     died
@@ -166,7 +165,8 @@ async fn survives_everywhere(point: Failpoint) {
         doomed.ended().await;
         let saved = Program::serve_with(dir.path(), &engine.address()).await;
         let deploy = ended(&saved, id).await;
-        assert_ne!(deploy["reason"], Value::Null, "{failpoint}: {deploy}");
+        let explained = deploy["status"] == "succeeded" || deploy["reason"].is_string();
+        assert!(explained, "{failpoint}: {deploy}");
         one_serves(&saved, &project, &failpoint).await;
         saved.signal(rustix::process::Signal::KILL);
         saved.ended().await;
