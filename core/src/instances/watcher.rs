@@ -26,10 +26,6 @@ const QUEUE_LENGTH: usize = 1_024;
 /// After a signal, an end within this time was asked for.
 const SIGNAL_WINDOW: Duration = Duration::from_secs(60);
 
-/// How long a kill may wait for its reason.
-const VERDICT_LOOKS: u32 = 10;
-const VERDICT_LOOK_EVERY: Duration = Duration::from_millis(100);
-
 /// Follows the engine until cancelled.
 pub async fn run(store: Store, engine: Engine, planned: Planned, token: CancellationToken) {
     let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
@@ -141,10 +137,7 @@ impl Watcher {
             _ => {}
         }
         match self.engine.inspect(&hint.id).await {
-            Ok(found) => {
-                let now = self.with_verdict(&hint, found.instance).await;
-                self.take(&hint, now).await
-            }
+            Ok(found) => self.take(&hint, found.instance).await,
             // It is gone already: the hint that says so follows.
             Err(EngineError::NotFound { .. }) => self.end_of_the_gone(&hint).await,
             Err(error) => {
@@ -152,26 +145,6 @@ impl Watcher {
                 Ok(())
             }
         }
-    }
-
-    /// The engine learns a moment after an end that it was for want of memory:
-    /// a kill that nobody asked for is looked at again.
-    async fn with_verdict(&self, hint: &Hint, mut now: Instance) -> Instance {
-        let is_kill = hint.action == "die" && hint.exit_code == Some(137);
-        if !is_kill || self.signalled.contains_key(&now.id) || self.planned.contains(&now.id) {
-            return now;
-        }
-        for _ in 0..VERDICT_LOOKS {
-            if now.oom_killed || !change::is_ended(now.status) {
-                break;
-            }
-            tokio::time::sleep(VERDICT_LOOK_EVERY).await;
-            match self.engine.inspect(&now.id).await {
-                Ok(found) => now = found.instance,
-                Err(_) => break,
-            }
-        }
-        now
     }
 
     /// A container that removes itself leaves nothing to inspect, only the hint.
