@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     io,
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
@@ -17,11 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     HostError,
     compile::Compiler,
-    config::FileError,
     delivery::TestRequested,
     folder::Folder,
+    live::Live,
     plugin::Kit,
-    reconcile::{LivePipeline, LivePlugin},
     sandbox::{GuestEvent, Sandbox},
     watch,
 };
@@ -67,15 +65,6 @@ pub(super) struct Shared {
     pub public_url: Option<String>,
     pub runtime: Handle,
     live: Mutex<Live>,
-}
-
-/// What runs now.
-#[derive(Default)]
-pub(super) struct Live {
-    /// By name; files that nobody has configured by their file name.
-    pub plugins: BTreeMap<String, LivePlugin>,
-    pub pipelines: BTreeMap<String, LivePipeline>,
-    pub errors: Vec<FileError>,
 }
 
 impl PluginHost {

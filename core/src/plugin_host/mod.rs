@@ -24,6 +24,7 @@ mod pipeline;
 mod error;
 mod host;
 mod inspect;
+mod live;
 mod reconcile;
 mod view;
 mod watch;

@@ -3,96 +3,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    HostError, PluginHost,
+    PluginHost,
     config::{PipelineConfig, Source},
-    delivery::{SinkTask, TestMailbox},
+    delivery::SinkTask,
     folder::View,
-    host::Live,
+    live::{Live, LivePipeline, LivePlugin, Tasks},
     pipeline::{PipelineStatus, PipelineTask, SinkQueue},
     plugin::{PluginStatus, Runner, Supervisor, Versions, Wanted},
 };
-use crate::model::{PluginRole, PluginState};
+use crate::model::PluginRole;
 
 /// Tests that may wait for one sink.
 const TESTS_WAITING: usize = 4;
-
-/// A plugin with its supervisor and, for a sink, the task that sends.
-pub(super) struct LivePlugin {
-    pub status: Arc<PluginStatus>,
-    wanted: watch::Sender<Wanted>,
-    versions: Versions,
-    wake: Arc<Notify>,
-    tests: TestMailbox,
-    tasks: Tasks,
-}
-
-/// A pipeline, and what it was started with.
-pub(super) struct LivePipeline {
-    pub config: PipelineConfig,
-    pub status: Arc<PipelineStatus>,
-    /// The plugins it was given; others of the same name are not the same.
-    given: Vec<Option<Arc<PluginStatus>>>,
-    tasks: Tasks,
-}
-
-/// Tasks that end together.
-#[derive(Clone)]
-struct Tasks {
-    token: CancellationToken,
-    tracker: TaskTracker,
-}
-
-impl Tasks {
-    fn new() -> Self {
-        Self {
-            token: CancellationToken::new(),
-            tracker: TaskTracker::new(),
-        }
-    }
-
-    /// Asks them to end and waits for the call that is under way.
-    async fn end(&self) {
-        self.token.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
-    }
-}
-
-impl LivePlugin {
-    pub fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    pub fn test_mailbox(&self) -> Result<TestMailbox, HostError> {
-        let name = self.status.name().to_owned();
-        match self.status.role() {
-            Some(PluginRole::Sink) => {}
-            Some(PluginRole::Filter | PluginRole::Enricher) => {
-                return Err(HostError::NotASink(name));
-            }
-            None => return Err(self.not_running(name)),
-        }
-        match self.status.state() {
-            PluginState::Running | PluginState::Quarantined => Ok(self.tests.clone()),
-            PluginState::Loading
-            | PluginState::Failed
-            | PluginState::Missing
-            | PluginState::NotConfigured => Err(self.not_running(name)),
-        }
-    }
-
-    fn not_running(&self, name: String) -> HostError {
-        let state = self.status.state().as_str();
-        let why = self
-            .status
-            .error()
-            .map_or_else(String::new, |error| format!(": {error}"));
-        HostError::Conflict(format!("plugin `{name}` is {state}{why}"))
-    }
-}
 
 impl PluginHost {
     pub(super) async fn reconcile(&self, view: &View) {

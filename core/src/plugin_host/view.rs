@@ -1,8 +1,8 @@
 //! What the API shows of plugins, pipelines and deliveries.
 
 use super::{
-    HostError, PluginHost, config::FileError, host::not_found, pipeline::Matcher,
-    reconcile::LivePipeline,
+    HostError, PluginHost, config::FileError, host::not_found, live::LivePipeline,
+    pipeline::Matcher,
 };
 use crate::{
     model::{
