@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
@@ -48,19 +49,37 @@ async fn copy_until_break(
     let Ok(lines) = engine.output(candidate, before) else {
         return;
     };
-    let mut lines = std::pin::pin!(lines.ready_chunks(BATCH));
-    while let Some(chunk) = lines.next().await {
-        let fresh: Vec<_> = chunk
-            .into_iter()
-            .filter_map(Result::ok)
-            .filter(|line| before.is_none_or(|before| line.time > before))
-            .map(|line| (line.stream, line.time, line.line))
-            .collect();
-        if let Some((_, newest, _)) = fresh.last() {
-            *since = Some(*newest);
+    let mut lines = std::pin::pin!(lines);
+    // While some lines are being committed, the next ones gather: the slower the
+    // disk, the more of them share a commit. A full queue holds the reader back,
+    // and Docker keeps the lines.
+    let (queue, mut waiting) = mpsc::channel(2 * BATCH);
+    let read = async move {
+        while let Some(line) = lines.next().await {
+            let fresh = line
+                .ok()
+                .filter(|line| before.is_none_or(|before| line.time > before));
+            if let Some(line) = fresh
+                && queue
+                    .send((line.stream, line.time, line.line))
+                    .await
+                    .is_err()
+            {
+                break;
+            }
         }
-        if let Err(error) = journal.lines(fresh, Some(candidate)).await {
-            tracing::warn!(%error, "lines of a deploy's log were not kept");
+    };
+    let write = async {
+        let mut batch = Vec::with_capacity(BATCH);
+        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+            if let Some((_, newest, _)) = batch.last() {
+                *since = Some(*newest);
+            }
+            let lines = std::mem::take(&mut batch);
+            if let Err(error) = journal.lines(lines, Some(candidate)).await {
+                tracing::warn!(%error, "lines of a deploy's log were not kept");
+            }
         }
-    }
+    };
+    tokio::join!(read, write);
 }

@@ -14,7 +14,8 @@ use crate::model::Timestamp;
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// bollard's own limit on streams; pulls and logs have watchdogs of ours.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// An engine under load is slow, not gone; one that is gone refuses at once.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `connected` may be out of date.
 const PING_EVERY: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(250);

@@ -139,7 +139,8 @@ fn pauses(before: Option<&Instance>, now: &Instance) -> bool {
 
 /// Against what was told: an earlier hint may have shown this health already.
 fn by_health(told: Health, now: &Instance) -> Option<Change> {
-    let changed = told != now.health;
+    // The engine keeps the last word of a check after the container's end.
+    let changed = told != now.health && now.status == InstanceStatus::Running;
     let reason = match now.health {
         Health::Healthy if changed => InstanceReason::Healthy,
         Health::Unhealthy if changed => InstanceReason::Unhealthy,

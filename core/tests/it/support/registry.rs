@@ -25,19 +25,25 @@ impl Registry {
             dir.path().join("images").display()
         );
         std::fs::write(&config, text).expect("written");
-        let mut process = Command::new("docker-registry")
-            .arg("serve")
+        // It ends when our end of its input closes, also when we are killed.
+        let hold = "docker-registry serve \"$0\" <&- & cat; kill $!";
+        let mut process = Command::new("bash")
+            .args(["-c", hold])
             .arg(&config)
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("docker-registry is installed");
+            .expect("bash");
         let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
         let listening = lines.find(|line| {
             line.as_ref()
                 .is_ok_and(|line| line.contains("listening on"))
         });
-        assert!(listening.is_some(), "the registry did not start");
+        assert!(
+            listening.is_some(),
+            "docker-registry is installed and starts"
+        );
         // Read on, so that the registry never blocks on a full pipe.
         std::thread::spawn(move || lines.count());
         Self {
@@ -65,7 +71,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 }
