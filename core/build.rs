@@ -24,6 +24,12 @@ const OPTIONS: [&str; 6] = [
 
 fn main() {
     println!("cargo::rerun-if-changed={SOURCE}");
+    // A release embeds these, so it is made anew with them; else they are read
+    // from disk.
+    if given("PROFILE") == "release" {
+        println!("cargo::rerun-if-changed=../web/build");
+        println!("cargo::rerun-if-changed=../plugins/dist");
+    }
     let app = PathBuf::from(given("OUT_DIR")).join("demo-app");
     if !build(&app) {
         println!(

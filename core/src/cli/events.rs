@@ -1,4 +1,7 @@
-use std::ops::ControlFlow;
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+};
 
 use clap::Args;
 
@@ -46,8 +49,11 @@ pub(super) async fn run(client: &Client, args: EventsArgs) -> anyhow::Result<Out
     if args.follow {
         let path = args.path(&[("after", args.after.clone())]);
         follow(client, &path, |event| {
-            print(&event, args.json);
-            ControlFlow::<()>::Continue(())
+            // Whoever reads may have had enough, as `head` has.
+            match print(&event, args.json) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
         })
         .await?;
         return Ok(Outcome::Done);
@@ -63,7 +69,7 @@ pub(super) async fn run(client: &Client, args: EventsArgs) -> anyhow::Result<Out
         .await?;
     let mut events = page.items;
     events.sort_by_key(|event| event.id);
-    events.iter().for_each(|event| print(event, args.json));
+    let _ = events.iter().try_for_each(|event| print(event, args.json));
     Ok(Outcome::Done)
 }
 
@@ -90,11 +96,11 @@ impl EventsArgs {
     }
 }
 
-fn print(event: &Event, as_json: bool) {
+fn print(event: &Event, as_json: bool) -> io::Result<()> {
+    let mut out = io::stdout();
     let json = serde_json::to_value(event).unwrap_or_default();
     if as_json {
-        println!("{json}");
-        return;
+        return writeln!(out, "{json}");
     }
     let (kind, severity) = (event.payload.event_type().as_str(), event.severity.as_str());
     let payload = &json["payload"];
@@ -105,11 +111,12 @@ fn print(event: &Event, as_json: bool) {
         .iter()
         .filter_map(|word| payload[word].as_str().map(|text| format!("{word}={text}")))
         .collect();
-    println!(
+    writeln!(
+        out,
         "{} {:<7} {kind} {} {}",
         event.time,
         severity,
         event.subject,
         told.join(" ")
-    );
+    )
 }

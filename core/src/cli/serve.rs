@@ -15,8 +15,10 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let plugins = config.plugins.clone();
     let app = App::start(config).await?;
     println!("tiny-forge listens on http://{}", app.address());
+    eprintln!("plugins go into {}", plugins.display());
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

@@ -43,6 +43,17 @@ impl Stop {
             log_tail: Vec::new(),
         }))
     }
+
+    /// What failed after this: the first reason stays first.
+    pub(super) fn with(self, worse: Self) -> Self {
+        match (self, worse) {
+            (Self::Failed(first), Self::Failed(worse)) => Self::Failed(Box::new(Failure {
+                reason: format!("{}; then: {}", first.reason, worse.reason),
+                ..*first
+            })),
+            (_, worse) => worse,
+        }
+    }
 }
 
 impl From<StoreError> for Stop {

@@ -65,10 +65,14 @@ pub(super) async fn stop_first(run: &Run, plan: &Plan, candidate: &str) -> Resul
     };
     if let Err(stop) = switched.await {
         put_away(run, candidate).await;
-        if let Some(old) = &plan.replaces {
-            run.step(StepName::Restore, restore(run, old)).await?;
-        }
-        return Err(stop);
+        let Some(old) = &plan.replaces else {
+            return Err(stop);
+        };
+        let restored = run.step(StepName::Restore, restore(run, old)).await;
+        return Err(match restored {
+            Ok(()) => stop,
+            Err(worse) => stop.with(worse),
+        });
     }
     commit(run, candidate).await?;
     run.step(StepName::Retire, retire(run, candidate)).await

@@ -142,3 +142,17 @@ async fn the_kept_description_of_the_api_is_the_one_that_is_served() {
     assert_eq!(served, printed);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_reader_who_has_had_enough_is_no_error() {
+    let server = Server::start().await.restart().await;
+    let program = env!("CARGO_BIN_EXE_tiny-forge");
+    let script = "\"$0\" events --server \"$1\" | head -n 1; exit ${PIPESTATUS[0]}";
+    let mut bash = tokio::process::Command::new("bash");
+    bash.args(["-c", script, program, &server.url("")]);
+    let output = bash.output().await.expect("bash");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
+    server.stop().await;
+}
