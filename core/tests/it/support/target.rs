@@ -119,17 +119,29 @@ impl Target {
 
     /// Waits until `count` requests have arrived.
     pub async fn received(&self, count: usize) -> Vec<Received> {
+        self.until(|requests| requests.len() >= count).await
+    }
+
+    /// Waits until the requests are as `wanted` says.
+    pub async fn until(&self, wanted: impl Fn(&[Received]) -> bool) -> Vec<Received> {
         let mut arrived = self.shared.count.subscribe();
-        let enough = arrived.wait_for(|now| *now >= count);
-        let waited = tokio::time::timeout(PATIENCE, enough).await;
-        if waited.is_err() {
-            panic!(
-                "{} of {count} requests arrived: {:?}",
-                self.requests().len(),
-                self.requests()
-            );
-        }
-        self.requests()
+        let search = async {
+            loop {
+                arrived.borrow_and_update();
+                {
+                    let requests = self.shared.requests.lock().expect("no test panicked");
+                    if wanted(&requests) {
+                        return requests.clone();
+                    }
+                }
+                arrived.changed().await.expect("the target lives");
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, search).await;
+        found.unwrap_or_else(|_| {
+            let requests = self.requests();
+            panic!("after {} requests: {:?}", requests.len(), requests.last())
+        })
     }
 }
 
