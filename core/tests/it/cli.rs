@@ -2,6 +2,8 @@
 
 use std::process::Output;
 
+use serde_json::Value;
+
 use crate::support::{binary::Binary, server::Server, shared::Shared};
 
 fn text(bytes: &[u8]) -> String {
@@ -84,8 +86,7 @@ async fn a_deploy_can_be_followed_to_its_end_and_its_exit_code_tells_that() {
         ])
         .await;
     let events = text(&events.stdout);
-    let last: serde_json::Value =
-        serde_json::from_str(events.lines().last().expect("a line")).expect("JSON");
+    let last: Value = serde_json::from_str(events.lines().last().expect("a line")).expect("JSON");
     assert_eq!(last["payload"]["status"], "failed");
     server.stop().await;
 }
@@ -138,7 +139,7 @@ async fn the_kept_description_of_the_api_is_the_one_that_is_served() {
     );
     let server = Server::start().await;
     let served = server.json("/api/openapi.json").await;
-    let printed: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    let printed: Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(served, printed);
     server.stop().await;
 }
@@ -151,8 +152,79 @@ async fn a_reader_who_has_had_enough_is_no_error() {
     let mut bash = tokio::process::Command::new("bash");
     bash.args(["-c", script, program, &server.url("")]);
     let output = bash.output().await.expect("bash");
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = text(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
+    assert_eq!(text(&output.stdout).lines().count(), 1);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_plugin_is_built_from_its_crate_and_then_shown() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let out = dir.path().to_str().expect("UTF-8");
+    let crate_dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/plugins/ntfy");
+    let built = cargo_user()
+        .run(&["plugin", "build", crate_dir, "--out", out])
+        .await;
+    let said = text(&built.stderr);
+    assert!(built.status.success(), "{said}");
+
+    let file = dir.path().join("ntfy.wasm");
+    let file = file.to_str().expect("UTF-8");
+    let shown = Binary::new().run(&["plugin", "inspect", file]).await;
+    let page = text(&shown.stdout);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    for part in [
+        "ntfy 0.1.0: sink",
+        "http     https://ntfy.sh",
+        "topic (required)",
+        "[plugin.ntfy]\nfile = \"ntfy.wasm\"",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    let shown = Binary::new()
+        .run(&["plugin", "inspect", "--json", file])
+        .await;
+    let json: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!(json["role"], "sink");
+}
+
+#[tokio::test]
+async fn a_file_or_folder_that_is_no_plugin_is_refused_with_the_remedy() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let file = dir.path().join("not.wasm");
+    std::fs::write(&file, "not wasm").expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let out = dir.path().to_str().expect("UTF-8");
+    for (arguments, said) in [
+        (vec!["plugin", "inspect", file], "tiny-forge plugin build"),
+        (vec!["plugin", "inspect", "/nowhere.wasm"], "cannot be read"),
+        (vec!["plugin", "build", out, "--out", out], "Cargo.toml"),
+    ] {
+        let output = cargo_user().run(&arguments).await;
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
+/// The program as somebody runs it who has cargo.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "cargo needs the environment that this test was given"
+)]
+fn cargo_user() -> Binary {
+    let names = [
+        "PATH",
+        "HOME",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "CARGO_TARGET_DIR",
+    ];
+    let given = names
+        .iter()
+        .filter_map(|name| Some((*name, std::env::var(name).ok()?)));
+    given.fold(Binary::new(), |binary, (name, value)| {
+        binary.with(name, &value)
+    })
 }
