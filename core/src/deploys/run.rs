@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     engine::{
-        ContainerSpec, Engine, EngineError, LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT,
-        LABEL_SPEC_HASH, LABEL_STAGE,
+        ContainerSpec, Engine, EngineError, EngineState, LABEL_DEPLOY, LABEL_GENERATION,
+        LABEL_PROJECT, LABEL_SPEC_HASH, LABEL_STAGE,
     },
     events::Bus,
     failpoint::{self, Failpoint},
@@ -24,6 +24,9 @@ use crate::{
     scrub::Scrubber,
     store::{Keyring, OpenDeploy, Store, StoreError},
 };
+
+/// How long a step waits for an engine that does not answer.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What deploys work with; cheap to clone.
 #[derive(Clone)]
@@ -251,44 +254,71 @@ impl Run {
     }
 
     /// A step that a cancel ends at once.
-    pub(super) async fn interruptible<T>(
-        &self,
+    pub(super) fn interruptible<'a, T: 'a>(
+        &'a self,
         step: StepName,
-        action: impl Future<Output = Result<(T, Option<String>), Stop>>,
-    ) -> Result<T, Stop> {
-        let action = async {
+        action: impl Future<Output = Result<(T, Option<String>), Stop>> + 'a,
+    ) -> impl Future<Output = Result<T, Stop>> + 'a {
+        // Boxed before it is moved on: steps within steps would fill the stack.
+        let action = Box::pin(action);
+        self.step(step, async move {
+            let ready = async {
+                self.until_engine().await?;
+                action.await
+            };
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => Err(Stop::Cancelled),
-                outcome = action => outcome,
+                outcome = ready => outcome,
             }
-        };
-        self.step(step, action).await
+        })
+    }
+
+    /// An engine that is away for a moment is waited for, visibly. One that
+    /// stays away is told by the step that needs it.
+    async fn until_engine(&self) -> Result<(), Stop> {
+        let engine = &self.tools.engine;
+        if engine.connection().borrow().state == EngineState::Connected {
+            return Ok(());
+        }
+        let waiting = "waiting for the Docker engine, which does not answer now";
+        self.journal.say(waiting.to_owned()).await?;
+        let connected = engine.until_connected();
+        if tokio::time::timeout(ENGINE_PATIENCE, connected)
+            .await
+            .is_err()
+        {
+            tracing::warn!(deploy = %self.deploy.id, "the engine is away for long");
+        }
+        Ok(())
     }
 
     /// Intent, action, result.
-    pub(super) async fn step<T>(
-        &self,
+    pub(super) fn step<'a, T: 'a>(
+        &'a self,
         step: StepName,
-        action: impl Future<Output = Result<(T, Option<String>), Stop>>,
-    ) -> Result<T, Stop> {
-        if !self.journal.start_step(step).await? {
-            return Err(Stop::Ended);
+        action: impl Future<Output = Result<(T, Option<String>), Stop>> + 'a,
+    ) -> impl Future<Output = Result<T, Stop>> + 'a {
+        let action = Box::pin(action);
+        async move {
+            if !self.journal.start_step(step).await? {
+                return Err(Stop::Ended);
+            }
+            failpoint::reached(Failpoint::StepIntended);
+            let outcome = action.await;
+            failpoint::reached(Failpoint::StepActed);
+            let (status, message) = match &outcome {
+                Ok((_, message)) => (StepStatus::Succeeded, message.clone()),
+                Err(Stop::Failed(failure)) => (StepStatus::Failed, Some(failure.reason.clone())),
+                Err(Stop::Cancelled) => (StepStatus::Failed, Some("cancelled".into())),
+                Err(Stop::Store(_) | Stop::Ended) => return outcome.map(|(value, _)| value),
+            };
+            self.journal
+                .end_step(step, status, message, |_| Ok(()))
+                .await?;
+            failpoint::reached(Failpoint::StepRecorded);
+            outcome.map(|(value, _)| value)
         }
-        failpoint::reached(Failpoint::StepIntended);
-        let outcome = action.await;
-        failpoint::reached(Failpoint::StepActed);
-        let (status, message) = match &outcome {
-            Ok((_, message)) => (StepStatus::Succeeded, message.clone()),
-            Err(Stop::Failed(failure)) => (StepStatus::Failed, Some(failure.reason.clone())),
-            Err(Stop::Cancelled) => (StepStatus::Failed, Some("cancelled".into())),
-            Err(Stop::Store(_) | Stop::Ended) => return outcome.map(|(value, _)| value),
-        };
-        self.journal
-            .end_step(step, status, message, |_| Ok(()))
-            .await?;
-        failpoint::reached(Failpoint::StepRecorded);
-        outcome.map(|(value, _)| value)
     }
 
     pub(super) fn grace(&self) -> Duration {

@@ -15,6 +15,8 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// bollard's own limit on streams; pulls and logs have watchdogs of ours.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// An engine under load is slow, not gone; one that is gone refuses at once.
+/// So many pings in a row may go unanswered before it counts as gone.
+const SLOW_PINGS_MAX: u32 = 3;
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `connected` may be out of date.
 const PING_EVERY: Duration = Duration::from_secs(3);
@@ -249,12 +251,15 @@ impl Engine {
     }
 
     async fn ping_until_lost(&self, control: &Docker) -> EngineError {
+        let mut slow_pings = 0;
         loop {
             // Woken early by whoever saw a stream break.
             let _ = tokio::time::timeout(PING_EVERY, self.shared.doubt.notified()).await;
-            let ping = self.call_within("ping", PING_TIMEOUT, control.ping()).await;
-            if let Err(error) = ping {
-                return error;
+            match self.call_within("ping", PING_TIMEOUT, control.ping()).await {
+                Ok(_) => slow_pings = 0,
+                // Slow is not gone: calls have times of their own.
+                Err(EngineError::Timeout { .. }) if slow_pings < SLOW_PINGS_MAX => slow_pings += 1,
+                Err(error) => return error,
             }
         }
     }
