@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use tokio::{
     net::TcpListener,
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     deploys::{self, Deploys},
     engine::Engine,
-    events::{Bus, Log},
+    events::{Bus, Fanout, Log, Replay},
     instances::{self, Planned},
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
     plugin_host::{HostParts, PluginHost},
@@ -35,6 +35,7 @@ pub struct App {
     requests: TaskTracker,
     tasks: TaskTracker,
     bus: Bus,
+    fanout: Fanout,
     writer: WriterThread,
     /// Where guests run, apart from HTTP, Docker and streams.
     guests: Runtime,
@@ -96,23 +97,23 @@ impl App {
         let deploys = Deploys::new(store.clone(), bus.clone(), engine.clone(), keyring, planned);
         tasks.spawn(deploys::run(deploys.clone(), working.clone()));
 
+        let replay: Arc<dyn Replay> = Arc::new(store.clone());
+        let fanout = Fanout::start(bus.log(), &replay, &Handle::current())
+            .context("cannot start the fan-out threads")?;
+        drop(replay);
         let state = ApiState::new(Parts {
             deploys,
             plugins,
             store,
             bus: bus.clone(),
+            fanout: fanout.clone(),
             engine,
+            limits: config.limits,
             public_url: config.public_url,
             stopping: serving.clone(),
         });
         let router = api::router(state, AllowedHosts::new(&config.hosts));
-        let server =
-            axum::serve(listener, router).with_graceful_shutdown(serving.clone().cancelled_owned());
-        requests.spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "the HTTP server ended");
-            }
-        });
+        requests.spawn(api::serve(listener, router, serving.clone()));
         announce(
             &bus,
             "started",
@@ -125,6 +126,7 @@ impl App {
             requests,
             tasks,
             bus,
+            fanout,
             writer,
             guests,
             _data: data,
@@ -145,6 +147,7 @@ impl App {
             requests,
             tasks,
             bus,
+            fanout,
             writer,
             guests,
             _data,
@@ -152,11 +155,18 @@ impl App {
         } = self;
         announce(&bus, "stopping", "tiny-forge is stopping".into());
         serving.cancel();
+        let streams = fanout.clone();
+        if tokio::task::spawn_blocking(move || streams.stop())
+            .await
+            .is_err()
+        {
+            tracing::error!("event streams ended without a farewell");
+        }
         end("requests", &requests, REQUESTS_GRACE).await;
         working.cancel();
         end("tasks", &tasks, TASKS_GRACE).await;
         guests.shutdown_background();
-        drop(bus);
+        drop((bus, fanout));
         let joined = tokio::task::spawn_blocking(move || writer.join());
         if tokio::time::timeout(Duration::from_secs(1), joined)
             .await

@@ -14,7 +14,7 @@ use sources::{Key, Sources};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
-use crate::store::Retention;
+use crate::{api::Limits, store::Retention};
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
@@ -30,6 +30,7 @@ pub struct Config {
     /// Base of links in messages, without a final slash.
     pub public_url: Option<String>,
     pub retention: Retention,
+    pub limits: Limits,
     /// Our own binary: plugins are compiled in a process of its own.
     pub compiler: PathBuf,
 }
@@ -69,6 +70,12 @@ pub struct ServeArgs {
     /// Log lines to keep at most [default: 2000000] [env: TINY_FORGE_LOGS_MAX]
     #[arg(long, value_name = "COUNT")]
     pub logs_max: Option<String>,
+    /// Event streams open at once [default: 10000] [env: TINY_FORGE_STREAMS_MAX]
+    #[arg(long, value_name = "COUNT")]
+    pub streams_max: Option<String>,
+    /// Event streams open at once by one address [default: 1000] [env: TINY_FORGE_STREAMS_PER_CLIENT]
+    #[arg(long, value_name = "COUNT")]
+    pub streams_per_client: Option<String>,
     /// Configuration file in TOML; its keys are named as the flags, with `_` [env: TINY_FORGE_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -134,6 +141,12 @@ impl Config {
                     .map_or(Ok(defaults.logs_days), |found| days(&found))?,
                 logs_max: key("logs_max", &args.logs_max)
                     .map_or(Ok(defaults.logs_max), |found| count(&found))?,
+            },
+            limits: Limits {
+                streams_max: key("streams_max", &args.streams_max)
+                    .map_or(Ok(10_000), |found| streams(&found))?,
+                streams_per_client: key("streams_per_client", &args.streams_per_client)
+                    .map_or(Ok(1_000), |found| streams(&found))?,
             },
             compiler: std::env::current_exe().unwrap_or_else(|_| "tiny-forge".into()),
             data,
@@ -235,6 +248,11 @@ fn days(found: &Key) -> Result<u32, ConfigError> {
 fn count(found: &Key) -> Result<u64, ConfigError> {
     let count = found.text.parse().ok().filter(|count| *count >= 1_000);
     count.ok_or_else(|| found.wrong("a number, at least 1000"))
+}
+
+fn streams(found: &Key) -> Result<usize, ConfigError> {
+    let count = found.text.parse().ok().filter(|count| *count >= 1);
+    count.ok_or_else(|| found.wrong("a number, at least 1"))
 }
 
 #[cfg(test)]

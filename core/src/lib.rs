@@ -5,7 +5,7 @@
 
 pub mod config;
 
-pub mod model;
+pub use tiny_forge_model as model;
 
 pub mod scrub;
 

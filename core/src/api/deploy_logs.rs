@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ApiError, ApiState, events,
+    ApiError, ApiState,
     query::{Query, accepts},
-    stream,
+    serve::Connection,
+    stream::{self, Wanted},
 };
 use crate::{
     events::{Filter, Frame, Start},
@@ -53,13 +54,14 @@ pub struct LogPage {
 pub async fn list(
     State(state): State<ApiState>,
     Path(id): Path<i64>,
+    connection: Connection,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response, ApiError> {
     query.only(&["after", "limit"])?;
     let deploy = find(&state, DeployId(id)).await?;
     if accepts(&headers, "text/event-stream") {
-        return follow(&state, &deploy, &query, &headers).await;
+        return follow(&state, connection, &deploy, &query, &headers).await;
     }
     let start = query.start(&headers, from_the_beginning(&deploy))?;
     let after = position_of(&start);
@@ -107,6 +109,7 @@ pub async fn text(
 
 async fn follow(
     state: &ApiState,
+    connection: Connection,
     deploy: &Deploy,
     query: &Query,
     headers: &HeaderMap,
@@ -118,12 +121,14 @@ async fn follow(
             .last_event
             .is_some_and(|last| position_of(&start) >= last)
     {
-        let headers = [(header::CONTENT_TYPE, "text/event-stream")];
-        return Ok((headers, stream::end()).into_response());
+        return Ok(stream::ended());
     }
     let ended = move |frame: &Frame| ends_deploy(frame, id);
-    let stream = events::stream(state, Filter::deploy(id), start, Some(Box::new(ended))).await?;
-    Ok(stream.into_response())
+    let wanted = Wanted {
+        is_last: Some(Box::new(ended)),
+        ..Wanted::new(Filter::deploy(id), start)
+    };
+    stream::open(state, connection, wanted).await
 }
 
 /// The event after which nothing more comes of a deploy.
@@ -170,17 +175,13 @@ async fn read(
     let (page, as_of) = state
         .store
         .read(move |reader| {
-            let page = reader.journal_page(&filter, &PageRequest { after, limit })?;
+            let page = reader.journal_page(&filter, &PageRequest::new(after, limit))?;
             Ok((page, reader.head()?))
         })
         .await?;
     let end = last.unwrap_or(page.head);
     let next = (page.scanned_to < end).then_some(page.scanned_to);
-    let lines = page
-        .frames
-        .iter()
-        .filter_map(|frame| line_of(frame))
-        .collect();
+    let lines = page.frames().filter_map(|frame| line_of(&frame)).collect();
     Ok((lines, next, as_of))
 }
 

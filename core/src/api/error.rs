@@ -79,6 +79,15 @@ impl ApiError {
         }
     }
 
+    /// One client has more than its share.
+    pub fn too_many(detail: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", detail);
+        Self {
+            retry_after_s: Some(5),
+            ..error
+        }
+    }
+
     pub fn invalid(errors: Vec<FieldProblem>) -> Self {
         let fields: Vec<String> = errors
             .iter()
@@ -132,7 +141,7 @@ impl From<StoreError> for ApiError {
         let detail = error.to_string();
         match error {
             StoreError::Busy | StoreError::DiskFull | StoreError::Closed => Self::busy(detail),
-            StoreError::EventTooLarge { .. } => {
+            StoreError::EventTooLarge(_) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
             }
             StoreError::NewerSchema { .. }

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use super::{
     ApiError, ApiState,
     query::{Query, accepts},
-    stream::{EventStream, IsLast},
+    serve::Connection,
+    stream::{self, Wanted},
 };
 use crate::{
     events::{Filter, Frame, Start},
@@ -21,7 +22,7 @@ use crate::{
 
 const PARAMETERS: &[&str] = &[
     "type", "project", "stage", "instance", "deploy", "severity", "logs", "after", "before",
-    "order", "limit",
+    "order", "limit", "coalesce",
 ];
 
 /// A page of events.
@@ -44,6 +45,7 @@ pub struct EventPage {
         ("deploy" = Option<String>, Query, description = "Numbers of deploys"),
         ("severity" = Option<String>, Query, description = "Least severity"),
         ("logs" = Option<String>, Query, description = "Numbers of deploys whose log lines come besides, whatever the other filters say"),
+        ("coalesce" = Option<u64>, Query, description = "For streams: of the events about one subject within so many milliseconds (100 to 60000) only the last of each type; log lines all come"),
         ("after" = Option<String>, Query, description = "Start after this id; the header `Last-Event-ID` wins"),
         ("before" = Option<i64>, Query, description = "With `order=desc`: only ids below"),
         ("order" = Option<String>, Query, description = "`asc` or `desc`, for pages"),
@@ -51,6 +53,7 @@ pub struct EventPage {
     responses((status = 200, body = EventPage), (status = 400, body = super::Problem)))]
 pub async fn list(
     State(state): State<ApiState>,
+    connection: Connection,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response, ApiError> {
@@ -60,7 +63,11 @@ pub async fn list(
         return Ok(Json(page(&state, filter, &query).await?).into_response());
     }
     let start = query.start(&headers, Start::Live)?;
-    Ok(stream(&state, filter, start, None).await?.into_response())
+    let wanted = Wanted {
+        coalesce: query.coalesce()?,
+        ..Wanted::new(filter, start)
+    };
+    stream::open(&state, connection, wanted).await
 }
 
 /// One event, with what enrichers added to it.
@@ -91,32 +98,6 @@ pub async fn get(
     Ok(Json(event))
 }
 
-/// Opens a stream, or says that there are too many.
-pub async fn stream(
-    state: &ApiState,
-    filter: Filter,
-    start: Start,
-    is_last: Option<IsLast>,
-) -> Result<EventStream, ApiError> {
-    let permit = state.0.streams.clone().try_acquire_owned().map_err(|_| {
-        ApiError::busy("too many event streams are open: close some, or wait a moment")
-    })?;
-    let floor_of = filter.clone();
-    let (floor, head) = state
-        .store
-        .read(move |reader| Ok((reader.floor(&floor_of)?, reader.head()?)))
-        .await?;
-    Ok(EventStream {
-        resumed: start != Start::Live,
-        subscription: state.bus.subscribe(filter, start),
-        journal: head.journal,
-        oldest: EventId(floor.0 + 1),
-        stopping: state.stopping.clone(),
-        _permit: permit,
-        is_last,
-    })
-}
-
 async fn page(state: &ApiState, filter: Filter, query: &Query) -> Result<EventPage, ApiError> {
     let limit = query.limit()?;
     match query.text("order").unwrap_or("asc") {
@@ -141,14 +122,14 @@ async fn page_ascending(
     let (page, as_of) = state
         .store
         .read(move |reader| {
-            let page = reader.journal_page(&filter, &PageRequest { after, limit })?;
+            let page = reader.journal_page(&filter, &PageRequest::new(after, limit))?;
             Ok((page, reader.head()?))
         })
         .await?;
     let more = page.scanned_to < page.head;
     let next = more.then(|| page.scanned_to.to_string());
     Ok(EventPage {
-        items: raw(&page.frames),
+        items: raw(&page.frames().collect::<Vec<_>>()),
         next,
         as_of,
     })
@@ -183,7 +164,7 @@ async fn page_descending(
 }
 
 /// The stored JSON, as it is.
-fn raw(frames: &[std::sync::Arc<Frame>]) -> Vec<Box<RawValue>> {
+fn raw(frames: &[Frame]) -> Vec<Box<RawValue>> {
     let json = frames
         .iter()
         .map(|frame| RawValue::from_string(frame.json().to_owned()));

@@ -17,9 +17,11 @@ mod pipelines;
 mod plugins;
 mod projects;
 mod query;
+mod serve;
 mod spa;
 mod status;
 mod stream;
+mod subscriptions;
 
 use std::sync::Arc;
 
@@ -29,21 +31,25 @@ use axum::{
     middleware,
     response::Response,
 };
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use deploys::NewDeploy;
 pub use error::{ApiError, FieldProblem, Problem};
 pub use guard::AllowedHosts;
+pub use serve::serve;
+pub use subscriptions::Limits;
 
 use crate::{
-    deploys::Deploys, engine::Engine, events::Bus, model::Timestamp, plugin_host::PluginHost,
+    deploys::Deploys,
+    engine::Engine,
+    events::{Bus, Fanout},
+    model::Timestamp,
+    plugin_host::PluginHost,
     store::Store,
 };
 
-/// Event streams served at once; more are answered with 503.
-const STREAMS_MAX: usize = 10_000;
+use subscriptions::Registry;
 
 /// What handlers need; cheap to clone.
 #[derive(Clone)]
@@ -53,10 +59,12 @@ pub struct ApiState(Arc<Shared>);
 pub struct Parts {
     pub store: Store,
     pub bus: Bus,
+    pub fanout: Fanout,
     pub engine: Engine,
     pub deploys: Deploys,
     pub plugins: PluginHost,
     pub public_url: Option<String>,
+    pub limits: Limits,
     /// Ends event streams at once when the server stops.
     pub stopping: CancellationToken,
 }
@@ -64,17 +72,21 @@ pub struct Parts {
 pub struct Shared {
     parts: Parts,
     started_at: Timestamp,
-    streams: Arc<Semaphore>,
+    subscriptions: Registry,
 }
 
 impl ApiState {
     pub fn new(parts: Parts) -> Self {
-        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let subscriptions = Registry::new(parts.limits);
         Self(Arc::new(Shared {
             parts,
             started_at: Timestamp::now(),
-            streams,
+            subscriptions,
         }))
+    }
+
+    fn subscriptions(&self) -> &Registry {
+        &self.0.subscriptions
     }
 }
 
@@ -114,6 +126,8 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(instances::get))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::change))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::get))
         .routes(routes!(plugins::test))

@@ -1,4 +1,4 @@
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -76,6 +76,18 @@ impl Query {
             limit @ 1..=LIMIT_MAX => Ok(limit),
             limit => Err(ApiError::bad_request(format!(
                 "parameter `limit`: {limit} is not a number from 1 to {LIMIT_MAX}"
+            ))),
+        }
+    }
+
+    /// How long a stream may gather events to leave out what is outdated.
+    pub fn coalesce(&self) -> Result<Option<Duration>, ApiError> {
+        let expected = "a number of milliseconds from 100 to 60000";
+        match self.parsed::<u64>("coalesce", expected)? {
+            None => Ok(None),
+            Some(ms @ 100..=60_000) => Ok(Some(Duration::from_millis(ms))),
+            Some(ms) => Err(ApiError::bad_request(format!(
+                "parameter `coalesce`: {ms} is not {expected}"
             ))),
         }
     }

@@ -42,6 +42,11 @@ impl Bus {
         self.log.head()
     }
 
+    /// The newest events, in memory.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
     /// A cursor on the journal; it costs nothing until it is asked.
     pub fn subscribe(&self, filter: Filter, start: Start) -> Subscription {
         Subscription::new(self.store.clone(), self.log.clone(), filter, start)

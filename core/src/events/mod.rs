@@ -4,16 +4,17 @@
 //! committed is appended to the [`Log`], the newest part of the journal in
 //! memory. A [`Subscription`] is nothing but a cursor: it reads on from the
 //! log, or from the journal where it has fallen behind, so nobody who is slow
-//! holds up anybody else.
+//! holds up anybody else. So are the subscribers of the [`Fanout`], which
+//! writes to sockets.
 
 mod bus;
-mod filter;
-mod frame;
-mod log;
+mod replay;
 mod subscription;
 
 pub use bus::Bus;
-pub use filter::Filter;
-pub use frame::{Frame, FrameParts};
-pub use log::Log;
-pub use subscription::{Next, ResetReason, Start, Subscription};
+pub use subscription::{Next, Start, Steering, Subscription};
+pub use tiny_forge_events::{
+    Attachment, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log, Progress, Replay,
+    Seat, Segment, SegmentBuilder,
+    control::{self, Hello, ResetReason},
+};

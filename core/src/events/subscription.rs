@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Filter, Frame, Log};
+use super::{Filter, Frame, Log, ResetReason};
 use crate::{
     model::{EventId, Position},
-    store::{JournalPage, PageRequest, Store, StoreError},
+    store::{PageRequest, Store, StoreError},
 };
 
 /// Frames handed over at once.
@@ -22,23 +22,18 @@ pub enum Start {
     Resume(Position),
 }
 
-/// Why a client must load its state anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResetReason {
-    /// Retention has removed what it needs.
-    Retention,
-    /// The id is of another journal: history was lost or restored.
-    ForeignJournal,
-    /// The id is not known here yet.
-    Ahead,
-}
-
-impl ResetReason {
-    pub const fn as_str(self) -> &'static str {
+impl Start {
+    /// The id to go on from, and whether the client must be told that something
+    /// is missing.
+    pub fn resolve(self, log: &Log) -> (EventId, Option<ResetReason>) {
+        let now = log.head();
         match self {
-            Self::Retention => "retention",
-            Self::ForeignJournal => "foreign_journal",
-            Self::Ahead => "ahead",
+            Self::Live => (now.id, None),
+            Self::After(id) => at(id, now.id),
+            Self::Resume(position) if position.journal != now.journal => {
+                (now.id, Some(ResetReason::ForeignJournal))
+            }
+            Self::Resume(position) => at(position.id, now.id),
         }
     }
 }
@@ -47,7 +42,7 @@ impl ResetReason {
 #[derive(Debug)]
 pub enum Next {
     /// Never empty, in id order.
-    Events(Vec<Arc<Frame>>),
+    Events(Vec<Frame>),
     /// Something is missing; the subscription goes on from `head`.
     Reset { reason: ResetReason, head: EventId },
 }
@@ -58,48 +53,80 @@ pub struct Subscription {
     store: Store,
     log: Arc<Log>,
     head: watch::Receiver<EventId>,
-    filter: Filter,
-    cursor: EventId,
+    steering: Steering,
     /// A reset that was found out at the start and has not been told yet.
     pending_reset: Option<ResetReason>,
+}
+
+/// Where a subscription is and what it wants, for others to see and to change.
+#[derive(Clone)]
+pub struct Steering(Arc<Mutex<Course>>);
+
+#[derive(Clone)]
+struct Course {
+    filter: Arc<Filter>,
+    /// Everything up to here has been handed over or did not match.
+    cursor: EventId,
+}
+
+impl Steering {
+    /// From now on the subscription hands over what `filter` lets through; the
+    /// answer says since when: what comes after that event is chosen by it.
+    pub fn change(&self, filter: Filter) -> EventId {
+        let mut course = self.course();
+        course.filter = Arc::new(filter);
+        course.cursor
+    }
+
+    pub fn cursor(&self) -> EventId {
+        self.course().cursor
+    }
+
+    /// Goes on from `to`, if nobody has changed course in the meantime.
+    fn go_on(&self, from: &Course, to: EventId) -> bool {
+        let mut course = self.course();
+        let is_unchanged = Arc::ptr_eq(&course.filter, &from.filter);
+        if is_unchanged {
+            course.cursor = to;
+        }
+        is_unchanged
+    }
+
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Subscription {
     pub(super) fn new(store: Store, log: Arc<Log>, filter: Filter, start: Start) -> Self {
         // Watched before it is read: what is committed in between is seen.
         let head = log.watch_head();
-        let now = log.head();
-        let (cursor, pending_reset) = match start {
-            Start::Live => (now.id, None),
-            Start::After(id) => at(id, now.id),
-            Start::Resume(position) if position.journal != now.journal => {
-                (now.id, Some(ResetReason::ForeignJournal))
-            }
-            Start::Resume(position) => at(position.id, now.id),
+        let (cursor, pending_reset) = start.resolve(&log);
+        let course = Course {
+            filter: Arc::new(filter),
+            cursor,
         };
         Self {
             store,
             log,
             head,
-            filter,
-            cursor,
+            steering: Steering(Arc::new(Mutex::new(course))),
             pending_reset,
         }
     }
 
     /// Everything up to this id has been handed over or did not match.
     pub fn cursor(&self) -> EventId {
-        self.cursor
-    }
-
-    /// The newest event of the journal.
-    pub fn head(&self) -> EventId {
-        *self.head.borrow()
+        self.steering.cursor()
     }
 
     /// A reset known from the start, so that `hello` can tell it.
     pub fn starts_with_reset(&self) -> bool {
         self.pending_reset.is_some()
+    }
+
+    pub fn steering(&self) -> Steering {
+        self.steering.clone()
     }
 
     /// Waits for the next matching events. May be dropped at any await: what
@@ -108,12 +135,12 @@ impl Subscription {
         if let Some(reason) = self.pending_reset.take() {
             return Ok(Next::Reset {
                 reason,
-                head: self.cursor,
+                head: self.cursor(),
             });
         }
         loop {
             let head = *self.head.borrow_and_update();
-            if self.cursor >= head {
+            if self.cursor() >= head {
                 self.head.changed().await.map_err(|_| StoreError::Closed)?;
                 continue;
             }
@@ -125,13 +152,17 @@ impl Subscription {
 
     /// One step towards the head, from memory where it reaches back that far.
     async fn advance(&mut self) -> Result<Option<Next>, StoreError> {
-        let Some(mut frames) = self.log.after(self.cursor, BATCH) else {
-            return self.advance_in_journal().await;
+        let course = self.steering.course().clone();
+        let Some(mut frames) = self.log.after(course.cursor, BATCH) else {
+            return self.advance_in_journal(course).await;
         };
-        if let Some(last) = frames.last() {
-            self.cursor = last.id();
+        let Some(last) = frames.last().map(Frame::id) else {
+            return Ok(None);
+        };
+        if !self.steering.go_on(&course, last) {
+            return Ok(None);
         }
-        frames.retain(|frame| self.filter.matches(frame));
+        frames.retain(|frame| course.filter.matches(frame.parts()));
         if frames.is_empty() {
             tokio::task::yield_now().await;
             return Ok(None);
@@ -139,34 +170,34 @@ impl Subscription {
         Ok(Some(Next::Events(frames)))
     }
 
-    async fn advance_in_journal(&mut self) -> Result<Option<Next>, StoreError> {
-        let (filter, after) = (self.filter.clone(), self.cursor);
+    async fn advance_in_journal(&mut self, course: Course) -> Result<Option<Next>, StoreError> {
+        let (filter, after) = (course.filter.clone(), course.cursor);
         let (floor, page) = self
             .store
             .read(move |reader| {
-                let request = PageRequest {
-                    after,
-                    limit: BATCH,
-                };
+                let request = PageRequest::new(after, BATCH);
                 Ok((
                     reader.floor(&filter)?,
                     reader.journal_page(&filter, &request)?,
                 ))
             })
             .await?;
-        let JournalPage {
-            frames,
-            scanned_to,
-            head,
-        } = page;
-        if after < floor {
-            self.cursor = head;
+        let is_incomplete = after < floor;
+        let to = if is_incomplete {
+            page.head
+        } else {
+            page.scanned_to
+        };
+        if !self.steering.go_on(&course, to) {
+            return Ok(None);
+        }
+        if is_incomplete {
             return Ok(Some(Next::Reset {
                 reason: ResetReason::Retention,
-                head,
+                head: to,
             }));
         }
-        self.cursor = scanned_to;
+        let frames: Vec<Frame> = page.frames().collect();
         Ok((!frames.is_empty()).then_some(Next::Events(frames)))
     }
 }

@@ -1,4 +1,4 @@
-use crate::model::InvalidName;
+use crate::{events::EventTooLarge, model::InvalidName};
 
 /// Why something could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +14,8 @@ pub enum StoreError {
         "the disk that holds the data directory is full: make room, nothing needs to be restarted"
     )]
     DiskFull,
-    #[error("an event of {bytes} bytes is over the limit of {limit} bytes")]
-    EventTooLarge { bytes: usize, limit: usize },
+    #[error(transparent)]
+    EventTooLarge(#[from] EventTooLarge),
     #[error("the store is shutting down")]
     Closed,
     #[error(

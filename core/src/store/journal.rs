@@ -4,7 +4,7 @@ use rusqlite::{Row, ToSql, params, types::Value};
 
 use super::{Reader, StoreError, Tx};
 use crate::{
-    events::{Filter, Frame, FrameParts},
+    events::{Filter, Frame, FrameParts, Segment, SegmentBuilder},
     model::{DeployId, EventId, EventType, Severity, Timestamp},
 };
 
@@ -17,22 +17,41 @@ const SCAN_IDS_MAX: i64 = 50_000;
 pub struct PageRequest {
     /// Events with a greater id.
     pub after: EventId,
+    /// Not beyond it; `None` reads up to the head.
+    pub until: Option<EventId>,
     /// Rows at most.
     pub limit: usize,
+}
+
+impl PageRequest {
+    /// Up to the head.
+    pub fn new(after: EventId, limit: usize) -> Self {
+        Self {
+            after,
+            until: None,
+            limit,
+        }
+    }
 }
 
 /// Matching events in id order.
 #[derive(Debug)]
 pub struct JournalPage {
-    pub frames: Vec<Arc<Frame>>,
+    /// What matches; `None` where nothing does.
+    pub segment: Option<Arc<Segment>>,
     /// Everything up to this id has been looked at: the next `after`.
     pub scanned_to: EventId,
     pub head: EventId,
 }
 
+impl JournalPage {
+    pub fn frames(&self) -> impl Iterator<Item = Frame> {
+        frames_of(self.segment.as_ref())
+    }
+}
+
 impl Tx<'_> {
-    pub(super) fn append(&self, frame: &Frame) -> Result<(), StoreError> {
-        let parts = frame.parts();
+    pub(super) fn append(&self, parts: &FrameParts, json: &str) -> Result<(), StoreError> {
         let (project, stage) = (parts.project.as_deref(), parts.stage.as_deref());
         let deploy = parts.deploy.map(|deploy| deploy.0);
         let severity = parts.severity as i64;
@@ -44,7 +63,7 @@ impl Tx<'_> {
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
-                    parts.id.0, deploy, severity, time, project, stage, parts.instance, frame.json()
+                    parts.id.0, deploy, severity, time, project, stage, parts.instance, json
                 ])?;
         } else {
             self.sql()
@@ -61,7 +80,7 @@ impl Tx<'_> {
                     stage,
                     parts.instance,
                     deploy,
-                    frame.json()
+                    json
                 ])?;
         }
         Ok(())
@@ -89,20 +108,21 @@ impl Reader<'_> {
     ) -> Result<JournalPage, StoreError> {
         let position = self.head()?;
         let head = position.id;
-        let last = EventId(head.0.min(request.after.0.saturating_add(SCAN_IDS_MAX)));
-        let frames = self.select(
+        let until = request.until.unwrap_or(head).min(head);
+        let last = EventId(until.0.min(request.after.0.saturating_add(SCAN_IDS_MAX)));
+        let segment = self.select(
             filter,
             (request.after.0, last.0),
             request.limit,
             "ASC",
             &position.journal,
         )?;
-        let scanned_to = match frames.last() {
-            Some(frame) if frames.len() == request.limit => frame.parts().id,
+        let scanned_to = match &segment {
+            Some(full) if full.len() == request.limit => full.last(),
             _ => last,
         };
         Ok(JournalPage {
-            frames,
+            segment,
             scanned_to,
             head,
         })
@@ -114,19 +134,19 @@ impl Reader<'_> {
         filter: &Filter,
         before: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<Arc<Frame>>, StoreError> {
+    ) -> Result<Vec<Frame>, StoreError> {
         let position = self.head()?;
         let last = before.map_or(position.id.0, |before| before.0 - 1);
-        self.select(filter, (0, last), limit, "DESC", &position.journal)
+        let found = self.select(filter, (0, last), limit, "DESC", &position.journal)?;
+        Ok(frames_of(found.as_ref()).collect())
     }
 
     /// One event by its id.
-    pub fn event(&self, id: EventId) -> Result<Option<Arc<Frame>>, StoreError> {
+    pub fn event(&self, id: EventId) -> Result<Option<Frame>, StoreError> {
         let journal = self.journal_name()?;
         let filter = Filter::everything();
-        Ok(self
-            .select(&filter, (id.0 - 1, id.0), 1, "ASC", &journal)?
-            .pop())
+        let found = self.select(&filter, (id.0 - 1, id.0), 1, "ASC", &journal)?;
+        Ok(frames_of(found.as_ref()).next())
     }
 
     /// What enrichers added to an event: plugin name and JSON object.
@@ -145,19 +165,28 @@ impl Reader<'_> {
         limit: usize,
         direction: &str,
         journal: &str,
-    ) -> Result<Vec<Arc<Frame>>, StoreError> {
+    ) -> Result<Option<Arc<Segment>>, StoreError> {
         let (sql, values) = select_sql(filter, direction);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut bound: Vec<&dyn ToSql> = vec![&after, &last, &limit];
         bound.extend(values.iter().map(|value| value as &dyn ToSql));
         let mut statement = self.sql().prepare_cached(&sql)?;
         let mut rows = statement.query(bound.as_slice())?;
-        let mut frames = Vec::new();
+        let mut found = SegmentBuilder::new(journal);
         while let Some(row) = rows.next()? {
-            frames.push(Arc::new(frame_of(row, journal)?));
+            found.push_stored(
+                parts_of(row)?,
+                row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?,
+            );
         }
-        Ok(frames)
+        Ok(found.seal())
     }
+}
+
+fn frames_of(segment: Option<&Arc<Segment>>) -> impl Iterator<Item = Frame> {
+    segment
+        .into_iter()
+        .flat_map(|segment| segment.frames_from(0))
 }
 
 /// Both tables in id order, each only where the filter can match it.
@@ -253,10 +282,10 @@ fn kinds_condition(filter: &Filter) -> String {
     }
 }
 
-fn frame_of(row: &Row<'_>, journal: &str) -> Result<Frame, StoreError> {
+fn parts_of(row: &Row<'_>) -> Result<FrameParts, StoreError> {
     let kind: String = row.get(1)?;
     let severity: usize = row.get(2)?;
-    let parts = FrameParts {
+    Ok(FrameParts {
         id: EventId(row.get(0)?),
         kind: EventType::parse(&kind)
             .ok_or_else(|| StoreError::Damaged(format!("event type `{kind}` is not known")))?,
@@ -268,7 +297,5 @@ fn frame_of(row: &Row<'_>, journal: &str) -> Result<Frame, StoreError> {
         stage: row.get(5)?,
         instance: row.get(6)?,
         deploy: row.get::<_, Option<i64>>(7)?.map(DeployId),
-    };
-    let json: String = row.get(8)?;
-    Ok(Frame::from_journal(journal, parts, &json))
+    })
 }

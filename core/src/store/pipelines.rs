@@ -148,11 +148,8 @@ impl Reader<'_> {
         cursor: EventId,
         limit: usize,
     ) -> Result<usize, StoreError> {
-        let request = PageRequest {
-            after: cursor,
-            limit,
-        };
-        Ok(self.journal_page(filter, &request)?.frames.len())
+        let page = self.journal_page(filter, &PageRequest::new(cursor, limit))?;
+        Ok(page.frames().count())
     }
 
     /// How many causes lie behind an event, counted no further than `limit`.

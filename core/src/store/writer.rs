@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Reader, StoreError};
 use crate::{
-    events::{Frame, Log},
+    events::{Log, SegmentBuilder},
     failpoint::{self, Failpoint},
     model::{EventId, NewEvent},
 };
@@ -20,9 +20,6 @@ pub(super) const QUEUE_LENGTH: usize = 4096;
 
 /// Writes that share one commit: bounds how long the first of them waits.
 const GROUP_LENGTH_MAX: usize = 512;
-
-/// One event's JSON; larger ones are refused.
-const EVENT_BYTES_MAX: usize = 64 << 10;
 
 /// One closure that wants to write, with somebody who waits for its outcome.
 pub(super) trait Job: Send {
@@ -35,7 +32,7 @@ pub(super) trait Job: Send {
 pub struct Tx<'c> {
     reader: Reader<'c>,
     sequence: &'c mut Sequence,
-    frames: &'c mut Vec<Arc<Frame>>,
+    frames: &'c mut SegmentBuilder,
 }
 
 impl<'c> Deref for Tx<'c> {
@@ -49,18 +46,16 @@ impl<'c> Deref for Tx<'c> {
 impl Tx<'_> {
     /// Appends an event to the journal. Subscribers see it after the commit.
     pub fn publish(&mut self, event: NewEvent) -> Result<EventId, StoreError> {
-        let id = EventId(self.sequence.head.0 + 1);
-        let frame = Frame::seal(&self.sequence.journal, &self.sequence.node, id, event);
-        let bytes = frame.json().len();
-        if bytes > EVENT_BYTES_MAX {
-            return Err(StoreError::EventTooLarge {
-                bytes,
-                limit: EVENT_BYTES_MAX,
-            });
+        let id = self.next_event();
+        let before = self.frames.len();
+        self.frames.push_new(&self.sequence.node, id, event)?;
+        if let Some((parts, json)) = self.frames.last()
+            && let Err(error) = self.append(parts, json)
+        {
+            self.frames.truncate(before);
+            return Err(error);
         }
-        self.append(&frame)?;
         self.sequence.head = id;
-        self.frames.push(Arc::new(frame));
         Ok(id)
     }
 
@@ -117,13 +112,15 @@ impl Writer {
     /// Persist, then fan out, then answer.
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let head_before = self.sequence.head;
-        let mut frames = Vec::new();
+        let mut frames = SegmentBuilder::new(&self.sequence.journal);
         match self.run_in_one_transaction(&mut group, &mut frames) {
             Ok(outcomes) => {
                 if !frames.is_empty() {
                     failpoint::reached(Failpoint::EventsCommitted);
                 }
-                self.log.append(frames);
+                if let Some(segment) = frames.seal() {
+                    self.log.append(segment);
+                }
                 for (job, outcome) in group.into_iter().zip(outcomes) {
                     job.finish(outcome);
                 }
@@ -147,7 +144,7 @@ impl Writer {
     fn run_in_one_transaction(
         &mut self,
         group: &mut [Box<dyn Job>],
-        frames: &mut Vec<Arc<Frame>>,
+        frames: &mut SegmentBuilder,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let transaction = self
             .connection
@@ -179,7 +176,7 @@ impl Writer {
 fn run_in_savepoint(
     connection: &Connection,
     sequence: &mut Sequence,
-    frames: &mut Vec<Arc<Frame>>,
+    frames: &mut SegmentBuilder,
     job: &mut dyn Job,
 ) -> Result<Result<(), StoreError>, StoreError> {
     let (head_before, frames_before) = (sequence.head, frames.len());

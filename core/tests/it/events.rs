@@ -308,8 +308,5 @@ async fn an_event_that_is_too_large_is_refused_by_name() {
         .bus
         .publish_all(vec![note(&"x".repeat(70_000))])
         .await;
-    assert!(matches!(
-        error,
-        Err(StoreError::EventTooLarge { limit: 65_536, .. })
-    ));
+    assert!(matches!(error, Err(StoreError::EventTooLarge(_))));
 }

@@ -36,7 +36,7 @@ pub(super) struct Running {
 
 /// The next thing to do.
 enum Work {
-    Events(Vec<Arc<Frame>>),
+    Events(Vec<Frame>),
     /// Retention has passed the cursor.
     Skipped {
         to: EventId,
@@ -78,7 +78,7 @@ impl Running {
     }
 
     /// `None` when the pipeline is to end.
-    async fn decide_all(&mut self, frames: &[Arc<Frame>], token: &CancellationToken) -> Option<()> {
+    async fn decide_all(&mut self, frames: &[Frame], token: &CancellationToken) -> Option<()> {
         let journal = self.task.bus.head().journal;
         for (index, batch) in frames.chunks(BATCH).enumerate() {
             let mut decided = Decided::default();

@@ -383,6 +383,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Event streams that are open, the oldest first. */
+        get: operations["get_subscriptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/subscriptions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Changes what an open stream lets through. */
+        post: operations["post_subscriptions_id"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -562,6 +596,15 @@ export interface components {
             p50_us?: number | null;
             /** Format: int64 */
             p95_us?: number | null;
+        };
+        /** @description A stream's new filter, and since when it holds. */
+        Changed: {
+            filter: components["schemas"]["FilterView"];
+            /**
+             * @description Events after this one are chosen by the new filter. A snapshot that is
+             *     loaded after this answer joins without a gap.
+             */
+            from: components["schemas"]["Position"];
         };
         /** @description A sealed list of events for one sink. */
         Delivery: {
@@ -769,6 +812,32 @@ export interface components {
             /** @description JSON pointer, e.g. `/spec/image`. */
             field: string;
             message: string;
+        };
+        /**
+         * @description The filter of a stream; means what the parameters of `GET /api/events` mean.
+         *     What is left out lets everything through.
+         */
+        FilterView: {
+            /** @default [] */
+            type: components["schemas"]["EventType"][];
+            /** @default [] */
+            project: string[];
+            /** @default [] */
+            stage: string[];
+            /**
+             * @description Container names.
+             * @default []
+             */
+            instance: string[];
+            /** @default [] */
+            deploy: components["schemas"]["DeployId"][];
+            /** @default null */
+            severity: null | components["schemas"]["Severity"];
+            /**
+             * @description Log lines of these deploys come besides, whatever the others say.
+             * @default []
+             */
+            logs: components["schemas"]["DeployId"][];
         };
         /** @description What the operator gave. */
         Granted: {
@@ -1103,6 +1172,35 @@ export interface components {
             next?: string | null;
             as_of: components["schemas"]["Position"];
         };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
+        List_Subscription: {
+            items: {
+                /** @description As `hello` says it. */
+                id: string;
+                /** @description Who opened it. */
+                principal: string;
+                /** @description Address of the client, or of the proxy before it. */
+                client: string;
+                since: components["schemas"]["Timestamp"];
+                filter: components["schemas"]["FilterView"];
+                transport: components["schemas"]["Transport"];
+                /** @description Everything up to here was sent or did not match. */
+                after: components["schemas"]["Position"];
+                /**
+                 * Format: int64
+                 * @description Events between there and the head, matching or not.
+                 */
+                lag: number;
+                /** Format: int64 */
+                sent_bytes: number;
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
         /** @description One line of a deploy's log. */
         LogLine: {
             id: components["schemas"]["EventId"];
@@ -1422,6 +1520,27 @@ export interface components {
          * @enum {string}
          */
         Strategy: "start-first" | "stop-first";
+        /** @description An open event stream. */
+        Subscription: {
+            /** @description As `hello` says it. */
+            id: string;
+            /** @description Who opened it. */
+            principal: string;
+            /** @description Address of the client, or of the proxy before it. */
+            client: string;
+            since: components["schemas"]["Timestamp"];
+            filter: components["schemas"]["FilterView"];
+            transport: components["schemas"]["Transport"];
+            /** @description Everything up to here was sent or did not match. */
+            after: components["schemas"]["Position"];
+            /**
+             * Format: int64
+             * @description Events between there and the head, matching or not.
+             */
+            lag: number;
+            /** Format: int64 */
+            sent_bytes: number;
+        };
         SystemPayload: {
             /** @description `started`, `stopping`, `engine_connected`, `engine_lost`, … */
             what: string;
@@ -1459,6 +1578,11 @@ export interface components {
          * @description UTC, RFC 3339, milliseconds
          */
         Timestamp: string;
+        /**
+         * @description How a stream is written.
+         * @enum {string}
+         */
+        Transport: "socket" | "body";
         VolumeSpec: {
             /** @description Name of a volume, or an absolute path on the host. */
             source: string;
@@ -1503,6 +1627,7 @@ export type Attempt = components['schemas']['Attempt'];
 export type AttemptOutcome = components['schemas']['AttemptOutcome'];
 export type AuditPayload = components['schemas']['AuditPayload'];
 export type Calls = components['schemas']['Calls'];
+export type Changed = components['schemas']['Changed'];
 export type Delivery = components['schemas']['Delivery'];
 export type DeliveryDetail = components['schemas']['DeliveryDetail'];
 export type DeliveryState = components['schemas']['DeliveryState'];
@@ -1524,6 +1649,7 @@ export type EventPage = components['schemas']['EventPage'];
 export type EventType = components['schemas']['EventType'];
 export type Failure = components['schemas']['Failure'];
 export type FieldProblem = components['schemas']['FieldProblem'];
+export type FilterView = components['schemas']['FilterView'];
 export type Granted = components['schemas']['Granted'];
 export type Health = components['schemas']['Health'];
 export type HealthSpec = components['schemas']['HealthSpec'];
@@ -1543,6 +1669,7 @@ export type ListInstance = components['schemas']['List_Instance'];
 export type ListPipeline = components['schemas']['List_Pipeline'];
 export type ListPlugin = components['schemas']['List_Plugin'];
 export type ListProject = components['schemas']['List_Project'];
+export type ListSubscription = components['schemas']['List_Subscription'];
 export type LogLine = components['schemas']['LogLine'];
 export type LogPage = components['schemas']['LogPage'];
 export type LogStream = components['schemas']['LogStream'];
@@ -1583,11 +1710,13 @@ export type Step = components['schemas']['Step'];
 export type StepName = components['schemas']['StepName'];
 export type StepStatus = components['schemas']['StepStatus'];
 export type Strategy = components['schemas']['Strategy'];
+export type Subscription = components['schemas']['Subscription'];
 export type SystemPayload = components['schemas']['SystemPayload'];
 export type TcpProbe = components['schemas']['TcpProbe'];
 export type TestOutcome = components['schemas']['TestOutcome'];
 export type TestRequest = components['schemas']['TestRequest'];
 export type Timestamp = components['schemas']['Timestamp'];
+export type Transport = components['schemas']['Transport'];
 export type VolumeSpec = components['schemas']['VolumeSpec'];
 export type WatchGapPayload = components['schemas']['WatchGapPayload'];
 export type When = components['schemas']['When'];
@@ -1853,6 +1982,8 @@ export interface operations {
                 severity?: string;
                 /** @description Numbers of deploys whose log lines come besides, whatever the other filters say */
                 logs?: string;
+                /** @description For streams: of the events about one subject within so many milliseconds (100 to 60000) only the last of each type; log lines all come */
+                coalesce?: number;
                 /** @description Start after this id; the header `Last-Event-ID` wins */
                 after?: string;
                 /** @description With `order=desc`: only ids below */
@@ -2313,6 +2444,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    get_subscriptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Subscription"];
+                };
+            };
+        };
+    };
+    post_subscriptions_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `subscription` of the stream's `hello` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilterView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -1,10 +1,11 @@
-use super::{Frame, FrameParts};
-use crate::model::{DeployId, EventType, Severity};
+use tiny_forge_model::{DeployId, EventType, Severity};
+
+use crate::FrameParts;
 
 /// Which events a subscriber wants. Lists that are empty let everything
 /// through, but log lines come only when `types`, `deploys` or `logs` asks for
 /// them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub types: Vec<EventType>,
     pub projects: Vec<String>,
@@ -52,16 +53,17 @@ impl Filter {
         self.types.is_empty() || self.types.iter().any(|kind| *kind != EventType::DeployLog)
     }
 
-    pub fn matches(&self, frame: &Frame) -> bool {
-        let parts = frame.parts();
+    pub fn matches(&self, parts: &FrameParts) -> bool {
         self.adds(parts) || self.selects(parts)
     }
 
-    fn adds(&self, parts: &FrameParts) -> bool {
+    /// By `logs`.
+    pub(crate) fn adds(&self, parts: &FrameParts) -> bool {
         parts.kind == EventType::DeployLog && parts.deploy.is_some_and(|it| self.logs.contains(&it))
     }
 
-    fn selects(&self, parts: &FrameParts) -> bool {
+    /// By all but `logs`.
+    pub(crate) fn selects(&self, parts: &FrameParts) -> bool {
         let kind = match parts.kind {
             EventType::DeployLog => self.selects_logs(),
             kind => self.types.is_empty() || self.types.contains(&kind),

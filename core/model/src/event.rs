@@ -304,7 +304,7 @@ pub struct Event {
 #[cfg(test)]
 mod tests {
     use super::{EventId, Lane, Position, Subject};
-    use crate::model::DeployId;
+    use crate::DeployId;
 
     #[test]
     fn a_subject_reads_as_a_path() {

@@ -1,0 +1,221 @@
+//! Sockets of event streams, written by a few threads.
+//!
+//! A subscriber is a socket, a filter and a place: either it is live, which
+//! means that it has been sent all that its thread has seen, or it is behind.
+//! There is no queue, task or channel for it. What a thread writes are the
+//! bytes of shared segments.
+
+mod selection;
+mod shard;
+mod subscriber;
+
+use std::{
+    any::Any,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use futures_util::future::BoxFuture;
+use tiny_forge_model::EventId;
+use tokio::{runtime, sync::oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::{Filter, Log, Segment, doorbell::Doorbell};
+use shard::{Command, Shard};
+
+/// Threads at most: each keeps a core busy at several hundred thousand
+/// deliveries a second.
+const SHARDS_MAX: usize = 8;
+
+/// The past, for those who have fallen out of memory.
+pub trait Replay: Send + Sync + 'static {
+    /// What `filter` lets through after `after` up to `until`, from the oldest
+    /// on, as much as is read at once.
+    fn page(
+        &self,
+        filter: Filter,
+        after: EventId,
+        until: EventId,
+    ) -> BoxFuture<'static, Result<Page, ReplayError>>;
+}
+
+/// A part of the past.
+#[derive(Debug)]
+pub struct Page {
+    /// What matches; `None` where nothing does.
+    pub segment: Option<Arc<Segment>>,
+    /// Everything up to this id has been looked at.
+    pub scanned_to: EventId,
+    /// Retention has removed what might have matched.
+    pub is_incomplete: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the journal could not be read: {0}")]
+pub struct ReplayError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A new subscriber.
+pub struct Attachment {
+    /// Connected, and with the head of an HTTP/1.1 response already sent, whose
+    /// body is chunked.
+    pub socket: std::net::TcpStream,
+    pub filter: Filter,
+    /// It has seen everything up to here; at most the head of the log.
+    pub after: EventId,
+    /// Sent before anything else.
+    pub opening: String,
+    /// Dropped when the subscriber is gone.
+    pub guard: Box<dyn Any + Send>,
+}
+
+/// How far a subscriber has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub after: EventId,
+    pub sent_bytes: u64,
+}
+
+/// The subscriber has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this event stream has ended")]
+pub struct Gone;
+
+/// The threads that write to sockets. Cheap to clone.
+#[derive(Clone)]
+pub struct Fanout {
+    shards: Arc<[Handle]>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    next: Arc<AtomicU64>,
+}
+
+/// A place for one subscriber, taken before its socket is at hand.
+#[derive(Clone)]
+pub struct Seat {
+    shard: Handle,
+    number: u64,
+}
+
+/// Commands that a thread has not seen yet.
+#[derive(Default)]
+struct Inbox {
+    commands: Vec<Command>,
+    /// The thread has ended: what comes now is dropped, which is an answer.
+    is_closed: bool,
+}
+
+/// The way to one of the threads.
+#[derive(Clone)]
+struct Handle {
+    inbox: Arc<Mutex<Inbox>>,
+    doorbell: Arc<Doorbell>,
+}
+
+impl Fanout {
+    /// Starts a thread for every two cores.
+    pub fn start(
+        log: &Arc<Log>,
+        replay: &Arc<dyn Replay>,
+        runtime: &runtime::Handle,
+    ) -> io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self::with_shards((cores / 2).clamp(1, SHARDS_MAX), log, replay, runtime)
+    }
+
+    fn with_shards(
+        count: usize,
+        log: &Arc<Log>,
+        replay: &Arc<dyn Replay>,
+        runtime: &runtime::Handle,
+    ) -> io::Result<Self> {
+        let reads = TaskTracker::new();
+        let mut shards = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..count {
+            let poll = mio::Poll::new()?;
+            let waker = mio::Waker::new(poll.registry(), shard::DOORBELL)?;
+            let handle = Handle {
+                inbox: Arc::default(),
+                doorbell: Arc::new(Doorbell::new(waker)),
+            };
+            log.add_doorbell(handle.doorbell.clone());
+            let reader = shard::Reader {
+                replay: replay.clone(),
+                runtime: runtime.clone(),
+                reads: reads.clone(),
+            };
+            let shard = Shard::new(poll, handle.clone(), log.clone(), reader);
+            let thread = thread::Builder::new().name(format!("fanout-{number}"));
+            threads.push(thread.spawn(move || shard.run())?);
+            shards.push(handle);
+        }
+        Ok(Self {
+            shards: shards.into(),
+            threads: Arc::new(Mutex::new(threads)),
+            next: Arc::default(),
+        })
+    }
+
+    pub fn seat(&self) -> Seat {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let shard = number % self.shards.len() as u64;
+        Seat {
+            shard: self.shards[usize::try_from(shard).unwrap_or(0)].clone(),
+            number,
+        }
+    }
+
+    /// Says farewell to every subscriber, and waits until the threads are done.
+    /// Blocks: for a few milliseconds.
+    pub fn stop(&self) {
+        for shard in self.shards.iter() {
+            shard.send(Command::Stop);
+        }
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a fan-out thread ended by a panic");
+            }
+        }
+    }
+}
+
+impl Seat {
+    pub fn attach(&self, attachment: Attachment) {
+        self.shard
+            .send(Command::Attach(self.number, Box::new(attachment)));
+    }
+
+    /// From now on the subscriber gets what `filter` lets through. The answer
+    /// says since when: what comes after that event is chosen by it.
+    pub async fn change(&self, filter: Filter) -> Result<EventId, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.shard
+            .send(Command::Change(self.number, Box::new(filter), reply));
+        answer.await.map_err(|_| Gone)
+    }
+
+    pub async fn progress(&self) -> Result<Progress, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.shard.send(Command::Tell(self.number, reply));
+        answer.await.map_err(|_| Gone)
+    }
+}
+
+impl Handle {
+    fn send(&self, command: Command) {
+        let mut inbox = self.inbox();
+        if !inbox.is_closed {
+            inbox.commands.push(command);
+        }
+        drop(inbox);
+        self.doorbell.ring();
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

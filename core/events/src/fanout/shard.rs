@@ -1,0 +1,492 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token, event::Event};
+use slab::Slab;
+use tiny_forge_model::{EventId, Position, Timestamp};
+use tokio::{runtime, sync::oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Attachment, Handle, Page, Progress, Replay, ReplayError,
+    selection::Selection,
+    subscriber::{Closed, Place, Subscriber},
+};
+use crate::{
+    Filter, FilterIndex, Log, Segment,
+    control::{self, ResetReason},
+    segment::chunk,
+};
+
+pub const DOORBELL: Token = Token(usize::MAX);
+
+/// Every subscriber is sent a bookmark every so many ticks.
+const BOOKMARK_TICKS: usize = 15;
+const TICK: Duration = Duration::from_secs(1);
+
+/// Frames that are looked at together: what one subscriber gets in a turn.
+const FRAMES_AT_ONCE: usize = 4_096;
+/// Turns of a subscriber that is behind before others have theirs.
+const STEPS_AT_ONCE: usize = 4;
+
+/// What a thread is told by others.
+pub enum Command {
+    Attach(u64, Box<Attachment>),
+    Change(u64, Box<Filter>, oneshot::Sender<EventId>),
+    Tell(u64, oneshot::Sender<Progress>),
+    Read {
+        key: usize,
+        ticket: u64,
+        page: Result<Page, ReplayError>,
+    },
+    Stop,
+}
+
+/// Reads the past on other threads.
+pub struct Reader {
+    pub replay: Arc<dyn Replay>,
+    pub runtime: runtime::Handle,
+    pub reads: TaskTracker,
+}
+
+/// One thread with its subscribers.
+pub struct Shard {
+    poll: Poll,
+    handle: Handle,
+    log: Arc<Log>,
+    reader: Reader,
+    subscribers: Slab<Subscriber>,
+    filters: FilterIndex,
+    /// By filter: keys of the subscribers that are live.
+    live: Vec<Vec<usize>>,
+    /// Everything up to here has been sent to all who are live.
+    cursor: EventId,
+    /// Behind, though their sockets would take more.
+    eager: Vec<usize>,
+    next_ticket: u64,
+    tick: usize,
+    next_tick: Instant,
+    stopping: bool,
+}
+
+/// What a step of a subscriber that is behind has come to.
+enum Step {
+    Again,
+    /// It is live, or its socket or the journal has to make the next move.
+    Done,
+}
+
+impl Shard {
+    pub(super) fn new(poll: Poll, handle: Handle, log: Arc<Log>, reader: Reader) -> Self {
+        Self {
+            poll,
+            handle,
+            cursor: log.head_id(),
+            log,
+            reader,
+            subscribers: Slab::new(),
+            filters: FilterIndex::default(),
+            live: Vec::new(),
+            eager: Vec::new(),
+            next_ticket: 0,
+            tick: 0,
+            next_tick: Instant::now() + TICK,
+            stopping: false,
+        }
+    }
+
+    pub fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        while !self.stopping {
+            if let Err(error) = self.sleep(&mut events) {
+                tracing::error!(%error, "a fan-out thread cannot wait for its sockets");
+                return;
+            }
+            for event in events.iter().filter(|event| event.token() != DOORBELL) {
+                self.socket_moved(event);
+            }
+            for key in std::mem::take(&mut self.eager) {
+                self.advance(key);
+            }
+            let commands = self.take_commands();
+            // Before them: nobody attaches ahead of this thread's cursor.
+            self.send_news();
+            for command in commands {
+                self.obey(command);
+            }
+            self.keep_time();
+        }
+        self.close_inbox();
+        for (_, subscriber) in self.subscribers {
+            subscriber.finish(&control::farewell());
+        }
+    }
+
+    /// Until there is something to do.
+    fn sleep(&mut self, events: &mut Events) -> std::io::Result<()> {
+        self.handle.doorbell.going_to_sleep();
+        let is_idle = self.eager.is_empty()
+            && self.log.head_id() <= self.cursor
+            && self.handle.inbox().commands.is_empty();
+        let timeout = if is_idle {
+            self.next_tick.saturating_duration_since(Instant::now())
+        } else {
+            Duration::ZERO
+        };
+        let polled = self.poll.poll(events, Some(timeout));
+        self.handle.doorbell.awake();
+        polled.or_else(|error| match error.kind() {
+            std::io::ErrorKind::Interrupted => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    fn take_commands(&self) -> Vec<Command> {
+        std::mem::take(&mut self.handle.inbox().commands)
+    }
+
+    fn close_inbox(&self) {
+        let mut inbox = self.handle.inbox();
+        inbox.is_closed = true;
+        inbox.commands.clear();
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Attach(number, attachment) => self.attach(number, *attachment),
+            Command::Change(number, filter, reply) => self.change(number, &filter, reply),
+            Command::Tell(number, reply) => self.tell(number, reply),
+            Command::Read { key, ticket, page } => self.accept_page(key, ticket, page),
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    /// Sends what is new to those who are live and want it.
+    fn send_news(&mut self) {
+        while self.log.head_id() > self.cursor {
+            match self.log.segments_after(self.cursor, FRAMES_AT_ONCE) {
+                Some(segments) => self.send_segments(&segments),
+                None => self.fall_behind(),
+            }
+        }
+    }
+
+    fn send_segments(&mut self, segments: &[Arc<Segment>]) {
+        let Some(last) = segments.last() else { return };
+        self.cursor = last.last();
+        let mut selections: Vec<Option<Selection<'_>>> = Vec::new();
+        selections.resize_with(self.live.len(), || None);
+        for (number, segment) in segments.iter().enumerate() {
+            for index in 0..segment.len() {
+                self.filters.matching(segment.parts(index), |filter| {
+                    selections[filter]
+                        .get_or_insert_with(|| Selection::new(segments))
+                        .push(number, index);
+                });
+            }
+        }
+        for (filter, selection) in selections.iter().enumerate() {
+            if let Some(selection) = selection {
+                self.send_to_live(filter, selection);
+            }
+        }
+    }
+
+    fn send_to_live(&mut self, filter: usize, selection: &Selection<'_>) {
+        let (slices, bytes) = (selection.slices(), selection.bytes());
+        // From the end: who falls behind is replaced by the last one, who had its turn.
+        for member in (0..self.live[filter].len()).rev() {
+            let key = self.live[filter][member];
+            match self.subscribers[key].write(&slices) {
+                Ok(taken) if taken == bytes => {}
+                Ok(taken) => {
+                    let cut = selection.cut(taken);
+                    self.subscribers[key].keep(cut.rest);
+                    self.leave_live(key);
+                    self.subscribers[key].place = Place::Behind(cut.after);
+                    // A writev has its limit, too: not each cut is a full socket.
+                    self.eager.push(key);
+                }
+                Err(Closed) => self.remove(key),
+            }
+        }
+    }
+
+    /// This thread itself has fallen out of memory.
+    fn fall_behind(&mut self) {
+        let from = self.cursor;
+        self.cursor = self.log.head_id();
+        for key in self.live.iter_mut().flat_map(std::mem::take) {
+            self.subscribers[key].place = Place::Behind(from);
+            self.eager.push(key);
+        }
+    }
+
+    /// Brings one that is behind as far as its socket lets it.
+    fn advance(&mut self, key: usize) {
+        for _ in 0..STEPS_AT_ONCE {
+            if !self.subscribers.contains(key) {
+                return;
+            }
+            match self.step(key) {
+                Ok(Step::Again) => {}
+                Ok(Step::Done) => return,
+                Err(Closed) => return self.remove(key),
+            }
+        }
+        self.eager.push(key);
+    }
+
+    fn step(&mut self, key: usize) -> Result<Step, Closed> {
+        let subscriber = &mut self.subscribers[key];
+        if !subscriber.flush()? {
+            return Ok(Step::Done);
+        }
+        let Place::Behind(after) = subscriber.place else {
+            return Ok(Step::Done);
+        };
+        if after >= self.cursor {
+            self.join_live(key);
+            return Ok(Step::Done);
+        }
+        let Some(mut segments) = self.log.segments_after(after, FRAMES_AT_ONCE) else {
+            self.read(key, after);
+            return Ok(Step::Done);
+        };
+        segments.retain(|segment| segment.last() <= self.cursor);
+        let scanned_to = segments.last().map_or(self.cursor, |last| last.last());
+        let filter = self.filters.filter(subscriber.filter);
+        let mut selection = Selection::new(&segments);
+        for (number, segment) in segments.iter().enumerate() {
+            for index in segment.first_after(after)..segment.len() {
+                if filter.matches(segment.parts(index)) {
+                    selection.push(number, index);
+                }
+            }
+        }
+        send_past(subscriber, &selection, scanned_to)
+    }
+
+    /// Asks for the next page of the journal.
+    fn read(&mut self, key: usize, after: EventId) {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        let subscriber = &mut self.subscribers[key];
+        subscriber.place = Place::Reading { after, ticket };
+        let filter = self.filters.filter(subscriber.filter).clone();
+        let page = self.reader.replay.page(filter, after, self.cursor);
+        let handle = self.handle.clone();
+        let read = async move {
+            let page = page.await;
+            handle.send(Command::Read { key, ticket, page });
+        };
+        self.reader.reads.spawn_on(read, &self.reader.runtime);
+    }
+
+    fn accept_page(&mut self, key: usize, ticket: u64, page: Result<Page, ReplayError>) {
+        let Some(subscriber) = self.subscribers.get_mut(key) else {
+            return;
+        };
+        let Place::Reading { after, ticket: now } = subscriber.place else {
+            return;
+        };
+        if now != ticket {
+            return;
+        }
+        let sent = match page {
+            Ok(page) if page.is_incomplete => {
+                let head = Position {
+                    id: self.cursor,
+                    ..self.log.head()
+                };
+                subscriber.keep(chunk(&control::reset(ResetReason::Retention, &head)).into());
+                subscriber.place = Place::Behind(self.cursor);
+                Ok(Step::Again)
+            }
+            Ok(page) => {
+                let segments: Vec<_> = page.segment.into_iter().collect();
+                send_past(
+                    subscriber,
+                    &Selection::all(&segments, after),
+                    page.scanned_to,
+                )
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an event stream had to end; the client will resume");
+                Err(Closed)
+            }
+        };
+        match sent {
+            Ok(_) => self.advance(key),
+            Err(Closed) => self.remove(key),
+        }
+    }
+
+    fn attach(&mut self, number: u64, attachment: Attachment) {
+        let Attachment {
+            socket,
+            filter,
+            after,
+            opening,
+            guard,
+        } = attachment;
+        let filter = self.intern(&filter);
+        let subscriber = Subscriber::new(number, socket, filter, after, &opening, guard);
+        let key = self.subscribers.insert(subscriber);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let socket = &mut self.subscribers[key].socket;
+        match self.poll.registry().register(socket, Token(key), interest) {
+            Ok(()) => self.advance(key),
+            Err(error) => {
+                tracing::warn!(%error, "an event stream could not be waited for");
+                self.remove(key);
+            }
+        }
+    }
+
+    fn change(&mut self, number: u64, filter: &Filter, reply: oneshot::Sender<EventId>) {
+        // Without an answer the other side knows that it has left.
+        let Some(key) = self.find(number) else { return };
+        let new = self.intern(filter);
+        let old = self.subscribers[key].filter;
+        let from = match self.subscribers[key].place {
+            Place::Live => {
+                self.leave_live(key);
+                self.cursor
+            }
+            Place::Behind(after) | Place::Reading { after, .. } => after,
+        };
+        self.filters.release(old);
+        let subscriber = &mut self.subscribers[key];
+        subscriber.filter = new;
+        subscriber.place = Place::Behind(from);
+        // Who asked may have gone away; the filter holds all the same.
+        let _ = reply.send(from);
+        self.advance(key);
+    }
+
+    fn tell(&self, number: u64, reply: oneshot::Sender<Progress>) {
+        let Some(key) = self.find(number) else { return };
+        let subscriber = &self.subscribers[key];
+        let after = match subscriber.place {
+            Place::Live => self.cursor,
+            Place::Behind(after) | Place::Reading { after, .. } => after,
+        };
+        let _ = reply.send(Progress {
+            after,
+            sent_bytes: subscriber.sent_bytes,
+        });
+    }
+
+    fn socket_moved(&mut self, event: &Event) {
+        let key = event.token().0;
+        let Some(subscriber) = self.subscribers.get_mut(key) else {
+            return;
+        };
+        let is_gone = event.is_error() || event.is_read_closed() || event.is_write_closed();
+        if is_gone || (event.is_readable() && subscriber.listen().is_err()) {
+            self.remove(key);
+        } else if event.is_writable() {
+            self.advance(key);
+        }
+    }
+
+    /// Bookmarks, to a part of the subscribers at each tick.
+    fn keep_time(&mut self) {
+        let now = Instant::now();
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + TICK;
+        self.tick = (self.tick + 1) % BOOKMARK_TICKS;
+        let at = Position {
+            id: self.cursor,
+            ..self.log.head()
+        };
+        let bookmark = chunk(&control::bookmark(&at, Timestamp::now()));
+        let keys: Vec<usize> = self.live.iter().flatten().copied().collect();
+        for key in keys {
+            if key % BOOKMARK_TICKS == self.tick {
+                self.bookmark(key, &bookmark);
+            }
+        }
+    }
+
+    fn bookmark(&mut self, key: usize, bookmark: &[u8]) {
+        let subscriber = &mut self.subscribers[key];
+        subscriber.keep(bytes::Bytes::copy_from_slice(bookmark));
+        match subscriber.flush() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.leave_live(key);
+                self.subscribers[key].place = Place::Behind(self.cursor);
+            }
+            Err(Closed) => self.remove(key),
+        }
+    }
+
+    fn join_live(&mut self, key: usize) {
+        let subscriber = &mut self.subscribers[key];
+        subscriber.place = Place::Live;
+        subscriber.member = self.live[subscriber.filter].len();
+        self.live[subscriber.filter].push(key);
+    }
+
+    fn leave_live(&mut self, key: usize) {
+        let Subscriber { filter, member, .. } = self.subscribers[key];
+        let live = &mut self.live[filter];
+        live.swap_remove(member);
+        if let Some(moved) = live.get(member) {
+            self.subscribers[*moved].member = member;
+        }
+    }
+
+    fn remove(&mut self, key: usize) {
+        if self.subscribers[key].place == Place::Live {
+            self.leave_live(key);
+        }
+        let mut subscriber = self.subscribers.remove(key);
+        self.filters.release(subscriber.filter);
+        // It is closed next, which ends its registration as well.
+        let _ = self.poll.registry().deregister(&mut subscriber.socket);
+    }
+
+    fn intern(&mut self, filter: &Filter) -> usize {
+        let number = self.filters.intern(filter);
+        if number == self.live.len() {
+            self.live.push(Vec::new());
+        }
+        number
+    }
+
+    fn find(&self, number: u64) -> Option<usize> {
+        let mut subscribers = self.subscribers.iter();
+        subscribers
+            .find(|(_, subscriber)| subscriber.number == number)
+            .map(|(key, _)| key)
+    }
+}
+
+/// To one that is behind.
+fn send_past(
+    subscriber: &mut Subscriber,
+    selection: &Selection<'_>,
+    scanned_to: EventId,
+) -> Result<Step, Closed> {
+    let bytes = selection.bytes();
+    let taken = match bytes {
+        0 => 0,
+        _ => subscriber.write(&selection.slices())?,
+    };
+    if taken == bytes {
+        subscriber.place = Place::Behind(scanned_to);
+    } else {
+        let cut = selection.cut(taken);
+        subscriber.keep(cut.rest);
+        subscriber.place = Place::Behind(cut.after);
+    }
+    // A socket that is full says so at the next write, and tells when it has room.
+    Ok(Step::Again)
+}

@@ -1,0 +1,140 @@
+//! Accepts connections and speaks HTTP/1.1 and cleartext HTTP/2 on them.
+
+mod takeover;
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::pin,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRequestParts, Request},
+    http::{Method, Version, request::Parts},
+};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use takeover::Socket;
+pub use takeover::{Takeover, TakeoverBody};
+
+/// A client has this long for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause when there is no descriptor left for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The other end of the connection that a request came by.
+#[derive(Debug, Clone, Copy)]
+struct Client(IpAddr);
+
+/// What a handler may know of the connection.
+pub struct Connection {
+    pub client: IpAddr,
+    /// The response may be written straight to the socket.
+    pub takeover: Option<Takeover>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Connection {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Chunked bodies are HTTP/1.1's, and an answer to HEAD has none.
+        let can_be_taken = parts.version == Version::HTTP_11 && parts.method == Method::GET;
+        let extensions = &parts.extensions;
+        Ok(Self {
+            client: extensions
+                .get::<Client>()
+                .map_or(Ipv4Addr::LOCALHOST.into(), |client| client.0),
+            takeover: extensions.get().filter(|_| can_be_taken).cloned(),
+        })
+    }
+}
+
+/// Serves until `stopping`; ends when the last request has been answered.
+pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let served = connection(stream, client, router.clone(), stopping.clone());
+                connections.spawn(served);
+            }
+            Err(error) => pause(error).await,
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// A client that has gone already is nothing; no descriptors is a state that passes.
+async fn pause(error: io::Error) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    ) {
+        return;
+    }
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    client: SocketAddr,
+    router: Router,
+    stopping: CancellationToken,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was lost before its first request");
+        return;
+    }
+    let takeover = Takeover::default();
+    let socket = Socket::new(stream, takeover.clone());
+    let requests = takeover.clone();
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Client(client.ip()));
+        request.extensions_mut().insert(requests.clone());
+        router.clone().oneshot(request)
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new());
+    let mut served = pin!(builder.serve_connection(socket, service));
+    let mut is_stopping = false;
+    loop {
+        // In this order: a socket is taken while the connection is polled.
+        tokio::select! {
+            biased;
+            ended = served.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, %client, "a connection broke off");
+                }
+                return;
+            }
+            () = takeover.taken() => return,
+            () = stopping.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! For pages that need only the latest state of things.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    events::{Frame, Next, Subscription},
+    model::{EventId, EventType},
+    store::StoreError,
+};
+
+/// Events that wait at most, whatever the time.
+const WAITING_MAX: usize = 4_096;
+
+/// Holds events back for a while, and forgets those that are outdated by then.
+pub struct Coalescer {
+    /// `None` passes everything on at once.
+    window: Option<Duration>,
+    /// When what is waiting goes out.
+    until: Option<Instant>,
+    waiting: BTreeMap<EventId, Frame>,
+    /// The last event about each subject.
+    newest: HashMap<(EventType, String), EventId>,
+}
+
+impl Coalescer {
+    pub fn new(window: Option<Duration>) -> Self {
+        Self {
+            window,
+            until: None,
+            waiting: BTreeMap::new(),
+            newest: HashMap::new(),
+        }
+    }
+
+    /// Waits for the next events. May be dropped at any await: what was
+    /// gathered by then is still there.
+    pub async fn next(&mut self, subscription: &mut Subscription) -> Result<Next, StoreError> {
+        let Some(window) = self.window else {
+            return subscription.next().await;
+        };
+        loop {
+            let next = match self.until {
+                None => subscription.next().await?,
+                Some(until) if self.waiting.len() < WAITING_MAX => {
+                    match timeout_at(until, subscription.next()).await {
+                        Ok(next) => next?,
+                        Err(_) => return Ok(self.release()),
+                    }
+                }
+                Some(_) => return Ok(self.release()),
+            };
+            match next {
+                Next::Events(frames) => {
+                    self.until.get_or_insert_with(|| Instant::now() + window);
+                    self.add(&frames);
+                }
+                Next::Reset { .. } => {
+                    // What waits is of before the gap: the client loads anew.
+                    self.release();
+                    return Ok(next);
+                }
+            }
+        }
+    }
+
+    /// Everything up to this id has gone out, is outdated, or did not match.
+    pub fn passed(&self, subscription: &Subscription) -> EventId {
+        match self.waiting.keys().next() {
+            Some(first) => EventId(first.0 - 1),
+            None => subscription.cursor(),
+        }
+    }
+
+    fn add(&mut self, frames: &[Frame]) {
+        for frame in frames {
+            let kind = frame.parts().kind;
+            // Log lines are no state: none replaces another.
+            if kind != EventType::DeployLog {
+                let key = (kind, subject(frame));
+                if let Some(outdated) = self.newest.insert(key, frame.id()) {
+                    self.waiting.remove(&outdated);
+                }
+            }
+            self.waiting.insert(frame.id(), frame.clone());
+        }
+    }
+
+    fn release(&mut self) -> Next {
+        self.until = None;
+        self.newest.clear();
+        Next::Events(std::mem::take(&mut self.waiting).into_values().collect())
+    }
+}
+
+fn subject(frame: &Frame) -> String {
+    #[derive(Deserialize)]
+    struct Subject {
+        subject: String,
+    }
+    serde_json::from_str::<Subject>(frame.json()).map_or_else(|_| String::new(), |it| it.subject)
+}

@@ -1,0 +1,202 @@
+//! Event streams to clients, all alike from the outside.
+//!
+//! Over HTTP/1.1 the fan-out threads take the socket and write to it
+//! themselves. Everything else (HTTP/2, streams that end by themselves, streams
+//! that are coalesced) is a body that hyper asks for the next bytes.
+
+mod body;
+mod coalesce;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    ApiError, ApiState,
+    serve::{Connection, Takeover, TakeoverBody},
+    subscriptions::{Entered, Link, Newcomer},
+};
+use crate::{
+    events::{Attachment, Filter, Frame, Hello, Start, control},
+    model::{EventId, Position, Principal},
+};
+use body::EventBody;
+use coalesce::Coalescer;
+
+/// What a client asks for.
+pub struct Wanted {
+    pub filter: Filter,
+    pub start: Start,
+    /// Says of a sent event whether it is the last one of this stream.
+    pub is_last: Option<IsLast>,
+    /// Of the events within this time only the last about each subject.
+    pub coalesce: Option<Duration>,
+}
+
+pub type IsLast = Box<dyn Fn(&Frame) -> bool + Send + Sync>;
+
+impl Wanted {
+    pub fn new(filter: Filter, start: Start) -> Self {
+        Self {
+            filter,
+            start,
+            is_last: None,
+            coalesce: None,
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.is_last.is_none() && self.coalesce.is_none()
+    }
+}
+
+/// Opens a stream, or says that there are too many.
+pub async fn open(
+    state: &ApiState,
+    connection: Connection,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let Connection { client, takeover } = connection;
+    match takeover.filter(|_| wanted.is_plain()) {
+        Some(takeover) => open_on_socket(state, client, takeover, wanted).await,
+        None => open_as_body(state, client, wanted).await,
+    }
+}
+
+/// A stream that has ended already.
+pub fn ended() -> Response {
+    respond(Body::from(control::end()))
+}
+
+async fn open_on_socket(
+    state: &ApiState,
+    client: IpAddr,
+    takeover: Takeover,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let Wanted { filter, start, .. } = wanted;
+    let oldest = oldest(state, &filter).await?;
+    let seat = state.fanout.seat();
+    let entered = enter(state, client, &filter, Link::Socket(seat.clone()))?;
+    let is_resume = start != Start::Live;
+    let (after, reset) = start.resolve(state.bus.log());
+    let head = state.bus.head();
+    let hello = hello(
+        &head,
+        oldest,
+        is_resume && reset.is_none(),
+        is_resume.then_some(after),
+        &entered,
+    );
+    let mut opening = hello.frame();
+    if let Some(reason) = reset {
+        opening += &control::reset(reason, &Position { id: after, ..head });
+    }
+    let body = TakeoverBody::new(takeover, move |socket| {
+        seat.attach(Attachment {
+            socket,
+            filter,
+            after,
+            opening,
+            guard: Box::new(entered),
+        });
+    });
+    Ok(respond(Body::new(body)))
+}
+
+async fn open_as_body(
+    state: &ApiState,
+    client: IpAddr,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let Wanted {
+        filter,
+        start,
+        is_last,
+        coalesce,
+    } = wanted;
+    let oldest = oldest(state, &filter).await?;
+    let is_resume = start != Start::Live;
+    let subscription = state.bus.subscribe(filter.clone(), start);
+    let sent = Arc::new(AtomicU64::new(0));
+    let link = Link::Body {
+        steering: subscription.steering(),
+        sent_bytes: sent.clone(),
+    };
+    let entered = enter(state, client, &filter, link)?;
+    let resumes = is_resume && !subscription.starts_with_reset();
+    let after = is_resume.then(|| subscription.cursor());
+    let body = EventBody {
+        hello: hello(&state.bus.head(), oldest, resumes, after, &entered),
+        subscription,
+        stopping: state.stopping.clone(),
+        is_last,
+        coalescer: Coalescer::new(coalesce),
+        sent,
+        _entered: entered,
+    };
+    Ok(respond(Body::from_stream(body.into_stream())))
+}
+
+async fn oldest(state: &ApiState, filter: &Filter) -> Result<EventId, ApiError> {
+    let filter = filter.clone();
+    let floor = state
+        .store
+        .read(move |reader| reader.floor(&filter))
+        .await?;
+    Ok(EventId(floor.0 + 1))
+}
+
+fn enter(
+    state: &ApiState,
+    client: IpAddr,
+    filter: &Filter,
+    link: Link,
+) -> Result<Entered, ApiError> {
+    state.subscriptions().enter(Newcomer {
+        principal: Principal::Local,
+        client,
+        filter: filter.clone(),
+        link,
+    })
+}
+
+fn hello(
+    head: &Position,
+    oldest: EventId,
+    resumed: bool,
+    after: Option<EventId>,
+    entered: &Entered,
+) -> Hello {
+    Hello {
+        oldest: Position {
+            id: oldest,
+            ..head.clone()
+        },
+        resumed,
+        missed: after.map_or(0, |after| head.id.0 - after.0),
+        subscription: entered.id().to_owned(),
+        head: head.clone(),
+    }
+}
+
+fn respond(body: Body) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache, no-transform"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

@@ -1,0 +1,119 @@
+//! Event streams that are open: to be looked at, and to be changed while they
+//! run, so that one stream per tab serves all of its pages.
+
+mod filter;
+mod registry;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{ApiError, ApiState, body::Body, list::List};
+use crate::model::{EventId, Position, Principal, Timestamp};
+use filter::FilterView;
+pub use registry::{Entered, Limits, Link, Newcomer, Registry};
+
+/// An open event stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Subscription {
+    /// As `hello` says it.
+    pub id: String,
+    /// Who opened it.
+    pub principal: String,
+    /// Address of the client, or of the proxy before it.
+    pub client: String,
+    pub since: Timestamp,
+    pub filter: FilterView,
+    pub transport: Transport,
+    /// Everything up to here was sent or did not match.
+    pub after: Position,
+    /// Events between there and the head, matching or not.
+    pub lag: i64,
+    pub sent_bytes: u64,
+}
+
+/// How a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// By a fan-out thread, straight to the socket.
+    Socket,
+    /// As the body of a response, e.g. over HTTP/2.
+    Body,
+}
+
+/// A stream's new filter, and since when it holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Changed {
+    pub filter: FilterView,
+    /// Events after this one are chosen by the new filter. A snapshot that is
+    /// loaded after this answer joins without a gap.
+    pub from: Position,
+}
+
+/// Event streams that are open, the oldest first.
+#[utoipa::path(get, path = "/api/subscriptions", tag = "events",
+    responses((status = 200, body = List<Subscription>)))]
+pub async fn list(State(state): State<ApiState>) -> Json<List<Subscription>> {
+    let mut items = Vec::new();
+    for (id, entry) in state.subscriptions().all() {
+        // One that ends while it is asked is no more.
+        if let Ok(progress) = entry.link.progress().await {
+            let head = state.bus.head();
+            items.push(Subscription {
+                id,
+                principal: entry.principal.actor().name,
+                client: entry.client.to_string(),
+                since: entry.since,
+                filter: FilterView::from(&entry.filter),
+                transport: entry.link.transport(),
+                lag: (head.id.0 - progress.after.0).max(0),
+                after: position(&state, progress.after),
+                sent_bytes: progress.sent_bytes,
+            });
+        }
+    }
+    items.sort_by(|one, other| (one.since, &one.id).cmp(&(other.since, &other.id)));
+    Json(List {
+        items,
+        next: None,
+        as_of: state.bus.head(),
+    })
+}
+
+/// Changes what an open stream lets through.
+#[utoipa::path(post, path = "/api/subscriptions/{id}", tag = "events",
+    params(("id" = String, Path, description = "`subscription` of the stream's `hello`")),
+    request_body = FilterView,
+    responses((status = 200, body = Changed), (status = 404, body = super::Problem),
+        (status = 422, body = super::Problem)))]
+pub async fn change(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    Body(view): Body<FilterView>,
+) -> Result<Json<Changed>, ApiError> {
+    let unknown = || ApiError::not_found("event stream", &id);
+    let registry = state.subscriptions();
+    let entry = registry.find(&id, &Principal::Local).ok_or_else(unknown)?;
+    let filter = view.filter();
+    let from = entry
+        .link
+        .change(filter.clone())
+        .await
+        .map_err(|_| unknown())?;
+    registry.note_filter(&id, filter);
+    Ok(Json(Changed {
+        filter: view,
+        from: position(&state, from),
+    }))
+}
+
+fn position(state: &ApiState, id: EventId) -> Position {
+    Position {
+        id,
+        ..state.bus.head()
+    }
+}

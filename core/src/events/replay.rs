@@ -1,0 +1,43 @@
+use futures_util::{FutureExt, future::BoxFuture};
+use tiny_forge_events::{Page, Replay, ReplayError};
+
+use super::Filter;
+use crate::{
+    model::EventId,
+    store::{PageRequest, Store},
+};
+
+/// Frames read at once for a socket.
+const PAGE: usize = 2_048;
+
+/// The journal, for subscribers that have fallen out of memory.
+impl Replay for Store {
+    fn page(
+        &self,
+        filter: Filter,
+        after: EventId,
+        until: EventId,
+    ) -> BoxFuture<'static, Result<Page, ReplayError>> {
+        let store = self.clone();
+        let read = async move {
+            store
+                .read(move |reader| {
+                    let request = PageRequest {
+                        after,
+                        until: Some(until),
+                        limit: PAGE,
+                    };
+                    let is_incomplete = after < reader.floor(&filter)?;
+                    let page = reader.journal_page(&filter, &request)?;
+                    Ok(Page {
+                        segment: page.segment,
+                        scanned_to: page.scanned_to,
+                        is_incomplete,
+                    })
+                })
+                .await
+                .map_err(|error| ReplayError(error.into()))
+        };
+        read.boxed()
+    }
+}
