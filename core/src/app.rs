@@ -138,6 +138,11 @@ impl App {
         self.address
     }
 
+    /// Where facts are published: for programs that embed the server.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// Ends everything within ten seconds, in this order: streams and new
     /// connections, requests in flight, the work behind them, the store.
     pub async fn shutdown(self) {

@@ -236,7 +236,7 @@ mod tests {
         for gone in numbers.iter().step_by(3) {
             index.release(*gone);
         }
-        let kept: Vec<_> = filters.iter().zip(&numbers).enumerate();
+        let kept = filters.iter().zip(&numbers).enumerate();
         let kept: Vec<_> = kept.filter(|(place, _)| place % 3 != 0).collect();
         let mut hits = 0;
         for seed in 0..2_000 {

@@ -7,12 +7,14 @@ use tiny_forge::{
     events::{Bus, Filter, Log, Next, ResetReason, Start, Subscription},
     model::{
         Actor, DeployId, DeployLogPayload, EventId, EventType, Lane, LogStream, NewEvent, Payload,
-        Position, Severity, StageName, StepName, Subject, SystemPayload,
+        Position, Severity, StageName, StepName, Subject,
     },
     store::{self, Retention, Store, StoreError, WriterThread},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::note::note;
 
 struct Journal {
     dir: TempDir,
@@ -56,20 +58,6 @@ impl Journal {
         let events = (0..count).map(|n| note(&n.to_string())).collect();
         self.bus.publish_all(events).await.expect("published");
     }
-}
-
-fn note(message: &str) -> NewEvent {
-    let payload = SystemPayload {
-        what: "note".into(),
-        message: message.into(),
-    };
-    let subject = Subject::other("test");
-    NewEvent::new(
-        subject,
-        Severity::Info,
-        Actor::system("test"),
-        Payload::System(payload),
-    )
 }
 
 async fn take(subscription: &mut Subscription, count: usize) -> Vec<i64> {

@@ -4,6 +4,7 @@ mod cli;
 mod deploys;
 mod events;
 mod failures;
+mod fanout;
 mod faults;
 mod http;
 mod invariants;

@@ -165,7 +165,9 @@ impl Shard {
 
     /// Sends what is new to those who are live and want it.
     fn send_news(&mut self) {
-        while self.log.head_id() > self.cursor {
+        // What comes meanwhile has its turn after the sockets and commands.
+        let head = self.log.head_id();
+        while self.cursor < head {
             match self.log.segments_after(self.cursor, FRAMES_AT_ONCE) {
                 Some(segments) => self.send_segments(&segments),
                 None => self.fall_behind(),

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tiny_forge::{
     app::App,
     config::{Config, ServeArgs},
+    events::Bus,
 };
 
 use super::sse::Sse;
@@ -70,6 +71,10 @@ impl Server {
 
     pub async fn stop(self) {
         self.app.shutdown().await;
+    }
+
+    pub fn bus(&self) -> &Bus {
+        self.app.bus()
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -1,0 +1,293 @@
+//! Event streams as their clients see them: many, slow, gone, changed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+use crate::support::{
+    note::note,
+    server::Server,
+    sse::{PATIENCE, Sse},
+};
+
+async fn publish(server: &Server, messages: std::ops::Range<usize>) {
+    let events = messages.map(|n| note(&n.to_string())).collect();
+    server.bus().publish_all(events).await.expect("published");
+}
+
+/// Only what tests publish.
+fn is_note(event: &Value) -> bool {
+    event["payload"]["what"] == "note"
+}
+
+fn message(event: &Value) -> usize {
+    let message = event["payload"]["message"].as_str().expect("a message");
+    message.parse().expect("a number")
+}
+
+/// Reads the notes up to and with `last`.
+async fn notes_up_to(stream: &mut Sse, last: usize) -> Vec<usize> {
+    let mut seen = Vec::new();
+    while seen.last() != Some(&last) {
+        let event = stream.until(is_note).await;
+        seen.push(message(&event));
+    }
+    seen
+}
+
+async fn subscriptions(server: &Server) -> Vec<Value> {
+    let list = server.json("/api/subscriptions").await;
+    list["items"].as_array().expect("items").clone()
+}
+
+async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    let wait = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = tokio::time::timeout(PATIENCE, wait).await;
+    held.expect("the condition holds in time");
+}
+
+#[tokio::test]
+async fn two_hundred_clients_that_attach_at_any_time_miss_nothing_and_see_nothing_twice() {
+    const LAST: usize = 3_060;
+    let server = Server::start().await;
+    let mut clients = JoinSet::new();
+    for client in 0..200 {
+        let (http, url) = (server.http.clone(), server.url("/api/events"));
+        let head = server.bus().head();
+        if client % 4 == 0 {
+            publish(&server, client * 15..client * 15 + 60).await;
+        }
+        clients.spawn(async move {
+            // A snapshot that is as of `head`, and the stream after it.
+            let mut stream = Sse::open(&http, &url, Some(&head.to_string())).await;
+            assert_eq!(stream.hello["resumed"], true);
+            let mut last_id = head.id.0;
+            let mut seen = Vec::new();
+            while seen.last() != Some(&LAST) {
+                let event = stream.event().await.expect("the stream goes on");
+                let id = event["id"].as_i64().expect("an id");
+                assert_eq!(id, last_id + 1, "client {client}");
+                last_id = id;
+                if is_note(&event) {
+                    seen.push(message(&event));
+                }
+            }
+        });
+    }
+    publish(&server, LAST..LAST + 1).await;
+    while let Some(client) = clients.join_next().await {
+        client.expect("it saw every event once, in order");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_holds_up_nobody_and_gets_the_rest_from_the_journal() {
+    const LAST: usize = 60_000;
+    let server = Server::start().await;
+    let mut stuck = TcpStream::connect(server.address())
+        .await
+        .expect("connected");
+    let request = format!(
+        "GET /api/events?after=0 HTTP/1.1\r\nHost: {}\r\n\r\n",
+        server.address()
+    );
+    stuck.write_all(request.as_bytes()).await.expect("sent");
+    let mut quick = server.sse("/api/events").await;
+    // More than memory and the socket hold together.
+    for from in (0..=LAST).step_by(3_000) {
+        publish(&server, from..(from + 3_000).min(LAST + 1)).await;
+    }
+    assert_eq!(notes_up_to(&mut quick, LAST).await.len(), LAST + 1);
+    let items = subscriptions(&server).await;
+    let lags: Vec<i64> = items.iter().filter_map(|it| it["lag"].as_i64()).collect();
+    assert!(
+        lags.contains(&0) && lags.iter().any(|lag| *lag > 1_000),
+        "{lags:?}"
+    );
+
+    let mut text = String::new();
+    let last = format!("\"message\":\"{LAST}\"");
+    let mut buffer = vec![0; 1 << 20];
+    while !text.contains(&last) {
+        let read = tokio::time::timeout(PATIENCE, stuck.read(&mut buffer)).await;
+        let read = read.expect("in time").expect("read");
+        assert_ne!(read, 0, "the stream goes on");
+        text.push_str(std::str::from_utf8(&buffer[..read]).expect("ASCII"));
+    }
+    assert!(!text.contains("event: reset"));
+    let mut ids = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .map(|id| id.rsplit('-').next().expect("a number"));
+    let ids: Vec<i64> = ids.by_ref().filter_map(|id| id.parse().ok()).collect();
+    assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    assert_eq!(ids[0], 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_noticed_at_once_and_the_others_go_on() {
+    let server = Server::start().await;
+    let mut stays = server.sse("/api/events").await;
+    for _ in 0..20 {
+        let leaves = server.sse("/api/events?type=system").await;
+        assert_eq!(subscriptions(&server).await.len(), 2);
+        publish(&server, 0..100).await;
+        drop(leaves);
+        until(async || subscriptions(&server).await.len() == 1).await;
+    }
+    publish(&server, 777..778).await;
+    assert_eq!(notes_up_to(&mut stays, 777).await.len(), 2_001);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_filter_of_an_open_stream_can_be_changed_and_the_answer_says_since_when() {
+    let server = Server::start().await;
+    let over_http2 = Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge()
+        .build()
+        .expect("a client");
+    for (http, transport) in [(server.http.clone(), "socket"), (over_http2, "body")] {
+        let url = server.url("/api/events?type=audit");
+        let mut stream = Sse::open(&http, &url, None).await;
+        publish(&server, 0..10).await;
+        let id = stream.hello["subscription"].clone();
+        let id = id.as_str().expect("an id");
+        let path = format!("/api/subscriptions/{id}");
+        let (status, changed) = server.post(&path, &json!({"type": ["system"]})).await;
+        assert_eq!(status, 200, "{changed}");
+        assert_eq!(changed["filter"], json!({"type": ["system"]}));
+        let from = changed["from"]["id"].as_i64().expect("an id");
+        publish(&server, 10..20).await;
+        let first = stream.until(is_note).await;
+        assert_eq!(first["id"].as_i64(), Some(from + 1), "{transport}");
+        let listed = subscriptions(&server).await;
+        let mine = listed.iter().find(|item| item["id"] == id).expect("listed");
+        assert_eq!(mine["transport"], transport);
+        assert_eq!(mine["filter"], json!({"type": ["system"]}));
+        assert_eq!(mine["principal"], "local");
+        assert!(mine["sent_bytes"].as_u64() > Some(200), "{mine}");
+    }
+    let (status, problem) = server.post("/api/subscriptions/sgone", &json!({})).await;
+    assert_eq!(status, 404, "{problem}");
+    let bad = json!({"type": ["nonsense"]});
+    let (status, problem) = server.post("/api/subscriptions/sgone", &bad).await;
+    assert_eq!(status, 422, "{problem}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_coalescing_stream_brings_the_latest_of_each_subject_only() {
+    let server = Server::start().await;
+    let mut stream = server.sse("/api/events?coalesce=300&type=system").await;
+    for n in 0..50 {
+        publish(&server, n * 20..n * 20 + 20).await;
+    }
+    let seen = notes_up_to(&mut stream, 999).await;
+    assert!(seen.len() < 500, "{} of 1000 came", seen.len());
+    let refused = server.get("/api/events?coalesce=7").send().await;
+    assert_eq!(
+        refused.expect("an answer").status(),
+        200,
+        "a page knows no time"
+    );
+    let url = server.url("/api/events?coalesce=7");
+    let refused = server.http.get(url).send().await.expect("an answer");
+    assert_eq!(refused.status(), 400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn more_streams_than_are_allowed_are_told_when_to_come_back() {
+    for (most, mine, expected) in [("3", "10", 503), ("10", "3", 429)] {
+        let server = Server::configured(|_, args| {
+            args.streams_max = Some(most.into());
+            args.streams_per_client = Some(mine.into());
+        })
+        .await;
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(server.sse("/api/events").await);
+        }
+        let url = server.url("/api/events");
+        let refused = server.http.get(&url).send().await.expect("an answer");
+        assert_eq!(refused.status().as_u16(), expected);
+        assert!(refused.headers().contains_key("retry-after"));
+        open.pop();
+        until(async || subscriptions(&server).await.len() == 2).await;
+        Sse::open(&server.http, &url, None).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn streams_of_a_server_that_stops_end_properly_and_at_different_times_to_return() {
+    let server = Server::start().await;
+    let mut streams = JoinSet::new();
+    for _ in 0..20 {
+        let mut socket = TcpStream::connect(server.address())
+            .await
+            .expect("connected");
+        let request = format!(
+            "GET /api/events HTTP/1.1\r\nHost: {}\r\n\r\n",
+            server.address()
+        );
+        socket.write_all(request.as_bytes()).await.expect("sent");
+        streams.spawn(async move {
+            let mut text = String::new();
+            socket.read_to_string(&mut text).await.expect("an end");
+            text
+        });
+    }
+    until(async || subscriptions(&server).await.len() == 20).await;
+    server.stop().await;
+    let mut waits = BTreeMap::new();
+    while let Some(text) = streams.join_next().await {
+        let text = text.expect("read");
+        assert!(text.contains("event: hello"), "{text}");
+        assert!(text.ends_with("\r\n0\r\n\r\n"), "the body ends: {text}");
+        let retry = text.rsplit("retry: ").next().expect("a farewell");
+        let retry = retry.lines().next().expect("a number").to_owned();
+        *waits.entry(retry).or_insert(0) += 1;
+    }
+    assert!(waits.len() > 10, "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_connection_can_be_used_for_requests_before_it_becomes_a_stream() {
+    let server = Server::start().await;
+    let mut socket = TcpStream::connect(server.address())
+        .await
+        .expect("connected");
+    let host = server.address();
+    let requests = format!(
+        "GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n\
+         GET /api/status HTTP/1.1\r\nHost: {host}\r\n\r\n\
+         GET /api/events HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    );
+    socket.write_all(requests.as_bytes()).await.expect("sent");
+    until(async || subscriptions(&server).await.len() == 1).await;
+    publish(&server, 5..6).await;
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while !text.contains("\"message\":\"5\"") {
+        let read = tokio::time::timeout(Duration::from_secs(20), socket.read(&mut buffer)).await;
+        let read = read.expect("in time").expect("read");
+        text.push_str(std::str::from_utf8(&buffer[..read]).expect("text"));
+    }
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
+    server.stop().await;
+}
