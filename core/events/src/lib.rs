@@ -9,6 +9,7 @@
 //! its share of them, that write shared bytes and keep next to nothing for a
 //! subscriber.
 
+mod chunks;
 pub mod control;
 mod doorbell;
 mod fanout;
@@ -17,6 +18,7 @@ mod index;
 mod log;
 mod segment;
 
+pub use chunks::{Chunks, ChunksBuilder};
 pub use fanout::{Attachment, Fanout, Gone, Page, Progress, Replay, ReplayError, Seat};
 pub use filter::Filter;
 pub use index::FilterIndex;

@@ -54,7 +54,7 @@ impl Log {
 
     /// What has just been committed; in id order.
     pub fn append(&self, segment: Arc<Segment>) {
-        let head = segment.last();
+        let head = segment.chunks().last();
         self.recent().push(segment);
         self.head.send_replace(head);
         // Last: whoever wakes looks at the head.
@@ -84,7 +84,7 @@ impl Log {
     pub fn after(&self, cursor: EventId, limit: usize) -> Option<Vec<Frame>> {
         let mut frames = Vec::new();
         for segment in self.segments_after(cursor, limit)? {
-            frames.extend(segment.frames_from(segment.first_after(cursor)));
+            frames.extend(segment.frames_from(segment.chunks().first_after(cursor)));
         }
         frames.truncate(limit);
         Some(frames)
@@ -100,11 +100,11 @@ impl Log {
         }
         let first = recent
             .segments
-            .partition_point(|segment| segment.last() <= cursor);
+            .partition_point(|segment| segment.chunks().last() <= cursor);
         let mut frames = 0;
         let wanted = recent.segments.range(first..).take_while(|segment| {
             let before = frames;
-            frames += segment.len();
+            frames += segment.chunks().len();
             before < limit
         });
         Some(wanted.cloned().collect())
@@ -127,7 +127,7 @@ impl Log {
 
 impl Recent {
     fn push(&mut self, segment: Arc<Segment>) {
-        self.frames += segment.len();
+        self.frames += segment.chunks().len();
         self.bytes += segment.weight();
         self.segments.push_back(segment);
         // The newest stays, however large: it has yet to be sent.
@@ -135,9 +135,9 @@ impl Recent {
             let Some(oldest) = self.segments.pop_front() else {
                 break;
             };
-            self.frames -= oldest.len();
+            self.frames -= oldest.chunks().len();
             self.bytes -= oldest.weight();
-            self.gone = oldest.last();
+            self.gone = oldest.chunks().last();
         }
     }
 }

@@ -5,21 +5,21 @@ use tiny_forge_model::{
     DeployId, Event, EventId, EventType, NewEvent, Severity, Subject, Timestamp,
 };
 
-/// Frames in id order, serialised once: everybody who sends them sends these
-/// bytes. Each frame is an HTTP chunk of its own, so that any run of frames can
-/// be written as it is, and any choice of them by one `writev`.
+use crate::chunks::{Chunks, ChunksBuilder};
+
+/// Events in id order, serialised once, with what filters match on: everybody
+/// who sends them sends these bytes.
 #[derive(Debug)]
 pub struct Segment {
-    bytes: Bytes,
+    chunks: Chunks,
     entries: Box<[Entry]>,
 }
 
-/// A frame's place in the bytes, and what filters match on.
 #[derive(Debug)]
 struct Entry {
     parts: FrameParts,
-    json: Range<u32>,
-    end: u32,
+    /// Where its JSON is in the bytes.
+    json: Range<usize>,
 }
 
 /// What filters match on.
@@ -36,7 +36,7 @@ pub struct FrameParts {
     pub deploy: Option<DeployId>,
 }
 
-/// One frame of a segment. Cheap to clone; keeps its segment in memory.
+/// One event of a segment. Cheap to clone; keeps its segment in memory.
 #[derive(Debug, Clone)]
 pub struct Frame {
     segment: Arc<Segment>,
@@ -44,53 +44,17 @@ pub struct Frame {
 }
 
 impl Segment {
-    /// Frames, as many as there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Never true of a sealed one.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    pub fn last(&self) -> EventId {
-        self.entries
-            .last()
-            .map_or(EventId(0), |entry| entry.parts.id)
-    }
-
-    /// Everything, as HTTP chunks.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn chunks(&self) -> &Chunks {
+        &self.chunks
     }
 
     pub fn parts(&self, index: usize) -> &FrameParts {
         &self.entries[index].parts
     }
 
-    /// Index of the first frame after `id`.
-    pub fn first_after(&self, id: EventId) -> usize {
-        self.entries.partition_point(|entry| entry.parts.id <= id)
-    }
-
-    /// Where the HTTP chunk of a frame is in [`Self::bytes`].
-    pub fn chunk(&self, index: usize) -> Range<usize> {
-        let start = index
-            .checked_sub(1)
-            .map_or(0, |before| self.entries[before].end);
-        start as usize..self.entries[index].end as usize
-    }
-
-    /// Which frame the byte at `offset` belongs to.
-    pub fn frame_at(&self, offset: usize) -> usize {
-        self.entries
-            .partition_point(|entry| entry.end as usize <= offset)
-    }
-
     /// The frames from `index` on.
     pub fn frames_from(self: &Arc<Self>, index: usize) -> impl Iterator<Item = Frame> {
-        (index..self.len()).map(|index| Frame {
+        (index..self.entries.len()).map(|index| Frame {
             segment: self.clone(),
             index,
         })
@@ -98,7 +62,7 @@ impl Segment {
 
     /// Bytes that it holds in memory, about.
     pub fn weight(&self) -> usize {
-        self.bytes.len() + self.entries.len() * size_of::<Entry>()
+        self.chunks.weight() + self.entries.len() * size_of::<Entry>()
     }
 }
 
@@ -113,16 +77,13 @@ impl Frame {
 
     /// The event's JSON.
     pub fn json(&self) -> &str {
-        let json = &self.segment.entries[self.index].json;
-        std::str::from_utf8(&self.segment.bytes[json.start as usize..json.end as usize])
-            .expect("made from a string")
+        let json = self.segment.entries[self.index].json.clone();
+        std::str::from_utf8(&self.segment.chunks.bytes()[json]).expect("made from a string")
     }
 
     /// As `text/event-stream` has it: `id: …\ndata: …\n\n`.
     pub fn sse(&self) -> Bytes {
-        let chunk = self.segment.chunk(self.index);
-        let body = chunk.start + CHUNK_HEAD..chunk.end - CHUNK_END.len();
-        self.segment.bytes.slice(body)
+        self.segment.chunks.sse(self.index)
     }
 }
 
@@ -135,26 +96,17 @@ pub struct EventTooLarge {
     pub bytes: usize,
 }
 
-/// `0000f\r\n`: always the same length, so that it can be filled in afterwards.
-const CHUNK_HEAD: usize = CHUNK_DIGITS + 2;
-const CHUNK_DIGITS: usize = 5;
-const CHUNK_BYTES_MAX: usize = 1 << (4 * CHUNK_DIGITS);
-const CHUNK_END: &[u8] = b"\r\n";
-
-/// Collects the frames of one journal.
+/// Collects the events of one journal.
 #[derive(Debug)]
 pub struct SegmentBuilder {
-    /// `id: <journal>-`
-    head: String,
-    bytes: Vec<u8>,
+    chunks: ChunksBuilder,
     entries: Vec<Entry>,
 }
 
 impl SegmentBuilder {
     pub fn new(journal: &str) -> Self {
         Self {
-            head: format!("id: {journal}-"),
-            bytes: Vec::new(),
+            chunks: ChunksBuilder::new(journal),
             entries: Vec::new(),
         }
     }
@@ -203,71 +155,36 @@ impl SegmentBuilder {
         Ok(())
     }
 
-    /// A frame as it was stored.
+    /// An event as it was stored.
     pub fn push_stored(&mut self, parts: FrameParts, json: &str) {
-        let bytes = &mut self.bytes;
-        let start = bytes.len();
-        bytes.extend_from_slice(&[0; CHUNK_HEAD]);
-        bytes.extend_from_slice(self.head.as_bytes());
-        bytes.extend_from_slice(parts.id.to_string().as_bytes());
-        bytes.extend_from_slice(b"\ndata: ");
-        let json_start = position(bytes.len());
-        // JSON text holds no raw line ends, so one `data:` line is enough.
-        bytes.extend_from_slice(json.as_bytes());
-        let json = json_start..position(bytes.len());
-        bytes.extend_from_slice(b"\n\n");
-        fill_in_head(bytes, start);
-        bytes.extend_from_slice(CHUNK_END);
-        let end = position(bytes.len());
-        self.entries.push(Entry { parts, json, end });
+        let json = self.chunks.push(parts.id, json);
+        self.entries.push(Entry { parts, json });
     }
 
     /// The last one's JSON, and what it matches on.
     pub fn last(&self) -> Option<(&FrameParts, &str)> {
-        let Entry { parts, json, .. } = self.entries.last()?;
-        let json = &self.bytes[json.start as usize..json.end as usize];
+        let Entry { parts, json } = self.entries.last()?;
+        let json = &self.chunks.bytes()[json.clone()];
         Some((
             parts,
             std::str::from_utf8(json).expect("made from a string"),
         ))
     }
 
-    /// Takes back all but the first `len` frames.
+    /// Takes back all but the first `len` events.
     pub fn truncate(&mut self, len: usize) {
         self.entries.truncate(len);
-        let end = self.entries.last().map_or(0, |entry| entry.end);
-        self.bytes.truncate(end as usize);
+        self.chunks.truncate(len);
     }
 
     /// `None` when nothing was pushed.
     pub fn seal(self) -> Option<Arc<Segment>> {
-        (!self.entries.is_empty()).then(|| {
-            Arc::new(Segment {
-                bytes: self.bytes.into(),
-                entries: self.entries.into(),
-            })
-        })
+        let chunks = self.chunks.seal()?;
+        Some(Arc::new(Segment {
+            chunks,
+            entries: self.entries.into(),
+        }))
     }
-}
-
-/// Puts what is no frame of a segment into an HTTP chunk.
-pub fn chunk(text: &str) -> Vec<u8> {
-    let mut bytes = vec![0; CHUNK_HEAD];
-    bytes.extend_from_slice(text.as_bytes());
-    fill_in_head(&mut bytes, 0);
-    bytes.extend_from_slice(CHUNK_END);
-    bytes
-}
-
-fn fill_in_head(bytes: &mut [u8], start: usize) {
-    let length = bytes.len() - start - CHUNK_HEAD;
-    assert!(length < CHUNK_BYTES_MAX, "an event is smaller than that");
-    let head = format!("{length:0CHUNK_DIGITS$x}\r\n");
-    bytes[start..start + CHUNK_HEAD].copy_from_slice(head.as_bytes());
-}
-
-fn position(offset: usize) -> u32 {
-    u32::try_from(offset).expect("a commit holds less than 4 GiB")
 }
 
 fn parts_of(
@@ -329,8 +246,9 @@ mod tests {
             wire.extend(&sse[..]);
             wire.extend(b"\r\n");
         }
-        assert_eq!(segment.bytes(), &wire);
-        assert_eq!(segment.frame_at(segment.chunk(1).start), 1);
-        assert_eq!(segment.first_after(EventId(1)), 1);
+        let chunks = segment.chunks();
+        assert_eq!(chunks.bytes(), &wire);
+        assert_eq!(chunks.frame_at(chunks.chunk(1).start), 1);
+        assert_eq!(chunks.first_after(EventId(1)), 1);
     }
 }

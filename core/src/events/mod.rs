@@ -14,7 +14,7 @@ mod subscription;
 pub use bus::Bus;
 pub use subscription::{Next, Start, Steering, Subscription};
 pub use tiny_forge_events::{
-    Attachment, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log, Progress, Replay,
-    Seat, Segment, SegmentBuilder,
+    Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,
+    Progress, Replay, Seat, Segment, SegmentBuilder,
     control::{self, Hello, ResetReason},
 };

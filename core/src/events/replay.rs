@@ -28,10 +28,10 @@ impl Replay for Store {
                         limit: PAGE,
                     };
                     let is_incomplete = after < reader.floor(&filter)?;
-                    let page = reader.journal_page(&filter, &request)?;
+                    let (chunks, scanned_to) = reader.wire_page(&filter, &request)?;
                     Ok(Page {
-                        segment: page.segment,
-                        scanned_to: page.scanned_to,
+                        chunks,
+                        scanned_to,
                         is_incomplete,
                     })
                 })

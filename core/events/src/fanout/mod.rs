@@ -24,7 +24,7 @@ use tiny_forge_model::EventId;
 use tokio::{runtime, sync::oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::{Filter, Log, Segment, doorbell::Doorbell};
+use crate::{Chunks, Filter, Log, doorbell::Doorbell};
 use shard::{Command, Shard};
 
 /// Threads at most: each keeps a core busy at several hundred thousand
@@ -47,7 +47,7 @@ pub trait Replay: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Page {
     /// What matches; `None` where nothing does.
-    pub segment: Option<Arc<Segment>>,
+    pub chunks: Option<Chunks>,
     /// Everything up to this id has been looked at.
     pub scanned_to: EventId,
     /// Retention has removed what might have matched.

@@ -1,19 +1,20 @@
-use std::{io::IoSlice, ops::Range, sync::Arc};
+use std::{io::IoSlice, ops::Range};
 
 use bytes::Bytes;
 use tiny_forge_model::EventId;
 
-use crate::Segment;
+use crate::Chunks;
 
-/// Which bytes of some segments go to a subscriber, in order.
+/// Which frames go to a subscriber, in order.
 pub struct Selection<'s> {
-    segments: &'s [Arc<Segment>],
+    chunks: &'s [&'s Chunks],
     runs: Vec<Run>,
 }
 
 /// Neighbouring frames.
 struct Run {
-    segment: usize,
+    /// Which of the chunks.
+    part: usize,
     bytes: Range<usize>,
 }
 
@@ -26,41 +27,39 @@ pub struct Cut {
 }
 
 impl<'s> Selection<'s> {
-    pub fn new(segments: &'s [Arc<Segment>]) -> Self {
+    pub fn new(chunks: &'s [&'s Chunks]) -> Self {
         Self {
-            segments,
+            chunks,
             runs: Vec::new(),
         }
     }
 
-    /// Everything of `segments` after `after`.
-    pub fn all(segments: &'s [Arc<Segment>], after: EventId) -> Self {
-        let mut selection = Self::new(segments);
-        for (number, segment) in segments.iter().enumerate() {
-            for index in segment.first_after(after)..segment.len() {
-                selection.push(number, index);
-            }
+    /// Everything of `chunks`.
+    pub fn all(chunks: &'s [&'s Chunks]) -> Self {
+        let whole = |(part, chunks): (usize, &&Chunks)| Run {
+            part,
+            bytes: 0..chunks.bytes().len(),
+        };
+        Self {
+            chunks,
+            runs: chunks.iter().enumerate().map(whole).collect(),
         }
-        selection
     }
 
     /// Frames are pushed in order.
-    pub fn push(&mut self, segment: usize, index: usize) {
-        let chunk = self.segments[segment].chunk(index);
+    pub fn push(&mut self, part: usize, index: usize) {
+        let chunk = self.chunks[part].chunk(index);
         match self.runs.last_mut() {
-            Some(last) if last.segment == segment && last.bytes.end == chunk.start => {
+            Some(last) if last.part == part && last.bytes.end == chunk.start => {
                 last.bytes.end = chunk.end;
             }
-            _ => self.runs.push(Run {
-                segment,
-                bytes: chunk,
-            }),
+            _ => self.runs.push(Run { part, bytes: chunk }),
         }
     }
 
     pub fn slices(&self) -> Vec<IoSlice<'_>> {
         let runs = self.runs.iter();
-        runs.map(|run| IoSlice::new(&self.segments[run.segment].bytes()[run.bytes.clone()]))
+        runs.map(|run| IoSlice::new(&self.chunks[run.part].bytes()[run.bytes.clone()]))
             .collect()
     }
 
@@ -78,10 +77,10 @@ impl<'s> Selection<'s> {
             is_cut
         });
         let run = run.expect("fewer were taken than there are");
-        let segment = &self.segments[run.segment];
+        let chunks = self.chunks[run.part];
         let offset = run.bytes.start + left;
-        let index = segment.frame_at(offset);
-        let (chunk, id) = (segment.chunk(index), segment.parts(index).id);
+        let index = chunks.frame_at(offset);
+        let (chunk, id) = (chunks.chunk(index), chunks.id(index));
         if offset == chunk.start {
             return Cut {
                 after: EventId(id.0 - 1),
@@ -91,7 +90,7 @@ impl<'s> Selection<'s> {
         Cut {
             after: id,
             // A copy: a subscriber that is stuck must not keep a segment.
-            rest: Bytes::copy_from_slice(&segment.bytes()[offset..chunk.end]),
+            rest: Bytes::copy_from_slice(&chunks.bytes()[offset..chunk.end]),
         }
     }
 }

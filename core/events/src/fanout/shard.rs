@@ -15,9 +15,9 @@ use super::{
     subscriber::{Closed, Place, Subscriber},
 };
 use crate::{
-    Filter, FilterIndex, Log, Segment,
+    Chunks, Filter, FilterIndex, Log, Segment,
+    chunks::chunk,
     control::{self, ResetReason},
-    segment::chunk,
 };
 
 pub const DOORBELL: Token = Token(usize::MAX);
@@ -177,14 +177,15 @@ impl Shard {
 
     fn send_segments(&mut self, segments: &[Arc<Segment>]) {
         let Some(last) = segments.last() else { return };
-        self.cursor = last.last();
+        self.cursor = last.chunks().last();
+        let chunks = chunks_of(segments);
         let mut selections: Vec<Option<Selection<'_>>> = Vec::new();
         selections.resize_with(self.live.len(), || None);
         for (number, segment) in segments.iter().enumerate() {
-            for index in 0..segment.len() {
+            for index in 0..segment.chunks().len() {
                 self.filters.matching(segment.parts(index), |filter| {
                     selections[filter]
-                        .get_or_insert_with(|| Selection::new(segments))
+                        .get_or_insert_with(|| Selection::new(&chunks))
                         .push(number, index);
                 });
             }
@@ -257,12 +258,13 @@ impl Shard {
             self.read(key, after);
             return Ok(Step::Done);
         };
-        segments.retain(|segment| segment.last() <= self.cursor);
-        let scanned_to = segments.last().map_or(self.cursor, |last| last.last());
+        segments.retain(|segment| segment.chunks().last() <= self.cursor);
+        let chunks = chunks_of(&segments);
+        let scanned_to = chunks.last().map_or(self.cursor, |last| last.last());
         let filter = self.filters.filter(subscriber.filter);
-        let mut selection = Selection::new(&segments);
+        let mut selection = Selection::new(&chunks);
         for (number, segment) in segments.iter().enumerate() {
-            for index in segment.first_after(after)..segment.len() {
+            for index in segment.chunks().first_after(after)..segment.chunks().len() {
                 if filter.matches(segment.parts(index)) {
                     selection.push(number, index);
                 }
@@ -291,10 +293,8 @@ impl Shard {
         let Some(subscriber) = self.subscribers.get_mut(key) else {
             return;
         };
-        let Place::Reading { after, ticket: now } = subscriber.place else {
-            return;
-        };
-        if now != ticket {
+        // It may have changed its filter, or be another one by now.
+        if !matches!(subscriber.place, Place::Reading { ticket: now, .. } if now == ticket) {
             return;
         }
         let sent = match page {
@@ -308,12 +308,8 @@ impl Shard {
                 Ok(Step::Again)
             }
             Ok(page) => {
-                let segments: Vec<_> = page.segment.into_iter().collect();
-                send_past(
-                    subscriber,
-                    &Selection::all(&segments, after),
-                    page.scanned_to,
-                )
+                let chunks: Vec<&Chunks> = page.chunks.iter().collect();
+                send_past(subscriber, &Selection::all(&chunks), page.scanned_to)
             }
             Err(error) => {
                 tracing::warn!(%error, "an event stream had to end; the client will resume");
@@ -469,6 +465,10 @@ impl Shard {
             .find(|(_, subscriber)| subscriber.number == number)
             .map(|(key, _)| key)
     }
+}
+
+fn chunks_of(segments: &[Arc<Segment>]) -> Vec<&Chunks> {
+    segments.iter().map(|segment| segment.chunks()).collect()
 }
 
 /// To one that is behind.

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use tiny_forge_model::EventId;
 
-use crate::segment::chunk;
+use crate::chunks::chunk;
 
 /// What a client may send after its request, which nobody reads.
 const CHATTER_BYTES_MAX: usize = 64 << 10;
