@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// Wakes a thread that sleeps in its poll, and costs next to nothing while it
 /// is awake.
@@ -17,6 +17,8 @@ impl Doorbell {
 
     /// For those who have left something to be seen.
     pub fn ring(&self) {
+        // What was left is seen by the thread's last look, or the thread is seen asleep.
+        fence(Ordering::SeqCst);
         if self.asleep.swap(false, Ordering::SeqCst)
             && let Err(error) = self.waker.wake()
         {
@@ -28,6 +30,7 @@ impl Doorbell {
     /// afterwards, since whoever came before has not rung.
     pub fn going_to_sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     pub fn awake(&self) {

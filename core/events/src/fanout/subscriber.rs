@@ -1,13 +1,22 @@
 use std::{
     any::Any,
     io::{self, IoSlice, Read, Write},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
+use socket2::SockRef;
 use tiny_forge_model::EventId;
 
 use crate::chunks::chunk;
+
+/// A client that has taken nothing for so long is cut off: it has vanished, or
+/// can resume.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the kernel keeps for a client that does not read, besides its overhead.
+const SOCKET_BYTES: usize = 256 << 10;
 
 /// What a client may send after its request, which nobody reads.
 const CHATTER_BYTES_MAX: usize = 64 << 10;
@@ -52,6 +61,7 @@ impl Subscriber {
         opening: &str,
         guard: Box<dyn Any + Send>,
     ) -> Self {
+        limit(&socket);
         Self {
             number,
             filter,
@@ -133,5 +143,16 @@ impl Subscriber {
             // Nothing depends on it: the client resumes either way.
             let _ = self.write(&[IoSlice::new(&last)]);
         }
+    }
+}
+
+/// Without it, a client would be as quick and cost more when it is stuck.
+fn limit(socket: &std::net::TcpStream) {
+    let socket = SockRef::from(socket);
+    let limited = socket
+        .set_tcp_user_timeout(Some(PATIENCE))
+        .and_then(|()| socket.set_send_buffer_size(SOCKET_BYTES));
+    if let Err(error) = limited {
+        tracing::debug!(%error, "a socket has the system's own limits");
     }
 }

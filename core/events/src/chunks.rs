@@ -1,0 +1,163 @@
+use std::ops::Range;
+
+use bytes::Bytes;
+use tiny_forge_model::EventId;
+
+/// SSE frames in id order, ready to be sent: each is an HTTP chunk of its own,
+/// so that any run of frames can be written as it is, and any choice of them by
+/// one `writev`.
+#[derive(Debug)]
+pub struct Chunks {
+    bytes: Bytes,
+    marks: Box<[Mark]>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    id: EventId,
+    end: u32,
+}
+
+impl Chunks {
+    /// Frames, as many as there are.
+    pub fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Never true of sealed ones.
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Everything.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub fn id(&self, index: usize) -> EventId {
+        self.marks[index].id
+    }
+
+    pub fn last(&self) -> EventId {
+        self.marks.last().map_or(EventId(0), |mark| mark.id)
+    }
+
+    /// Index of the first frame after `id`.
+    pub fn first_after(&self, id: EventId) -> usize {
+        self.marks.partition_point(|mark| mark.id <= id)
+    }
+
+    /// Where a frame's chunk is in the bytes.
+    pub fn chunk(&self, index: usize) -> Range<usize> {
+        let start = index
+            .checked_sub(1)
+            .map_or(0, |before| self.marks[before].end);
+        start as usize..self.marks[index].end as usize
+    }
+
+    /// Which frame the byte at `offset` belongs to.
+    pub fn frame_at(&self, offset: usize) -> usize {
+        self.marks
+            .partition_point(|mark| mark.end as usize <= offset)
+    }
+
+    /// A frame as `text/event-stream` has it: `id: …\ndata: …\n\n`.
+    pub fn sse(&self, index: usize) -> Bytes {
+        let chunk = self.chunk(index);
+        self.bytes
+            .slice(chunk.start + CHUNK_HEAD..chunk.end - CHUNK_END.len())
+    }
+
+    /// Bytes that they hold in memory, about.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + self.marks.len() * size_of::<Mark>()
+    }
+}
+
+/// `0000f\r\n`: always the same length, so that it can be filled in afterwards.
+const CHUNK_HEAD: usize = CHUNK_DIGITS + 2;
+const CHUNK_DIGITS: usize = 5;
+const CHUNK_BYTES_MAX: usize = 1 << (4 * CHUNK_DIGITS);
+const CHUNK_END: &[u8] = b"\r\n";
+
+/// Collects the frames of one journal.
+#[derive(Debug)]
+pub struct ChunksBuilder {
+    /// `id: <journal>-`
+    head: String,
+    bytes: Vec<u8>,
+    marks: Vec<Mark>,
+}
+
+impl ChunksBuilder {
+    pub fn new(journal: &str) -> Self {
+        Self {
+            head: format!("id: {journal}-"),
+            bytes: Vec::new(),
+            marks: Vec::new(),
+        }
+    }
+
+    /// Says where the JSON has come to be.
+    pub fn push(&mut self, id: EventId, json: &str) -> Range<usize> {
+        let bytes = &mut self.bytes;
+        let start = bytes.len();
+        bytes.extend_from_slice(&[0; CHUNK_HEAD]);
+        bytes.extend_from_slice(self.head.as_bytes());
+        bytes.extend_from_slice(id.to_string().as_bytes());
+        bytes.extend_from_slice(b"\ndata: ");
+        let json_start = bytes.len();
+        // JSON text holds no raw line ends, so one `data:` line is enough.
+        bytes.extend_from_slice(json.as_bytes());
+        let json = json_start..bytes.len();
+        bytes.extend_from_slice(b"\n\n");
+        fill_in_head(bytes, start);
+        bytes.extend_from_slice(CHUNK_END);
+        let end = u32::try_from(bytes.len()).expect("a commit holds less than 4 GiB");
+        self.marks.push(Mark { id, end });
+        json
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Takes back all but the first `len` frames.
+    pub fn truncate(&mut self, len: usize) {
+        self.marks.truncate(len);
+        let end = self.marks.last().map_or(0, |mark| mark.end);
+        self.bytes.truncate(end as usize);
+    }
+
+    /// `None` when nothing was pushed.
+    pub fn seal(self) -> Option<Chunks> {
+        (!self.marks.is_empty()).then(|| Chunks {
+            bytes: self.bytes.into(),
+            marks: self.marks.into(),
+        })
+    }
+}
+
+/// Puts what is no event into an HTTP chunk.
+pub fn chunk(text: &str) -> Vec<u8> {
+    let mut bytes = vec![0; CHUNK_HEAD];
+    bytes.extend_from_slice(text.as_bytes());
+    fill_in_head(&mut bytes, 0);
+    bytes.extend_from_slice(CHUNK_END);
+    bytes
+}
+
+fn fill_in_head(bytes: &mut [u8], start: usize) {
+    let length = bytes.len() - start - CHUNK_HEAD;
+    assert!(length < CHUNK_BYTES_MAX, "an event is smaller than that");
+    let head = format!("{length:0CHUNK_DIGITS$x}\r\n");
+    bytes[start..start + CHUNK_HEAD].copy_from_slice(head.as_bytes());
+}
