@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cpu_time::ThreadTime;
 use futures_util::future::BoxFuture;
 use tiny_forge_events::{
     Attachment, Fanout, Filter, FilterIndex, FrameParts, Log, Page, Replay, ReplayError,
@@ -61,7 +62,7 @@ fn publish_ns() -> Outcome<f64> {
     let mut spent = Duration::ZERO;
     let mut id = 0;
     for _ in 0..BATCHES {
-        let before = cpu_time();
+        let before = ThreadTime::now();
         let mut segment = SegmentBuilder::new("j1");
         for _ in 0..BATCH {
             id += 1;
@@ -70,7 +71,7 @@ fn publish_ns() -> Outcome<f64> {
         if let Some(segment) = segment.seal() {
             log.append(segment);
         }
-        spent += cpu_time() - before;
+        spent += before.elapsed();
         // A burst at a time, as commits come.
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -78,12 +79,6 @@ fn publish_ns() -> Outcome<f64> {
     fanout.stop();
     reader.join().map_err(|_| "the reader panicked")?;
     Ok(spent.as_nanos() as f64 / id as f64)
-}
-
-/// CPU time of this thread.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 fn read_all(mut clients: Vec<TcpStream>) {
