@@ -1,10 +1,25 @@
-//! What a stream says about itself, besides events: frames with an `event:`.
+//! What a stream says about itself, besides events.
 
 use rand::Rng;
 use serde_json::{Value, json};
+
 use tiny_forge_model::{Position, Timestamp};
 
-/// The first frame of a stream.
+#[derive(Debug, Clone)]
+pub enum Control {
+    /// The first of all.
+    Hello { hello: Hello, retry_ms: u32 },
+    /// Heartbeat, watchdog of the client and point to resume from, in one.
+    Bookmark { at: Position, time: Timestamp },
+    /// Something is missing; the stream goes on from `head`.
+    Reset { reason: ResetReason, head: Position },
+    /// There is no more to come, so a client does not return.
+    End,
+    /// The server stops.
+    Farewell { retry_ms: u32 },
+}
+
+/// Where the journal stands, and whether this is a resume.
 #[derive(Debug, Clone)]
 pub struct Hello {
     pub head: Position,
@@ -41,47 +56,73 @@ impl ResetReason {
     }
 }
 
-impl Hello {
-    pub fn data(&self) -> Value {
-        json!({
-            "head": self.head.to_string(),
-            "oldest": self.oldest.to_string(),
-            "resumed": self.resumed,
-            "missed": self.missed,
-            "subscription": self.subscription,
-        })
-    }
-
-    /// With the time after which to come back, should the stream break.
-    pub fn frame(&self) -> String {
+impl Control {
+    pub fn hello(hello: Hello) -> Self {
         let retry_ms = rand::rng().random_range(500..1_500);
-        format!("retry: {retry_ms}\n{}", frame("hello", None, &self.data()))
+        Self::Hello { hello, retry_ms }
     }
-}
 
-/// Heartbeat, watchdog of the client and point to resume from, in one.
-pub fn bookmark(at: &Position, time: Timestamp) -> String {
-    frame("bookmark", Some(at), &json!({ "time": time }))
-}
+    /// Clients of a server that stops come back at different times.
+    pub fn farewell() -> Self {
+        let retry_ms = rand::rng().random_range(500..5_000);
+        Self::Farewell { retry_ms }
+    }
 
-/// Something is missing; the stream goes on from `head`.
-pub fn reset(reason: ResetReason, head: &Position) -> String {
-    let data = json!({"reason": reason.as_str(), "head": head.to_string()});
-    frame("reset", Some(head), &data)
-}
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Bookmark { .. } => "bookmark",
+            Self::Reset { .. } => "reset",
+            Self::End => "end",
+            Self::Farewell { .. } => "farewell",
+        }
+    }
 
-/// Tells a client that there is no more to come, so that it does not return.
-pub fn end() -> String {
-    frame("end", None, &json!({}))
-}
+    /// From where a client that has read this goes on.
+    pub const fn position(&self) -> Option<&Position> {
+        match self {
+            Self::Bookmark { at, .. } => Some(at),
+            Self::Reset { head, .. } => Some(head),
+            Self::Hello { .. } | Self::End | Self::Farewell { .. } => None,
+        }
+    }
 
-/// Clients of a server that stops come back at different times.
-pub fn farewell() -> String {
-    let retry_ms = rand::rng().random_range(500..5_000);
-    format!("retry: {retry_ms}\n: the server is stopping\n\n")
-}
+    /// After how long to come back, should the stream break.
+    pub const fn retry_ms(&self) -> Option<u32> {
+        match self {
+            Self::Hello { retry_ms, .. } | Self::Farewell { retry_ms } => Some(*retry_ms),
+            Self::Bookmark { .. } | Self::Reset { .. } | Self::End => None,
+        }
+    }
 
-fn frame(event: &str, id: Option<&Position>, data: &Value) -> String {
-    let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
-    format!("{id}event: {event}\ndata: {data}\n\n")
+    /// An object.
+    pub fn data(&self) -> Value {
+        match self {
+            Self::Hello { hello, .. } => json!({
+                "head": hello.head.to_string(),
+                "oldest": hello.oldest.to_string(),
+                "resumed": hello.resumed,
+                "missed": hello.missed,
+                "subscription": hello.subscription,
+            }),
+            Self::Bookmark { time, .. } => json!({ "time": time }),
+            Self::Reset { reason, head } => {
+                json!({ "reason": reason.as_str(), "head": head.to_string() })
+            }
+            Self::End | Self::Farewell { .. } => json!({}),
+        }
+    }
+
+    /// As `text/event-stream` has it.
+    pub fn sse(&self) -> String {
+        let retry = self.retry_ms().map(|ms| format!("retry: {ms}\n"));
+        let id = self.position().map(|at| format!("id: {at}\n"));
+        let said = if matches!(self, Self::Farewell { .. }) {
+            // For the eyes only: what a client needs is the time.
+            ": the server is stopping\n\n".to_owned()
+        } else {
+            format!("event: {}\ndata: {}\n\n", self.name(), self.data())
+        };
+        retry.unwrap_or_default() + &id.unwrap_or_default() + &said
+    }
 }

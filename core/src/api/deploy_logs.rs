@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 
 use super::{
     ApiError, ApiState,
-    query::{Query, accepts},
+    format::{self, Answer, Format, PageFormat},
+    query::Query,
     serve::Connection,
     stream::{self, Wanted},
 };
@@ -46,11 +47,16 @@ pub struct LogPage {
     pub as_of: Position,
 }
 
-/// A deploy's log: JSON by default; with `Accept: text/event-stream` a stream
-/// of its log lines and status from the start, which ends with the deploy.
+/// A deploy's log: JSON by default; with `Accept: text/event-stream` (or another
+/// form of streams) a stream of its log lines and status from the start, which
+/// ends with the deploy.
 #[utoipa::path(get, path = "/api/deploys/{id}/logs", tag = "deploys",
-    params(("id" = i64, Path), ("after" = Option<String>, Query), ("limit" = Option<usize>, Query)),
-    responses((status = 200, body = LogPage), (status = 404, body = super::Problem)))]
+    params(("id" = i64, Path), ("after" = Option<String>, Query), ("limit" = Option<usize>, Query),
+        ("format" = Option<String>, Query, description = "Of a stream: `plain`, `cloudevents` or `ndjson`")),
+    responses(
+        (status = 200, description = "the log", content(
+            (LogPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson"))),
+        (status = 404, body = super::Problem), (status = 406, body = super::Problem)))]
 pub async fn list(
     State(state): State<ApiState>,
     Path(id): Path<i64>,
@@ -58,10 +64,19 @@ pub async fn list(
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response, ApiError> {
-    query.only(&["after", "limit"])?;
+    query.only(&["after", "limit", "format"])?;
+    let answer = format::choose(&headers, &query, Answer::Page(PageFormat::Plain))?;
     let deploy = find(&state, DeployId(id)).await?;
-    if accepts(&headers, "text/event-stream") {
-        return follow(&state, connection, &deploy, &query, &headers).await;
+    match answer {
+        Answer::Stream(format) => {
+            return follow(&state, connection, format, &deploy, &query, &headers).await;
+        }
+        Answer::Page(PageFormat::CloudEvents) => {
+            return Err(ApiError::bad_request(
+                "a log comes as CloudEvents in a stream only: add `Accept: text/event-stream`",
+            ));
+        }
+        Answer::Page(PageFormat::Plain) => {}
     }
     let start = query.start(&headers, from_the_beginning(&deploy))?;
     let after = position_of(&start);
@@ -110,6 +125,7 @@ pub async fn text(
 async fn follow(
     state: &ApiState,
     connection: Connection,
+    format: Format,
     deploy: &Deploy,
     query: &Query,
     headers: &HeaderMap,
@@ -121,10 +137,11 @@ async fn follow(
             .last_event
             .is_some_and(|last| position_of(&start) >= last)
     {
-        return Ok(stream::ended());
+        return Ok(stream::ended(format));
     }
     let ended = move |frame: &Frame| ends_deploy(frame, id);
     let wanted = Wanted {
+        format,
         is_last: Some(Box::new(ended)),
         ..Wanted::new(Filter::deploy(id), start)
     };

@@ -55,6 +55,10 @@ impl ApiError {
         }
     }
 
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub fn not_found(kind: &str, name: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

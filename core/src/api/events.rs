@@ -1,7 +1,10 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::HeaderMap,
+    http::{
+        HeaderMap,
+        header::{CONTENT_TYPE, LINK},
+    },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -10,19 +13,20 @@ use utoipa::ToSchema;
 
 use super::{
     ApiError, ApiState,
-    query::{Query, accepts},
+    format::{self, Answer, CloudEvent, Format, PageFormat},
+    query::Query,
     serve::Connection,
     stream::{self, Wanted},
 };
 use crate::{
     events::{Filter, Frame, Start},
     model::{Event, EventId, Position},
-    store::PageRequest,
+    store::{PageRequest, StoreError},
 };
 
 const PARAMETERS: &[&str] = &[
     "type", "project", "stage", "instance", "deploy", "severity", "logs", "after", "before",
-    "order", "limit", "coalesce",
+    "order", "limit", "coalesce", "format",
 ];
 
 /// A page of events.
@@ -36,7 +40,12 @@ pub struct EventPage {
     as_of: Position,
 }
 
-/// Events as they happen (`text/event-stream`, the default), or a page of past ones.
+/// Events as they happen (the default), or a page of past ones, whichever
+/// `Accept` asks for.
+///
+/// Of a stream of lines (`application/x-ndjson`), those with `control` are its
+/// own word; `after` takes the `position` of any that has one. A page of
+/// CloudEvents names the next one in `Link`.
 #[utoipa::path(get, path = "/api/events", tag = "events",
     params(
         ("type" = Option<String>, Query, description = "Event types, comma-separated; without `type` or `deploy`: all but `deploy_log`"),
@@ -49,8 +58,15 @@ pub struct EventPage {
         ("after" = Option<String>, Query, description = "Start after this id; the header `Last-Event-ID` wins"),
         ("before" = Option<i64>, Query, description = "With `order=desc`: only ids below"),
         ("order" = Option<String>, Query, description = "`asc` or `desc`, for pages"),
-        ("limit" = Option<usize>, Query, description = "1 to 500, for pages")),
-    responses((status = 200, body = EventPage), (status = 400, body = super::Problem)))]
+        ("limit" = Option<usize>, Query, description = "1 to 500, for pages"),
+        ("format" = Option<String>, Query, description = "`plain`, `cloudevents`, or `ndjson` for streams: the form of the events, whatever `Accept` says of it")),
+    responses(
+        (status = 200, description = "events", content(
+            (EventPage = "application/json"),
+            (Vec<CloudEvent> = "application/cloudevents-batch+json"),
+            (String = "text/event-stream"),
+            (String = "application/x-ndjson"))),
+        (status = 400, body = super::Problem), (status = 406, body = super::Problem)))]
 pub async fn list(
     State(state): State<ApiState>,
     connection: Connection,
@@ -59,43 +75,69 @@ pub async fn list(
 ) -> Result<Response, ApiError> {
     query.only(PARAMETERS)?;
     let filter = query.filter()?;
-    if accepts(&headers, "application/json") && !accepts(&headers, "text/event-stream") {
-        return Ok(Json(page(&state, filter, &query).await?).into_response());
+    match format::choose(&headers, &query, Answer::Stream(Format::Plain))? {
+        Answer::Page(PageFormat::Plain) => {
+            Ok(Json(page(&state, filter, &query).await?).into_response())
+        }
+        Answer::Page(PageFormat::CloudEvents) => batch(page(&state, filter, &query).await?, &query),
+        Answer::Stream(format) => {
+            let start = query.start(&headers, Start::Live)?;
+            let wanted = Wanted {
+                format,
+                coalesce: query.coalesce()?,
+                ..Wanted::new(filter, start)
+            };
+            stream::open(&state, connection, wanted).await
+        }
     }
-    let start = query.start(&headers, Start::Live)?;
-    let wanted = Wanted {
-        coalesce: query.coalesce()?,
-        ..Wanted::new(filter, start)
-    };
-    stream::open(&state, connection, wanted).await
 }
 
-/// One event, with what enrichers added to it.
+/// One event, with what enrichers added to it; as a CloudEvent without that.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "events",
-    params(("id" = i64, Path)),
-    responses((status = 200, body = Event), (status = 404, body = super::Problem)))]
+    params(("id" = i64, Path), ("format" = Option<String>, Query, description = "`plain` or `cloudevents`, whatever `Accept` says")),
+    responses(
+        (status = 200, description = "the event", content(
+            (Event = "application/json"), (CloudEvent = "application/cloudevents+json"))),
+        (status = 404, body = super::Problem), (status = 406, body = super::Problem)))]
 pub async fn get(
     State(state): State<ApiState>,
     Path(id): Path<i64>,
-) -> Result<Json<serde_json::Value>, ApiError> {
+    headers: HeaderMap,
+    query: Query,
+) -> Result<Response, ApiError> {
+    query.only(&["format"])?;
+    let format = format::choose_for_one(&headers, &query)?;
     let found = state
         .store
         .read(move |reader| {
             let Some(frame) = reader.event(EventId(id))? else {
                 return Ok(None);
             };
-            Ok(Some((frame, reader.annotations(EventId(id))?)))
+            let journal = reader.head()?.journal;
+            Ok(Some((journal, frame, reader.annotations(EventId(id))?)))
         })
         .await?;
-    let (frame, annotations) = found.ok_or_else(|| ApiError::not_found("event", id))?;
-    let mut event: serde_json::Value =
-        serde_json::from_str(frame.json()).map_err(crate::store::StoreError::from)?;
+    let (journal, frame, annotations) = found.ok_or_else(|| ApiError::not_found("event", id))?;
+    match format {
+        PageFormat::Plain => Ok(Json(annotated(&frame, annotations)?).into_response()),
+        PageFormat::CloudEvents => {
+            let event = CloudEvent::new(&journal, frame.json()).map_err(StoreError::from)?;
+            Ok(([(CONTENT_TYPE, format::MEDIA_TYPE)], Json(event)).into_response())
+        }
+    }
+}
+
+fn annotated(
+    frame: &Frame,
+    annotations: Vec<(String, String)>,
+) -> Result<serde_json::Value, StoreError> {
+    let mut event: serde_json::Value = serde_json::from_str(frame.json())?;
     let merged = annotations
         .into_iter()
         .map(|(plugin, json)| Ok((plugin, serde_json::from_str(&json)?)))
         .collect::<Result<serde_json::Map<_, _>, serde_json::Error>>();
-    event["annotations"] = merged.map_err(crate::store::StoreError::from)?.into();
-    Ok(Json(event))
+    event["annotations"] = merged?.into();
+    Ok(event)
 }
 
 async fn page(state: &ApiState, filter: Filter, query: &Query) -> Result<EventPage, ApiError> {
@@ -161,6 +203,28 @@ async fn page_descending(
         next,
         as_of,
     })
+}
+
+/// A page as CloudEvents; its next one is named in a header.
+fn batch(page: EventPage, query: &Query) -> Result<Response, ApiError> {
+    let EventPage { items, next, as_of } = page;
+    let events = items
+        .iter()
+        .map(|item| CloudEvent::new(&as_of.journal, item.get()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(StoreError::from)?;
+    let headers = [(CONTENT_TYPE, format::BATCH_MEDIA_TYPE)];
+    let mut response = (headers, Json(events)).into_response();
+    if let Some(next) = next {
+        let from = match query.text("order") {
+            Some("desc") => "before",
+            _ => "after",
+        };
+        let link = format!("</api/events?{}>; rel=\"next\"", query.with(from, &next));
+        let link = link.parse().expect("a query is percent-encoded");
+        response.headers_mut().insert(LINK, link);
+    }
+    Ok(response)
 }
 
 /// The stored JSON, as it is.

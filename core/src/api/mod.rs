@@ -3,12 +3,14 @@
 //! Handlers parse, call a service with a principal, and turn its answer into
 //! JSON. What is not `/api`, `/healthz` or `/readyz` is the dashboard.
 
+mod accept;
 mod body;
 mod deliveries;
 mod deploy_logs;
 mod deploys;
 mod error;
 mod events;
+pub mod format;
 mod guard;
 mod instances;
 mod list;

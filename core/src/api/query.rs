@@ -2,10 +2,10 @@ use std::{str::FromStr, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, request::Parts},
 };
 
-use super::ApiError;
+use super::{ApiError, format::Format};
 use crate::{
     events::{Filter, Start},
     model::{DeployId, EventId, EventType, Position, Severity},
@@ -22,16 +22,16 @@ impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(
-            url::form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
-        ))
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
     }
 }
 
 impl Query {
+    pub fn parse(text: &str) -> Self {
+        let parameters = url::form_urlencoded::parse(text.as_bytes());
+        Self(parameters.into_owned().collect())
+    }
+
     /// Refuses parameters that nobody reads: a mistyped filter must not show
     /// everything.
     pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
@@ -90,6 +90,20 @@ impl Query {
                 "parameter `coalesce`: {ms} is not {expected}"
             ))),
         }
+    }
+
+    pub fn format(&self) -> Result<Option<Format>, ApiError> {
+        let formats = self.each("format", Format::parse, &Format::ALL.map(Format::as_str))?;
+        Ok(formats.last().copied())
+    }
+
+    /// The query of the same request with another value of one parameter.
+    pub fn with(&self, name: &str, value: &str) -> String {
+        let others = self.0.iter().filter(|(key, _)| key != name);
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(others)
+            .append_pair(name, value)
+            .finish()
     }
 
     /// The filter parameters of `/api/events`.
@@ -152,17 +166,6 @@ impl Query {
             Some(text) => parse_start(text),
         }
     }
-}
-
-/// Whether the client asks for `wanted` by name.
-pub fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter();
-    values.filter_map(|value| value.to_str().ok()).any(|value| {
-        let mut kinds = value
-            .split(',')
-            .map(|kind| kind.split(';').next().unwrap_or(kind));
-        kinds.any(|kind| kind.trim().eq_ignore_ascii_case(wanted))
-    })
 }
 
 fn parse_start(text: &str) -> Result<Start, ApiError> {

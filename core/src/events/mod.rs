@@ -16,5 +16,5 @@ pub use subscription::{Next, Start, Steering, Subscription};
 pub use tiny_forge_events::{
     Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,
     Progress, Replay, Seat, Segment, SegmentBuilder,
-    control::{self, Hello, ResetReason},
+    control::{Control, Hello, ResetReason},
 };

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Chunks, Filter, FilterIndex, Log, Segment,
     chunks::chunk,
-    control::{self, ResetReason},
+    control::{Control, ResetReason},
 };
 
 pub const DOORBELL: Token = Token(usize::MAX);
@@ -120,7 +120,7 @@ impl Shard {
         }
         self.close_inbox();
         for (_, subscriber) in self.subscribers {
-            subscriber.finish(&control::farewell());
+            subscriber.finish(&Control::farewell().sse());
         }
     }
 
@@ -303,7 +303,9 @@ impl Shard {
                     id: self.cursor,
                     ..self.log.head()
                 };
-                subscriber.keep(chunk(&control::reset(ResetReason::Retention, &head)).into());
+                let reason = ResetReason::Retention;
+                let reset = Control::Reset { reason, head };
+                subscriber.keep(chunk(&reset.sse()).into());
                 subscriber.place = Place::Behind(self.cursor);
                 Ok(Step::Again)
             }
@@ -403,7 +405,8 @@ impl Shard {
             id: self.cursor,
             ..self.log.head()
         };
-        let bookmark = chunk(&control::bookmark(&at, Timestamp::now()));
+        let time = Timestamp::now();
+        let bookmark = chunk(&Control::Bookmark { at, time }.sse());
         let keys: Vec<usize> = self.live.iter().flatten().copied().collect();
         for key in keys {
             if key % BOOKMARK_TICKS == self.tick {

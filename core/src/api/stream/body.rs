@@ -7,22 +7,24 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{IsLast, coalesce::Coalescer};
 use crate::{
-    api::subscriptions::Entered,
-    events::{Frame, Hello, Next, Subscription, control},
+    api::{format::Format, subscriptions::Entered},
+    events::{Control, Frame, Hello, Next, Subscription},
     model::{EventId, Position, Timestamp},
+    store::StoreError,
 };
 
 const BOOKMARK_EVERY: Duration = Duration::from_secs(15);
 
 /// A stream as the body of a response.
 pub struct EventBody {
+    pub format: Format,
     pub hello: Hello,
     pub subscription: Subscription,
     /// Ends all streams when the server stops.
@@ -47,33 +49,29 @@ impl EventBody {
 
     fn frames(mut self) -> impl Stream<Item = Bytes> {
         async_stream::stream! {
-            yield Bytes::from(self.hello.frame());
+            yield self.control(&Control::hello(self.hello.clone()));
             let mut bookmark = interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY);
             bookmark.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 let next = tokio::select! {
                     biased;
                     () = self.stopping.cancelled() => {
-                        yield Bytes::from(control::farewell());
+                        yield self.control(&Control::farewell());
                         return;
                     }
                     next = self.coalescer.next(&mut self.subscription) => next,
                     _ = bookmark.tick() => {
                         let at = self.position(self.coalescer.passed(&self.subscription));
-                        yield Bytes::from(control::bookmark(&at, Timestamp::now()));
+                        let time = Timestamp::now();
+                        yield self.control(&Control::Bookmark { at, time });
                         continue;
                     }
                 };
-                match next {
-                    Ok(Next::Events(frames)) => {
-                        let (bytes, ended) = self.join(&frames);
+                match next.and_then(|next| self.say(next)) {
+                    Ok(Said::Go(bytes)) => yield bytes,
+                    Ok(Said::End(bytes)) => {
                         yield bytes;
-                        if ended {
-                            return;
-                        }
-                    }
-                    Ok(Next::Reset { reason, head }) => {
-                        yield Bytes::from(control::reset(reason, &self.position(head)));
+                        return;
                     }
                     Err(error) => {
                         tracing::warn!(%error, "an event stream had to end; the client will resume");
@@ -84,18 +82,33 @@ impl EventBody {
         }
     }
 
-    /// One chunk for all that is ready.
-    fn join(&self, frames: &[Frame]) -> (Bytes, bool) {
-        let last = |frame: &Frame| self.is_last.as_ref().is_some_and(|is_last| is_last(frame));
-        let mut bytes = BytesMut::with_capacity(frames.iter().map(|frame| frame.sse().len()).sum());
-        for frame in frames {
-            bytes.extend_from_slice(&frame.sse());
-            if last(frame) {
-                bytes.extend_from_slice(control::end().as_bytes());
-                return (bytes.freeze(), true);
+    fn say(&self, next: Next) -> Result<Said, StoreError> {
+        match next {
+            Next::Events(frames) => self.join(&frames),
+            Next::Reset { reason, head } => {
+                let head = self.position(head);
+                Ok(Said::Go(self.control(&Control::Reset { reason, head })))
             }
         }
-        (bytes.freeze(), false)
+    }
+
+    /// One chunk for all that is ready.
+    fn join(&self, frames: &[Frame]) -> Result<Said, StoreError> {
+        let last = |frame: &Frame| self.is_last.as_ref().is_some_and(|is_last| is_last(frame));
+        let journal = &self.hello.head.journal;
+        let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.sse().len()).sum());
+        for frame in frames {
+            self.format.write_event(journal, frame, &mut bytes)?;
+            if last(frame) {
+                bytes.extend_from_slice(self.format.control(&Control::End).as_bytes());
+                return Ok(Said::End(bytes.into()));
+            }
+        }
+        Ok(Said::Go(bytes.into()))
+    }
+
+    fn control(&self, control: &Control) -> Bytes {
+        self.format.control(control).into()
     }
 
     fn position(&self, id: EventId) -> Position {
@@ -104,4 +117,10 @@ impl EventBody {
             ..self.hello.head.clone()
         }
     }
+}
+
+/// What is sent next, and whether it is the last.
+enum Said {
+    Go(Bytes),
+    End(Bytes),
 }

@@ -2,7 +2,8 @@
 //!
 //! Over HTTP/1.1 the fan-out threads take the socket and write to it
 //! themselves. Everything else (HTTP/2, streams that end by themselves, streams
-//! that are coalesced) is a body that hyper asks for the next bytes.
+//! that are coalesced or in another form) is a body that hyper asks for the next
+//! bytes.
 
 mod body;
 mod coalesce;
@@ -21,11 +22,12 @@ use axum::{
 
 use super::{
     ApiError, ApiState,
+    format::Format,
     serve::{Connection, Takeover, TakeoverBody},
     subscriptions::{Entered, Link, Newcomer},
 };
 use crate::{
-    events::{Attachment, Filter, Frame, Hello, Start, control},
+    events::{Attachment, Control, Filter, Frame, Hello, Start},
     model::{EventId, Position, Principal},
 };
 use body::EventBody;
@@ -33,6 +35,7 @@ use coalesce::Coalescer;
 
 /// What a client asks for.
 pub struct Wanted {
+    pub format: Format,
     pub filter: Filter,
     pub start: Start,
     /// Says of a sent event whether it is the last one of this stream.
@@ -46,6 +49,7 @@ pub type IsLast = Box<dyn Fn(&Frame) -> bool + Send + Sync>;
 impl Wanted {
     pub fn new(filter: Filter, start: Start) -> Self {
         Self {
+            format: Format::Plain,
             filter,
             start,
             is_last: None,
@@ -54,7 +58,7 @@ impl Wanted {
     }
 
     fn is_plain(&self) -> bool {
-        self.is_last.is_none() && self.coalesce.is_none()
+        self.format == Format::Plain && self.is_last.is_none() && self.coalesce.is_none()
     }
 }
 
@@ -72,8 +76,8 @@ pub async fn open(
 }
 
 /// A stream that has ended already.
-pub fn ended() -> Response {
-    respond(Body::from(control::end()))
+pub fn ended(format: Format) -> Response {
+    respond(format, Body::from(format.control(&Control::End)))
 }
 
 async fn open_on_socket(
@@ -96,9 +100,10 @@ async fn open_on_socket(
         is_resume.then_some(after),
         &entered,
     );
-    let mut opening = hello.frame();
+    let mut opening = Control::hello(hello).sse();
     if let Some(reason) = reset {
-        opening += &control::reset(reason, &Position { id: after, ..head });
+        let head = Position { id: after, ..head };
+        opening += &Control::Reset { reason, head }.sse();
     }
     let body = TakeoverBody::new(takeover, move |socket| {
         seat.attach(Attachment {
@@ -109,7 +114,7 @@ async fn open_on_socket(
             guard: Box::new(entered),
         });
     });
-    Ok(respond(Body::new(body)))
+    Ok(respond(Format::Plain, Body::new(body)))
 }
 
 async fn open_as_body(
@@ -118,6 +123,7 @@ async fn open_as_body(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let Wanted {
+        format,
         filter,
         start,
         is_last,
@@ -135,6 +141,7 @@ async fn open_as_body(
     let resumes = is_resume && !subscription.starts_with_reset();
     let after = is_resume.then(|| subscription.cursor());
     let body = EventBody {
+        format,
         hello: hello(&state.bus.head(), oldest, resumes, after, &entered),
         subscription,
         stopping: state.stopping.clone(),
@@ -143,7 +150,7 @@ async fn open_as_body(
         sent,
         _entered: entered,
     };
-    Ok(respond(Body::from_stream(body.into_stream())))
+    Ok(respond(format, Body::from_stream(body.into_stream())))
 }
 
 async fn oldest(state: &ApiState, filter: &Filter) -> Result<EventId, ApiError> {
@@ -188,11 +195,11 @@ fn hello(
     }
 }
 
-fn respond(body: Body) -> Response {
+fn respond(format: Format, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CONTENT_TYPE, format.media_type()),
         (header::CACHE_CONTROL, "no-cache, no-transform"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -23,8 +23,9 @@ export class ApiError extends Error {
 	}
 }
 
-/** The server of this page, typed by its own description. Every answer that is not a success throws. */
-export const api = createClient<paths>({
+/** The server of this page, typed by its own description: of the forms that an answer has, JSON. Every
+ *  answer that is not a success throws. */
+export const api = createClient<paths, 'application/json'>({
 	baseUrl: location.origin,
 	fetch: (request) => (request.method === 'GET' ? patiently(request) : globalThis.fetch(request)),
 });

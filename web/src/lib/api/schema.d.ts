@@ -114,8 +114,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A deploy's log: JSON by default; with `Accept: text/event-stream` a stream
-         *     of its log lines and status from the start, which ends with the deploy.
+         * A deploy's log: JSON by default; with `Accept: text/event-stream` (or another
+         *     form of streams) a stream of its log lines and status from the start, which
+         *     ends with the deploy.
          */
         get: operations["get_deploys_id_logs"];
         put?: never;
@@ -150,7 +151,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Events as they happen (`text/event-stream`, the default), or a page of past ones. */
+        /**
+         * Events as they happen (the default), or a page of past ones, whichever
+         *     `Accept` asks for.
+         * @description Of a stream of lines (`application/x-ndjson`), those with `control` are its
+         *     own word; `after` takes the `position` of any that has one. A page of
+         *     CloudEvents names the next one in `Link`.
+         */
         get: operations["get_events"];
         put?: never;
         post?: never;
@@ -167,7 +174,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One event, with what enrichers added to it. */
+        /** One event, with what enrichers added to it; as a CloudEvent without that. */
         get: operations["get_events_id"];
         put?: never;
         post?: never;
@@ -605,6 +612,36 @@ export interface components {
              *     loaded after this answer joins without a gap.
              */
             from: components["schemas"]["Position"];
+        };
+        /**
+         * @description An event as CloudEvents 1.0 has it. Attributes are flat, and extensions have
+         *     lower-case names; `cause` is the `id` of another event.
+         */
+        CloudEvent: {
+            /** @description Always `1.0`. */
+            specversion: string;
+            /** @description The event's position, `<journal>-<id>`; the same whenever it is sent. */
+            id: string;
+            /** @description This machine: `/nodes/<node>`. */
+            source: string;
+            /** @description `io.tiny-forge.` and the type of the event. */
+            type: string;
+            /** @description What it is about, e.g. `shop/prod/deploys/17`. */
+            subject?: string | null;
+            /** @description When it happened. */
+            time: components["schemas"]["Timestamp"];
+            /** @description Always `application/json`. */
+            datacontenttype: string;
+            severity: components["schemas"]["Severity"];
+            /** @description When it was written to the journal. */
+            recorded: components["schemas"]["Timestamp"];
+            /** @description Name of who caused it. */
+            actor?: string | null;
+            actorkind: components["schemas"]["ActorKind"];
+            /** @description `id` of the event that led to it. */
+            cause?: string | null;
+            /** @description The payload, as in the plain form. */
+            data: Record<string, never>;
         };
         /** @description A sealed list of events for one sink. */
         Delivery: {
@@ -1628,6 +1665,7 @@ export type AttemptOutcome = components['schemas']['AttemptOutcome'];
 export type AuditPayload = components['schemas']['AuditPayload'];
 export type Calls = components['schemas']['Calls'];
 export type Changed = components['schemas']['Changed'];
+export type CloudEvent = components['schemas']['CloudEvent'];
 export type Delivery = components['schemas']['Delivery'];
 export type DeliveryDetail = components['schemas']['DeliveryDetail'];
 export type DeliveryState = components['schemas']['DeliveryState'];
@@ -1911,6 +1949,8 @@ export interface operations {
             query?: {
                 after?: string;
                 limit?: number;
+                /** @description Of a stream: `plain`, `cloudevents` or `ndjson` */
+                format?: string;
             };
             header?: never;
             path: {
@@ -1920,15 +1960,26 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description the log */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LogPage"];
+                    "text/event-stream": string;
+                    "application/x-ndjson": string;
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1992,6 +2043,8 @@ export interface operations {
                 order?: string;
                 /** @description 1 to 500, for pages */
                 limit?: number;
+                /** @description `plain`, `cloudevents`, or `ndjson` for streams: the form of the events, whatever `Accept` says of it */
+                format?: string;
             };
             header?: never;
             path?: never;
@@ -1999,15 +2052,27 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description events */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EventPage"];
+                    "application/cloudevents-batch+json": components["schemas"]["CloudEvent"][];
+                    "text/event-stream": string;
+                    "application/x-ndjson": string;
                 };
             };
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2019,7 +2084,10 @@ export interface operations {
     };
     get_events_id: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `plain` or `cloudevents`, whatever `Accept` says */
+                format?: string;
+            };
             header?: never;
             path: {
                 id: number;
@@ -2028,15 +2096,25 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description the event */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Event"];
+                    "application/cloudevents+json": components["schemas"]["CloudEvent"];
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
