@@ -19,6 +19,7 @@ mod pipelines;
 mod plugins;
 mod projects;
 mod query;
+mod security_headers;
 mod serve;
 mod spa;
 mod status;
@@ -27,12 +28,7 @@ mod subscriptions;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    http::{HeaderName, HeaderValue, header},
-    middleware,
-    response::Response,
-};
+use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -105,8 +101,9 @@ pub fn router(state: ApiState, hosts: AllowedHosts) -> Router {
     let (router, _) = routes_with_schema().split_for_parts();
     router
         .with_state(state)
+        .layer(middleware::map_response(security_headers::on))
+        // What is embedded is compressed already, and has its headers ready.
         .fallback(spa::serve)
-        .layer(middleware::map_response(add_security_headers))
         .layer(middleware::from_fn_with_state(hosts, guard::guard))
 }
 
@@ -138,23 +135,4 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::replay))
         .routes(routes!(openapi::get))
-}
-
-async fn add_security_headers(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 4] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
-        ),
-    ];
-    for (name, value) in HEADERS {
-        response
-            .headers_mut()
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
-    response
 }
