@@ -5,6 +5,7 @@
 
 mod accept;
 mod body;
+mod compress;
 mod deliveries;
 mod deploy_logs;
 mod deploys;
@@ -101,6 +102,7 @@ pub fn router(state: ApiState, hosts: AllowedHosts) -> Router {
     let (router, _) = routes_with_schema().split_for_parts();
     router
         .with_state(state)
+        .layer(compress::json())
         .layer(middleware::map_response(security_headers::on))
         // What is embedded is compressed already, and has its headers ready.
         .fallback(spa::serve)
