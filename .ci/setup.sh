@@ -3,7 +3,7 @@
 #
 #   setup.sh build   a C compiler, and Rust's std for WebAssembly
 #   setup.sh run     a Docker engine, where none answers
-#   setup.sh test    an engine to start, a registry, a browser
+#   setup.sh test    an engine to start, a registry, a browser, Python packages
 #
 # Installs only what is missing, with rustup or from Debian's packages, and says
 # so. Elsewhere it says exactly what to install.
@@ -72,6 +72,25 @@ need_test_tools() {
     [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing+=(busybox-static)
 }
 
+# Beside the other caches, where the tests look for it.
+PYTHON=${XDG_CACHE_HOME:-$HOME/.cache}/tiny-forge/python
+PYTHON_PACKAGES=(cloudevents==2.2.0)
+need_python() {
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+}
+has_python_packages() {
+    [ -x "$PYTHON/bin/python" ] &&
+        [ "$(cat "$PYTHON/packages" 2>/dev/null)" = "${PYTHON_PACKAGES[*]}" ]
+}
+install_python_packages() {
+    has_python_packages && return
+    echo "setup: installing for tests in $PYTHON: ${PYTHON_PACKAGES[*]}"
+    python3 -m venv --clear "$PYTHON"
+    "$PYTHON/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}" ||
+        die "pip cannot install ${PYTHON_PACKAGES[*]}: is the package index reachable?"
+    echo "${PYTHON_PACKAGES[*]}" >"$PYTHON/packages"
+}
+
 # One that was named is not ours to install.
 has_running_engine() { [ -n "${TINY_FORGE_ENGINE:-}" ] || docker info >/dev/null 2>&1; }
 
@@ -104,5 +123,9 @@ need_compiler
 need_wasm
 [ "$purpose" = build ] || need curl curl
 if [ "$purpose" = test ] || { [ "$purpose" = run ] && ! has_running_engine; }; then need_engine; fi
-[ "$purpose" != test ] || need_test_tools
+if [ "$purpose" = test ]; then
+    need_test_tools
+    has_python_packages || need_python
+fi
 [ ${#missing[@]} -eq 0 ] || install_missing
+[ "$purpose" != test ] || install_python_packages

@@ -1,5 +1,8 @@
 //! What the server lets in, and what it answers where.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tiny_forge::{
@@ -7,7 +10,7 @@ use tiny_forge::{
     config::{Config, ServeArgs},
 };
 
-use crate::support::server::Server;
+use crate::support::{server::Server, sse::PATIENCE};
 
 #[tokio::test]
 async fn an_unknown_path_of_the_api_is_a_problem_and_any_other_is_the_page() {
@@ -181,5 +184,75 @@ async fn what_is_wrong_with_a_body_is_told_by_field() {
     let (status, problem) = server.post("/api/projects", &shop).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert_eq!(problem["errors"][0]["field"], "/name");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_page_of_json_is_compressed_for_those_who_take_it() {
+    let server = Server::start().await;
+    for name in ["one", "two", "three", "four", "five"] {
+        let project = json!({"name": name, "spec": {"image": "app:1"}});
+        assert_eq!(
+            server.post("/api/projects", &project).await.0,
+            StatusCode::CREATED
+        );
+    }
+    for path in [
+        "/api/openapi.json",
+        "/api/events?limit=500&format=cloudevents",
+    ] {
+        let plain = server.get(path).send().await.expect("an answer");
+        assert!(!plain.headers().contains_key("content-encoding"), "{path}");
+        let packed = server
+            .get(path)
+            .header("accept-encoding", "br, gzip")
+            .send();
+        let packed = packed.await.expect("an answer");
+        assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");
+        for answer in [&plain, &packed] {
+            assert_eq!(answer.headers()["vary"], "accept-encoding", "{path}");
+        }
+        let plain = plain.bytes().await.expect("a body");
+        let packed = packed.bytes().await.expect("a body");
+        assert!(packed.len() < plain.len(), "{path}");
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&packed[..])
+            .read_to_end(&mut unpacked)
+            .expect("gzip");
+        assert!(unpacked == plain, "{path}");
+    }
+    let small = server
+        .get("/api/events/1")
+        .header("accept-encoding", "gzip")
+        .send();
+    let small = small.await.expect("an answer");
+    assert!(!small.headers().contains_key("content-encoding"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_is_never_compressed_and_its_first_bytes_come_at_once() {
+    let server = Server::start().await;
+    for accept in ["text/event-stream", "application/x-ndjson"] {
+        let request = server.http.get(server.url("/api/events"));
+        let request = request
+            .header("accept", accept)
+            .header("accept-encoding", "gzip");
+        let mut response = request.send().await.expect("an answer");
+        assert!(
+            !response.headers().contains_key("content-encoding"),
+            "{accept}"
+        );
+        assert_eq!(
+            response.headers()["cache-control"],
+            "no-cache, no-transform"
+        );
+        let first = tokio::time::timeout(PATIENCE, response.chunk()).await;
+        let first = first.expect("in time").expect("bytes").expect("bytes");
+        assert!(
+            String::from_utf8_lossy(&first).contains("hello"),
+            "{first:?}"
+        );
+    }
     server.stop().await;
 }

@@ -6,6 +6,8 @@ mod events;
 mod failures;
 mod fanout;
 mod faults;
+mod files;
+mod formats;
 mod http;
 mod invariants;
 mod kills;
