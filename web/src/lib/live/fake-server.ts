@@ -33,11 +33,15 @@ export class Opened {
 	}
 
 	facts(...ids: number[]): this {
-		return this.send(ids.map((id) => frame(fact(id))).join(''));
+		return this.events(ids.map(fact));
 	}
 
 	logs(deploy: number, ...ids: number[]): this {
-		return this.send(ids.map((id) => frame(logLine(id, deploy))).join(''));
+		return this.events(ids.map((id) => logLine(id, deploy)));
+	}
+
+	events(events: Event[]): this {
+		return this.send(events.map(frame).join(''));
 	}
 
 	bookmark(id: number): this {
@@ -80,7 +84,7 @@ class Asked {
 }
 
 /** A wish for another filter of a stream. */
-class AskedChange extends Asked {
+export class AskedChange extends Asked {
 	constructor(
 		signal: AbortSignal,
 		readonly subscription: string,
@@ -96,7 +100,7 @@ class AskedChange extends Asked {
 }
 
 /** A wish for a page of the past. */
-class AskedPage extends Asked {
+export class AskedPage extends Asked {
 	constructor(
 		signal: AbortSignal,
 		readonly query: URLSearchParams,
