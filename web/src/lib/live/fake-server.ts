@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import type { Event } from '$lib/api/schema';
+import type { Event, FilterView } from '$lib/api/schema';
 
 /** One request for the stream, and the server's side of it. */
 export class Opened {
@@ -11,6 +11,7 @@ export class Opened {
 	constructor(
 		path: string,
 		readonly signal: AbortSignal,
+		readonly subscription: string,
 	) {
 		this.query = new URL(path, 'http://server').searchParams;
 		this.answered = new Promise((resolve, reject) => {
@@ -23,7 +24,8 @@ export class Opened {
 		const body = new ReadableStream<Uint8Array>({ start: (it) => void (this.#body = it) });
 		this.signal.addEventListener('abort', () => this.#body.error(this.signal.reason));
 		this.#answer(new Response(body));
-		return this.send(`event: hello\ndata: {"head":"j-${head}","resumed":${resumed}}\n\n`);
+		const hello = { head: `j-${head}`, resumed, subscription: this.subscription };
+		return this.send(`event: hello\ndata: ${JSON.stringify(hello)}\n\n`);
 	}
 
 	refuse(status: number, headers: Record<string, string> = {}): void {
@@ -31,11 +33,15 @@ export class Opened {
 	}
 
 	facts(...ids: number[]): this {
-		return this.send(ids.map((id) => frame(fact(id))).join(''));
+		return this.events(ids.map(fact));
 	}
 
 	logs(deploy: number, ...ids: number[]): this {
-		return this.send(ids.map((id) => frame(logLine(id, deploy))).join(''));
+		return this.events(ids.map((id) => logLine(id, deploy)));
+	}
+
+	events(events: Event[]): this {
+		return this.send(events.map(frame).join(''));
 	}
 
 	bookmark(id: number): this {
@@ -56,22 +62,94 @@ export class Opened {
 	}
 }
 
-/** Answers `fetch` as `GET /api/events` would; the test plays the server. */
+/** A request for JSON, and the server's side of it. */
+class Asked {
+	#answer!: (response: Response) => void;
+	readonly answered: Promise<Response>;
+
+	constructor(readonly signal: AbortSignal) {
+		this.answered = new Promise((resolve, reject) => {
+			this.#answer = resolve;
+			signal.addEventListener('abort', () => reject(signal.reason));
+		});
+	}
+
+	refuse(status: number): void {
+		this.#answer(Response.json({ status, detail: 'no' }, { status }));
+	}
+
+	protected answer(body: object): void {
+		this.#answer(Response.json(body));
+	}
+}
+
+/** A wish for another filter of a stream. */
+export class AskedChange extends Asked {
+	constructor(
+		signal: AbortSignal,
+		readonly subscription: string,
+		readonly filter: FilterView,
+	) {
+		super(signal);
+	}
+
+	/** The filter is changed; it chooses what comes after `from`. */
+	accept(from: number): void {
+		this.answer({ filter: this.filter, from: { journal: 'j', id: from } });
+	}
+}
+
+/** A wish for a page of the past. */
+export class AskedPage extends Asked {
+	constructor(
+		signal: AbortSignal,
+		readonly query: URLSearchParams,
+	) {
+		super(signal);
+	}
+
+	bring(events: Event[], { next, journal = 'j' }: { next?: string; journal?: string } = {}): void {
+		const last = events.at(-1)?.id ?? 0;
+		this.answer({ items: events, next, as_of: { journal, id: last } });
+	}
+}
+
+/** Answers `fetch` as `/api/events` and `/api/subscriptions` would; the test plays the server. */
 export class FakeServer {
 	readonly opened: Opened[] = [];
+	readonly changes: AskedChange[] = [];
+	readonly pages: AskedPage[] = [];
 
 	constructor() {
-		vi.stubGlobal('fetch', (path: string, { signal }: { signal: AbortSignal }) => {
-			const opened = new Opened(path, signal);
-			this.opened.push(opened);
-			return opened.answered;
-		});
+		vi.stubGlobal('fetch', (request: string | Request, init?: { signal: AbortSignal }) =>
+			typeof request === 'string' ? this.#open(request, init) : this.#ask(request),
+		);
 	}
 
 	get last(): Opened {
 		const last = this.opened.at(-1);
 		if (!last) throw new Error('nobody has opened a stream');
 		return last;
+	}
+
+	#open(path: string, init?: { signal: AbortSignal }): Promise<Response> {
+		const signal = init?.signal ?? new AbortController().signal;
+		const opened = new Opened(path, signal, `s${this.opened.length + 1}`);
+		this.opened.push(opened);
+		return opened.answered;
+	}
+
+	async #ask(request: Request): Promise<Response> {
+		const { pathname, searchParams } = new URL(request.url);
+		if (request.method === 'GET') {
+			const page = new AskedPage(request.signal, searchParams);
+			this.pages.push(page);
+			return page.answered;
+		}
+		const id = pathname.replace('/api/subscriptions/', '');
+		const change = new AskedChange(request.signal, id, (await request.json()) as FilterView);
+		this.changes.push(change);
+		return change.answered;
 	}
 }
 
@@ -87,7 +165,7 @@ export function fact(id: number): Event {
 	};
 }
 
-function logLine(id: number, deploy: number): Event {
+export function logLine(id: number, deploy: number): Event {
 	const payload = {
 		deploy_id: deploy,
 		line: `line ${id}`,

@@ -25,6 +25,14 @@ export function tab() {
 /** Lets what the server sent arrive, and the frame be drawn. */
 export const settle = () => vi.advanceTimersByTimeAsync(20);
 
+/** What the server was asked as the `n`th of its kind. */
+export async function nth<T>(asked: readonly T[], n: number): Promise<T> {
+	await settle();
+	const it = asked[n];
+	if (!it) throw new Error(`only ${asked.length} were asked for`);
+	return it;
+}
+
 /** A watch that notes what it is told. */
 export function listener(live: Live, after: number, logs?: number) {
 	const seen: number[] = [];

@@ -1,9 +1,9 @@
 import { createContext } from 'svelte';
 import type { Event } from '$lib/api/schema';
 import { backoffMs } from './backoff';
-import { perFrame } from './batch';
 import { parsePosition, streamPath } from './position';
 import { readStream, StreamRefused, type Frame } from './sse';
+import { Subscription } from './subscription';
 import { Watches, type Watch } from './watches';
 
 export type { Watch } from './watches';
@@ -22,6 +22,11 @@ export interface Gap {
 	at: Date;
 }
 
+interface Hello {
+	head: string;
+	subscription: string;
+}
+
 /** Bookmarks come every 15 s: two missed and a bit. */
 const SILENCE_MS = 35_000;
 /** A stream that held so long was a good one: its end starts the backoff anew. */
@@ -37,20 +42,19 @@ export class Live {
 	gap: Gap | undefined = $state.raw();
 
 	#watches = new Watches();
-	#scheduleFlush = perFrame(() => this.#watches.flush());
 	#journal: string | undefined;
 	/** The newest id that the open stream has passed. */
 	#position = 0;
 	/** Where it was asked to start; without, it starts with what comes next. */
 	#from: number | undefined;
-	#logs: number[] = [];
 	#stream: AbortController | undefined;
+	/** The open stream, once the server has said hello. */
+	#subscription: Subscription | undefined;
 	#openedAt = 0;
 	#attempt = 0;
 	#serverRetryMs = 0;
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	#watchdog: ReturnType<typeof setTimeout> | undefined;
-	#reopening = false;
 
 	/** Connects, and stays connected until the returned function is called. */
 	start(): () => void {
@@ -67,25 +71,15 @@ export class Live {
 	/** Hands over what happens from `watch.after` on, until the returned function is called. */
 	watch(watch: Watch): () => void {
 		const stop = this.#watches.add(watch);
-		const needsLogs = watch.logs !== undefined && !this.#logs.includes(watch.logs);
-		if (needsLogs || watch.after < this.#position) this.#reopen();
-		return stop;
+		this.#subscription?.serve();
+		return () => {
+			stop();
+			this.#subscription?.serve();
+		};
 	}
 
 	dismissGap(): void {
 		this.gap = undefined;
-	}
-
-	/** The open stream is too narrow. Watches that come together share one new stream. */
-	#reopen(): void {
-		// Nothing more of the narrow stream: its ids must not move the new watch's cursor.
-		this.#stream?.abort();
-		if (this.#reopening || !this.#stream) return;
-		this.#reopening = true;
-		queueMicrotask(() => {
-			this.#reopening = false;
-			if (this.#stream) this.#open();
-		});
 	}
 
 	#open(): void {
@@ -93,13 +87,14 @@ export class Live {
 		const stream = new AbortController();
 		this.#stream = stream;
 		this.#openedAt = Date.now();
-		this.#logs = this.#watches.logs;
-		this.#from = this.#watches.start;
+		this.#watches.restart();
+		const { start, logs } = this.#watches;
+		this.#from = start;
 		this.#position = this.#from ?? this.#position;
 		if (this.status.kind !== 'live') this.status = { kind: 'connecting' };
-		this.#listen(stream);
-		readStream(streamPath(this.#journal, this.#from, this.#logs), stream.signal, {
-			onFrame: (frame) => this.#accept(frame, stream),
+		this.#listen();
+		readStream(streamPath(this.#journal, start, logs), stream.signal, {
+			onFrame: (frame) => this.#accept(frame, stream, logs),
 			onRetry: (ms) => (this.#serverRetryMs = ms),
 		}).then(
 			() => this.#ended(stream),
@@ -110,32 +105,41 @@ export class Live {
 	#close(): void {
 		this.#stream?.abort();
 		this.#stream = undefined;
+		this.#subscription = undefined;
 		clearTimeout(this.#timer);
 		clearTimeout(this.#watchdog);
 	}
 
-	#accept(frame: Frame, stream: AbortController): void {
+	#accept(frame: Frame, stream: AbortController, logs: number[]): void {
 		if (stream.signal.aborted) return;
-		this.#listen(stream);
+		this.#listen();
 		this.lastEventAt = new Date();
-		if (frame.event === 'hello') return this.#hello(frame);
+		if (frame.event === 'hello') return this.#hello(frame, stream, logs);
 		if (frame.event === 'reset') return this.#reset(frame);
 		const at = parsePosition(frame.id);
 		if (at) this.#position = at.id;
 		if (frame.event === 'bookmark') return this.#watches.advance(this.#position);
-		if (frame.event === undefined) this.#fact(frame);
+		if (frame.event === undefined) this.#watches.accept(JSON.parse(frame.data) as Event);
 	}
 
-	#hello(frame: Frame): void {
-		const { head } = JSON.parse(frame.data) as { head: string };
+	#hello(frame: Frame, { signal }: AbortController, logs: number[]): void {
+		const { head, subscription: id } = JSON.parse(frame.data) as Hello;
 		const at = parsePosition(head);
 		this.#journal = at?.journal ?? this.#journal;
+		if (this.#from === undefined) this.#position = at?.id ?? this.#position;
 		this.downSince = undefined;
 		this.status = { kind: 'live' };
-		if (this.#from !== undefined || !at) return;
-		this.#position = at.id;
+		this.#subscription = new Subscription({
+			id,
+			journal: this.#journal,
+			logs,
+			signal,
+			watches: this.#watches,
+			position: () => this.#position,
+			onFailed: () => this.#open(),
+		});
 		// A watch may have come while the stream was being opened.
-		if ((this.#watches.start ?? at.id) < at.id) this.#reopen();
+		this.#subscription.serve();
 	}
 
 	#reset(frame: Frame): void {
@@ -146,31 +150,24 @@ export class Live {
 		this.#watches.reset(reason, this.#position);
 	}
 
-	#fact(frame: Frame): void {
-		this.#watches.accept(JSON.parse(frame.data) as Event);
-		this.#scheduleFlush();
-	}
-
 	/** A stream that says nothing, not even a bookmark, is dead though nobody told us. */
-	#listen(stream: AbortController): void {
+	#listen(): void {
 		clearTimeout(this.#watchdog);
 		this.#watchdog = setTimeout(() => {
-			stream.abort();
+			this.#close();
 			this.#retry(0);
 		}, SILENCE_MS);
 	}
 
 	#ended(stream: AbortController, error?: unknown): void {
 		if (stream.signal.aborted) return;
-		clearTimeout(this.#watchdog);
+		this.#close();
 		if (!(error instanceof StreamRefused)) return this.#retry(0);
 		if (error.status !== 401) return this.#retry(error.retryAfterMs);
-		this.#close();
 		this.status = { kind: 'signed_out' };
 	}
 
 	#retry(leastMs: number): void {
-		this.#stream = undefined;
 		this.downSince ??= new Date();
 		const held = this.status.kind === 'live' && Date.now() - this.#openedAt > STABLE_MS;
 		this.#attempt = held ? 0 : this.#attempt;
@@ -179,7 +176,6 @@ export class Live {
 		this.status = navigator.onLine
 			? { kind: 'reconnecting', at: Date.now() + delay }
 			: { kind: 'offline' };
-		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => this.#open(), delay);
 	}
 

@@ -1,4 +1,5 @@
 import type { Event } from '$lib/api/schema';
+import { perFrame } from './batch';
 
 /** What a page wants to hear. */
 export interface Watch {
@@ -20,16 +21,37 @@ interface Watching {
 	/** The newest id that this watch has passed. */
 	cursor: number;
 	pending: Event[];
+	/** What the stream brought while this watch was late. */
+	held: Event[];
 }
+
+/** Those who are late at a moment. */
+type Late = ReadonlySet<Watching>;
 
 /** The watches of a tab on its one stream, each with its own cursor. */
 export class Watches {
 	#all = new Set<Watching>();
+	/** They came after the stream was opened, which may lack something of what they want. */
+	#late = new Set<Watching>();
+	#scheduleFlush = perFrame(() => this.flush());
 
 	add(watch: Watch): () => void {
-		const watching: Watching = { watch, cursor: watch.after, pending: [] };
+		const watching: Watching = { watch, cursor: watch.after, pending: [], held: [] };
 		this.#all.add(watching);
-		return () => void this.#all.delete(watching);
+		this.#late.add(watching);
+		return () => {
+			this.#all.delete(watching);
+			this.#late.delete(watching);
+		};
+	}
+
+	get late(): Late {
+		return new Set(this.#late);
+	}
+
+	/** What those who are late want lies after this id. */
+	get lateStart(): number {
+		return Math.min(...[...this.#late].map(({ cursor }) => cursor));
 	}
 
 	/** Where a stream must start so that no watch misses anything. */
@@ -46,18 +68,37 @@ export class Watches {
 
 	accept(event: Event): void {
 		for (const watching of this.#all) {
-			if (event.id <= watching.cursor) continue;
-			watching.cursor = event.id;
-			if (wants(watching.watch, event)) watching.pending.push(event);
+			if (!this.#late.has(watching)) take(watching, event);
+			else if (wants(watching.watch, event)) watching.held.push(event);
 		}
+		this.#scheduleFlush();
 	}
 
 	/** The stream has passed `id`, though nobody wanted what was there. */
 	advance(id: number): void {
-		for (const watching of this.#all) watching.cursor = Math.max(watching.cursor, id);
+		for (const watching of this.#all) if (!this.#late.has(watching)) pass(watching, id);
+	}
+
+	/** Those who were late have all of the past up to `until`; the rest was held for them. */
+	join(late: Late, past: Event[], until: number): void {
+		for (const watching of late) {
+			// Told of a reset meanwhile, or stopped.
+			if (!this.#late.delete(watching)) continue;
+			for (const event of past) take(watching, event);
+			pass(watching, until);
+			for (const event of watching.held.splice(0)) take(watching, event);
+		}
+		this.#scheduleFlush();
+	}
+
+	/** A new stream starts far enough back for everybody, with all that they want. */
+	restart(): void {
+		for (const watching of this.#late) watching.held = [];
+		this.#late.clear();
 	}
 
 	reset(reason: string, head: number): void {
+		this.restart();
 		this.flush();
 		for (const watching of [...this.#all]) {
 			watching.cursor = head;
@@ -73,6 +114,17 @@ export class Watches {
 			watching.watch.onEvents(events);
 		}
 	}
+}
+
+/** Each id once, whichever way it comes. */
+function take(watching: Watching, event: Event): void {
+	if (event.id <= watching.cursor) return;
+	watching.cursor = event.id;
+	if (wants(watching.watch, event)) watching.pending.push(event);
+}
+
+function pass(watching: Watching, id: number): void {
+	watching.cursor = Math.max(watching.cursor, id);
 }
 
 function wants(watch: Watch, event: Event): boolean {
