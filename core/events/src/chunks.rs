@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{io::Write, ops::Range};
 
 use bytes::Bytes;
 use tiny_forge_model::EventId;
@@ -9,7 +9,7 @@ use tiny_forge_model::EventId;
 #[derive(Debug)]
 pub struct Chunks {
     bytes: Bytes,
-    marks: Box<[Mark]>,
+    marks: Vec<Mark>,
 }
 
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl ChunksBuilder {
         let start = bytes.len();
         bytes.extend_from_slice(&[0; CHUNK_HEAD]);
         bytes.extend_from_slice(self.head.as_bytes());
-        bytes.extend_from_slice(id.to_string().as_bytes());
+        write!(bytes, "{id}").expect("a vector takes everything");
         bytes.extend_from_slice(b"\ndata: ");
         let json_start = bytes.len();
         // JSON text holds no raw line ends, so one `data:` line is enough.
@@ -141,7 +141,7 @@ impl ChunksBuilder {
     pub fn seal(self) -> Option<Chunks> {
         (!self.marks.is_empty()).then(|| Chunks {
             bytes: self.bytes.into(),
-            marks: self.marks.into(),
+            marks: self.marks,
         })
     }
 }
@@ -158,6 +158,10 @@ pub fn chunk(text: &str) -> Vec<u8> {
 fn fill_in_head(bytes: &mut [u8], start: usize) {
     let length = bytes.len() - start - CHUNK_HEAD;
     assert!(length < CHUNK_BYTES_MAX, "an event is smaller than that");
-    let head = format!("{length:0CHUNK_DIGITS$x}\r\n");
-    bytes[start..start + CHUNK_HEAD].copy_from_slice(head.as_bytes());
+    let head = &mut bytes[start..start + CHUNK_HEAD];
+    let (digits, end) = head.split_at_mut(CHUNK_DIGITS);
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(length >> (4 * place)) & 0xf];
+    }
+    end.copy_from_slice(CHUNK_END);
 }

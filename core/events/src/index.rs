@@ -1,5 +1,6 @@
 use std::{collections::HashMap, hash::Hash};
 
+use foldhash::fast::RandomState;
 use tiny_forge_model::{DeployId, EventType};
 
 use crate::{Filter, FrameParts};
@@ -14,15 +15,18 @@ pub struct FilterIndex {
     filters: Vec<Interned>,
     numbers: HashMap<Filter, usize>,
     free: Vec<usize>,
-    by_deploy: HashMap<DeployId, Vec<usize>>,
-    by_instance: HashMap<String, Vec<usize>>,
-    by_stage: HashMap<String, Vec<usize>>,
-    by_project: HashMap<String, Vec<usize>>,
+    by_deploy: Map<DeployId>,
+    by_instance: Map<String>,
+    by_stage: Map<String>,
+    by_project: Map<String>,
     /// Without names at all.
     general: Vec<usize>,
     /// By the deploys whose log lines they add.
-    by_added_log: HashMap<DeployId, Vec<usize>>,
+    by_added_log: Map<DeployId>,
 }
+
+/// Numbers of the filters that name something. Hashed for each event, so quickly.
+type Map<K> = HashMap<K, Vec<usize>, RandomState>;
 
 #[derive(Debug)]
 struct Interned {
@@ -142,21 +146,21 @@ fn key(filter: &Filter) -> Key {
     }
 }
 
-fn named<'m>(map: &'m HashMap<String, Vec<usize>>, name: Option<&str>) -> &'m [usize] {
+fn named<'m>(map: &'m Map<String>, name: Option<&str>) -> &'m [usize] {
     let found = name.filter(|_| !map.is_empty());
     found
         .and_then(|name| map.get(name))
         .map_or(&[], |found| found)
 }
 
-fn numbered(map: &HashMap<DeployId, Vec<usize>>, deploy: Option<DeployId>) -> &[usize] {
+fn numbered(map: &Map<DeployId>, deploy: Option<DeployId>) -> &[usize] {
     let found = deploy.filter(|_| !map.is_empty());
     found
         .and_then(|deploy| map.get(&deploy))
         .map_or(&[], |found| found)
 }
 
-fn put<K: Hash + Eq + Clone>(map: &mut HashMap<K, Vec<usize>>, keys: &[K], number: usize) {
+fn put<K: Hash + Eq + Clone>(map: &mut Map<K>, keys: &[K], number: usize) {
     for key in keys {
         let numbers = map.entry(key.clone()).or_default();
         // A list may name a thing twice.
@@ -166,7 +170,7 @@ fn put<K: Hash + Eq + Clone>(map: &mut HashMap<K, Vec<usize>>, keys: &[K], numbe
     }
 }
 
-fn take<K: Hash + Eq>(map: &mut HashMap<K, Vec<usize>>, keys: &[K], number: usize) {
+fn take<K: Hash + Eq>(map: &mut Map<K>, keys: &[K], number: usize) {
     for key in keys {
         if let Some(numbers) = map.get_mut(key) {
             numbers.retain(|one| *one != number);

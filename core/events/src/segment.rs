@@ -12,7 +12,7 @@ use crate::chunks::{Chunks, ChunksBuilder};
 #[derive(Debug)]
 pub struct Segment {
     chunks: Chunks,
-    entries: Box<[Entry]>,
+    entries: Vec<Entry>,
 }
 
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl SegmentBuilder {
         let chunks = self.chunks.seal()?;
         Some(Arc::new(Segment {
             chunks,
-            entries: self.entries.into(),
+            entries: self.entries,
         }))
     }
 }
