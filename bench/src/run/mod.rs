@@ -1,0 +1,215 @@
+//! Measures everything, one thing after the other, and writes the report.
+
+mod append;
+mod fanout;
+mod files;
+mod latency;
+mod memory;
+mod replay;
+mod start;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    cores::Cores,
+    load::{Span, Tally},
+    report::{self, Chapter, Figure, Page},
+    rivals::Setup,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    setup: Setup,
+    /// The release binary
+    #[arg(long, value_name = "FILE")]
+    binary: PathBuf,
+    /// The dashboard that is in the binary
+    #[arg(long, value_name = "DIR")]
+    web: PathBuf,
+    /// Plugins for the start, besides the built-in ones
+    #[arg(long, value_name = "DIR")]
+    examples: PathBuf,
+    /// Where the report is written
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Less exact, in a few minutes
+    #[arg(long)]
+    quick: bool,
+    /// Figures that others have measured, to be reported too
+    #[arg(long, value_name = "FILE")]
+    also: Vec<PathBuf>,
+    /// Only these chapters
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Fanout,
+    Latency,
+    Memory,
+    Append,
+    Replay,
+    Files,
+    Start,
+}
+
+impl Part {
+    const ALL: [Self; 7] = [
+        Self::Fanout,
+        Self::Latency,
+        Self::Memory,
+        Self::Append,
+        Self::Replay,
+        Self::Files,
+        Self::Start,
+    ];
+
+    fn measure(self, bench: &Bench) -> anyhow::Result<Chapter> {
+        match self {
+            Self::Fanout => fanout::measure(bench),
+            Self::Latency => latency::measure(bench),
+            Self::Memory => memory::measure(bench),
+            Self::Append => append::measure(bench),
+            Self::Replay => replay::measure(bench),
+            Self::Files => files::measure(bench),
+            Self::Start => start::measure(bench),
+        }
+    }
+}
+
+/// What all measurements need.
+struct Bench {
+    args: RunArgs,
+    cores: Cores,
+    began: Instant,
+}
+
+pub fn run(args: RunArgs) -> anyhow::Result<()> {
+    let cores = Cores::find()?;
+    cores.pin_generator()?;
+    let bench = Bench {
+        args,
+        cores,
+        began: Instant::now(),
+    };
+    let only = &bench.args.only;
+    let mut chapters = Vec::new();
+    for part in Part::ALL {
+        if only.is_empty() || only.contains(&part) {
+            let measured = part.measure(&bench);
+            chapters.push(measured.with_context(|| format!("{part:?} could not be measured"))?);
+        }
+    }
+    chapters.extend(bench.others()?);
+    report::write(&bench.args.out, &bench.conditions()?, &chapters)?;
+    bench.say(&format!(
+        "written to {}",
+        bench.args.out.join("report.md").display()
+    ));
+    Ok(())
+}
+
+impl Bench {
+    /// Runs of each measurement, of which the median counts.
+    fn repetitions(&self) -> usize {
+        if self.args.quick { 1 } else { 3 }
+    }
+
+    fn span(&self) -> Span {
+        let (warm_up, measured) = if self.args.quick {
+            (300, 1_000)
+        } else {
+            (500, 2_500)
+        };
+        Span {
+            warm_up: Duration::from_millis(warm_up),
+            measured: Duration::from_millis(measured),
+        }
+    }
+
+    /// A line of progress.
+    fn say(&self, line: &str) {
+        let seconds = self.began.elapsed().as_secs();
+        eprintln!("{:3}:{:02}  {line}", seconds / 60, seconds % 60);
+    }
+
+    fn others(&self) -> anyhow::Result<Option<Chapter>> {
+        let mut figures = Vec::new();
+        for file in &self.args.also {
+            figures.extend(report::read_figures(file)?);
+        }
+        let chapter = Chapter {
+            title: "Parts, measured alone",
+            page: Page::default(),
+            figures,
+        };
+        Ok((!chapter.figures.is_empty()).then_some(chapter))
+    }
+
+    fn conditions(&self) -> anyhow::Result<String> {
+        let read = |path| std::fs::read_to_string(path).with_context(|| format!("{path}"));
+        let info = read("/proc/cpuinfo")?;
+        let model = info
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"));
+        let model = model.map_or("", |model| model.trim_start_matches([' ', '\t', ':']));
+        let kernel = read("/proc/sys/kernel/osrelease")?;
+        let quick = if self.args.quick {
+            " This was a quick run, without repetitions: it shows whether all is well, and no more."
+        } else {
+            ""
+        };
+        Ok(format!(
+            "Made by `make bench`; [README.md](README.md) says how. One core of {} for the server, \
+             one for its load, Linux {}. Figures are of the machine and of what else it does: \
+             compare ratios, and absolute figures only within one run.{quick}",
+            model.trim(),
+            kernel.trim()
+        ))
+    }
+}
+
+/// A run in which anything was lost is no measurement.
+fn must_be_clean(tally: &Tally) -> anyhow::Result<()> {
+    if tally.is_clean() {
+        return Ok(());
+    }
+    bail!(
+        "not every message came once and in order: {}",
+        tally.faults()
+    )
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => values[odd / 2],
+        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
+    }
+}
+
+/// Of sorted values: the smallest that `share` of them do not exceed.
+fn quantile(sorted: &[u32], share: f64) -> f64 {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted
+        .get(rank.saturating_sub(1))
+        .map_or(f64::NAN, |value| f64::from(*value))
+}
+
+/// Cells of a table.
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// Three digits.
+fn digits(value: f64) -> String {
+    Figure::new("", value, "").value.to_string()
+}
