@@ -3,14 +3,18 @@
 #
 #   setup.sh build   a C compiler, and Rust's std for WebAssembly
 #   setup.sh run     a Docker engine, where none answers
-#   setup.sh test    an engine to start, a registry, a browser, Python packages
+#   setup.sh test    an engine to start, a registry, a browser, valgrind, Python packages
+#   setup.sh bench   as build, and the servers to compare with: nginx, nchan
 #
 # Installs only what is missing, with rustup or from Debian's packages, and says
 # so. Elsewhere it says exactly what to install.
 set -euo pipefail
 
 purpose=${1:-}
-case $purpose in build | run | test) ;; *) echo "usage: setup.sh build|run|test" >&2; exit 2 ;; esac
+case $purpose in
+    build | run | test | bench) ;;
+    *) echo "usage: setup.sh build|run|test|bench" >&2; exit 2 ;;
+esac
 
 die() { echo "setup: $*" >&2; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -68,6 +72,7 @@ need_engine() {
 need_test_tools() {
     need docker-registry docker-registry
     need chromium chromium
+    need valgrind valgrind
     # Test images hold nothing else, so it must not need a library.
     [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing+=(busybox-static)
 }
@@ -91,6 +96,11 @@ install_python_packages() {
     echo "${PYTHON_PACKAGES[*]}" >"$PYTHON/packages"
 }
 
+need_rivals() {
+    [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+    [ -f /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan)
+}
+
 # One that was named is not ours to install.
 has_running_engine() { [ -n "${TINY_FORGE_ENGINE:-}" ] || docker info >/dev/null 2>&1; }
 
@@ -112,7 +122,7 @@ install_missing() {
         [ "$package" != docker-cli ] || apt-cache show docker-cli >/dev/null 2>&1 || package=docker.io
         packages+=("$package")
     done
-    # Policy: engines are started when they are needed, not as a service.
+    # Policy: engines and servers are started when they are needed, not as a service.
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
         apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
     echo "setup: installed ${packages[*]}"
@@ -127,5 +137,6 @@ if [ "$purpose" = test ]; then
     need_test_tools
     has_python_packages || need_python
 fi
+[ "$purpose" != bench ] || need_rivals
 [ ${#missing[@]} -eq 0 ] || install_missing
 [ "$purpose" != test ] || install_python_packages

@@ -11,6 +11,7 @@ mod report;
 mod rivals;
 mod run;
 mod servers;
+mod soak;
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Everything, one after the other; writes the report
     Run(run::RunArgs),
+    /// Clients of every kind, and a server that is killed again and again
+    Soak(soak::SoakArgs),
     /// One server under load, in a closed loop
     Load(LoadArgs),
     /// The limit of the machine, as a server
@@ -56,6 +59,7 @@ struct LoadArgs {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Soak(args) => soak::run(&args),
         Command::Load(args) => load(&args),
         Command::Raw => servers::raw::run(),
         Command::Naive => servers::naive::run(),

@@ -1,0 +1,222 @@
+//! Clients of every kind come and go, events never stop, and the server is
+//! killed again and again: nothing is lost or doubled, and memory stays flat.
+//!
+//! Messages are numbered without a gap over all lives of the server, so each
+//! client knows which one must come next, whatever happened in between.
+
+mod client;
+mod frames;
+mod hub;
+mod source;
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use mio::{Events, Interest, Poll, Token};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::rivals::Setup;
+use client::{Client, Temper};
+use hub::Hub;
+use source::Source;
+
+/// Every so many messages one is critical; clients that want only these have
+/// less to do.
+const STEP_CRITICAL: u32 = 50;
+
+const PUBLISHER: Token = Token(usize::MAX);
+const TURN: Duration = Duration::from_millis(5);
+/// How often clients are asked whether they want to do something.
+const ACT_EVERY: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Debug, clap::Args)]
+pub struct SoakArgs {
+    #[command(flatten)]
+    setup: Setup,
+    #[arg(long, default_value_t = 30.0)]
+    minutes: f64,
+    #[arg(long, default_value_t = 5000)]
+    subscribers: usize,
+    /// Events a second, besides bursts
+    #[arg(long, default_value_t = 2000)]
+    rate: u32,
+    /// Seconds from one kill of the server to the next
+    #[arg(long, default_value_t = 300.0)]
+    kill_every: f64,
+    /// Share of the clients that want every event; the others want one in fifty
+    #[arg(long, default_value_t = 0.1)]
+    all: f64,
+    /// What happens by chance happens again with the same seed
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+struct Soak {
+    poll: Poll,
+    hub: Hub,
+    source: Source,
+    clients: Vec<Client>,
+    rng: StdRng,
+    next_act: Instant,
+    began: Instant,
+}
+
+pub fn run(args: &SoakArgs) -> anyhow::Result<()> {
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let what = format!("seed {seed}; `--seed {seed}` does the same again");
+    eprintln!("soak: {what}");
+    soak(args, seed).context(what)
+}
+
+fn soak(args: &SoakArgs, seed: u64) -> anyhow::Result<()> {
+    let mut soak = Soak::prepare(args, seed)?;
+    let end = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
+    let life = Duration::from_secs_f64(args.kill_every);
+    let (mut kills, mut next_kill) = (0, Instant::now() + life);
+    while Instant::now() < end {
+        soak.source.publish(&mut soak.rng)?;
+        soak.turn()?;
+        soak.hub.watch()?;
+        if Instant::now() >= next_kill {
+            kills += 1;
+            soak.kill_and_restart(kills)?;
+            next_kill = Instant::now() + life;
+        }
+    }
+    soak.finish(kills)
+}
+
+impl Soak {
+    /// Everybody is there before the first event.
+    fn prepare(args: &SoakArgs, seed: u64) -> anyhow::Result<Self> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let hub = Hub::start(&args.setup)?;
+        let clients = (0..args.subscribers)
+            .map(|_| Client::new(temper(&mut rng), rng.random_bool(args.all)))
+            .collect();
+        let mut soak = Self {
+            poll: Poll::new()?,
+            source: Source::new(hub.control, args.rate)?,
+            hub,
+            clients,
+            rng,
+            next_act: Instant::now(),
+            began: Instant::now(),
+        };
+        soak.register_publisher()?;
+        soak.until("all clients are let in", |soak| {
+            let mut clients = soak.clients.iter();
+            clients.all(|client| client.is_open() || !client.reads())
+        })?;
+        soak.say("all clients are there");
+        Ok(soak)
+    }
+
+    /// Takes what has come, and lets clients do what they want to.
+    fn turn(&mut self) -> anyhow::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        if let Err(error) = self.poll.poll(&mut events, Some(TURN))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(error.into());
+        }
+        for event in &events {
+            match event.token() {
+                PUBLISHER => self.source.receive()?,
+                Token(key) => self.clients[key].moved(&mut self.rng)?,
+            }
+        }
+        if Instant::now() >= self.next_act {
+            self.next_act = Instant::now() + ACT_EVERY;
+            let (server, registry) = (self.hub.http, self.poll.registry());
+            for (key, client) in self.clients.iter_mut().enumerate() {
+                client.act(server, registry, Token(key), &mut self.rng)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kill_and_restart(&mut self, kills: u32) -> anyhow::Result<()> {
+        let memory = self.hub.kill()?;
+        for client in &mut self.clients {
+            client.lose(&mut self.rng);
+        }
+        self.hub.begin_life()?;
+        let newest = self.hub.newest()?;
+        self.source.resume(self.hub.control, newest)?;
+        self.register_publisher()?;
+        self.say(&format!("kill {kills}; memory {memory}"));
+        Ok(())
+    }
+
+    fn register_publisher(&mut self) -> anyhow::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let stream = &mut self.source.publisher.stream;
+        Ok(self.poll.registry().register(stream, PUBLISHER, interest)?)
+    }
+
+    /// No more events: everybody has to come to the end of them.
+    fn finish(mut self, kills: u32) -> anyhow::Result<()> {
+        for client in &mut self.clients {
+            client.stay();
+        }
+        self.until("every event is acknowledged", |soak| {
+            soak.source.publisher.is_idle()
+        })?;
+        let published = self.source.next;
+        self.until("every event has come to everybody", |soak| {
+            let mut clients = soak.clients.iter();
+            clients.all(|client| !client.must_see_all() || client.has_seen(published))
+        })?;
+        let received: u64 = self.clients.iter().map(|client| client.received).sum();
+        let visits: u32 = self.clients.iter().map(|client| client.visits).sum();
+        let bursts = self.source.bursts;
+        self.say(&format!(
+            "{published} events in {bursts} bursts and between them, {received} deliveries on \
+             {visits} connections, {kills} kills: nothing lost, doubled or out of order"
+        ));
+        let memory = self.hub.stop()?;
+        eprintln!("soak: memory of the last life {memory}");
+        Ok(())
+    }
+
+    fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while !is_so(self) {
+            self.turn()?;
+            self.hub.watch()?;
+            if began.elapsed() > PATIENCE {
+                bail!("waited in vain until {what}: {}", self.stragglers());
+            }
+        }
+        Ok(())
+    }
+
+    fn stragglers(&self) -> String {
+        let published = self.source.next;
+        let mut clients = self.clients.iter();
+        let late = clients.find(|client| client.must_see_all() && !client.has_seen(published));
+        late.map_or_else(String::new, |client| {
+            format!("one waits for message {} of {published}", client.next)
+        })
+    }
+
+    fn say(&self, what: &str) {
+        let seconds = self.began.elapsed().as_secs();
+        eprintln!("soak: {:3}:{:02}  {what}", seconds / 60, seconds % 60);
+    }
+}
+
+fn temper(rng: &mut StdRng) -> Temper {
+    match rng.random_range(0..100) {
+        0..60 => Temper::Steady,
+        60..85 => Temper::Wanderer,
+        85..90 => Temper::Slow,
+        90..95 => Temper::Stuck,
+        _ => Temper::Vanisher,
+    }
+}
