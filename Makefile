@@ -11,6 +11,13 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 CARGO_BUILD := cargo build --locked --workspace
 CARGO_TEST := cargo test --locked --workspace
 DEBUG := $(CARGO_TARGET_DIR)/debug
+RELEASE := $(CARGO_TARGET_DIR)/release
+
+# What measures is a workspace of its own, and always optimised.
+BENCH_DIR := $(CARGO_TARGET_DIR)/bench
+BENCH_CARGO := CARGO_TARGET_DIR=$(BENCH_DIR) cargo
+BENCH_FLAGS := --locked --release --manifest-path bench/Cargo.toml
+BENCH := $(BENCH_DIR)/release/tiny-forge-bench
 
 PLUGINS := slack webhook rules
 EXAMPLES := ntfy quiet-hours team
@@ -18,8 +25,8 @@ EXAMPLES := ntfy quiet-hours team
 .DEFAULT_GOAL := help
 # Cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test build check bench api plugins web unit integration browser \
-	setup-build setup-run setup-test formatted
+.PHONY: help run test build check bench soak api plugins web unit integration browser \
+	setup-build setup-run setup-test setup-bench formatted bench-tool
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,10 +45,17 @@ build: setup-build plugins web ## Make one release binary with dashboard and plu
 check: formatted setup-build web/node_modules/.package-lock.json ## Formatting, lints, licences, types
 	cd web && npm run --silent lint && npm run --silent check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BENCH_CARGO) clippy $(BENCH_FLAGS) --all-targets -- -D warnings
 	.ci/deny.sh
 
-bench: build ## Measure the release binary: size, start, memory, events a second
-	bench/figures.sh dist/tiny-forge
+bench: setup-bench build bench-tool ## Measure all there is to measure, beside nginx, nchan and the limit of the machine; ARGS=--quick
+	$(CARGO_BUILD) --release --example hub
+	$(BENCH) run --hub $(RELEASE)/examples/hub --binary dist/tiny-forge --web web/build --examples examples/dist \
+		--work $(BENCH_DIR) --out bench $(ARGS)
+
+soak: setup-build plugins web bench-tool ## Half an hour of clients of every kind, the server killed every five minutes; ARGS="--minutes 5"
+	$(CARGO_BUILD) --release --example hub
+	$(BENCH) soak --hub $(RELEASE)/examples/hub --work $(BENCH_DIR) $(ARGS)
 
 plugins: setup-build ## Build first-party plugins to plugins/dist, examples to examples/dist
 	$(CARGO_BUILD) --bin tiny-forge-plugin-build
@@ -53,11 +67,17 @@ web: web/build/index.html ## Build the dashboard to web/build
 unit: setup-build plugins web ## Tests without an engine
 	$(CARGO_TEST) --lib --bins
 	$(CARGO_TEST) --doc
+	$(BENCH_CARGO) test $(BENCH_FLAGS)
 	cd web && npm run --silent test
 
-integration: setup-test plugins web ## Tests of the plugin builder, and of the server on a real engine and registry
+integration: setup-test plugins web bench-tool ## Tests of the plugin builder, and of the server on a real engine and registry; a short soak
 	@# They wait for containers most of the time: two a core.
 	$(CARGO_TEST) --test it -- --test-threads=4
+	$(CARGO_BUILD) --example hub
+	$(BENCH) soak --hub $(DEBUG)/examples/hub --work $(BENCH_DIR) $(SHORT_SOAK)
+
+# Two kills, and as many clients as a program that is not optimised serves.
+SHORT_SOAK := --minutes 0.8 --kill-every 15 --subscribers 300 --rate 300 --all 0.3
 
 browser: setup-test plugins web ## Tests of the dashboard in a real browser
 	@# With failpoints it is the program that the tests above have built.
@@ -70,12 +90,16 @@ api: web/node_modules/.package-lock.json ## Write core/openapi.json and the web 
 	mv core/openapi.json.new core/openapi.json
 	cd web && npm run --silent api
 
-setup-build setup-run setup-test: setup-%:
+bench-tool: setup-build
+	$(BENCH_CARGO) build $(BENCH_FLAGS)
+
+setup-build setup-run setup-test setup-bench: setup-%:
 	@.ci/setup.sh $*
 
 # First of all: it takes a second, the rest takes minutes.
 formatted:
 	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path bench/Cargo.toml
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit

@@ -73,22 +73,45 @@ impl Mark {
     }
 }
 
-/// Nothing that is published takes longer to be delivered, unless it is lost.
+/// Somebody gets something within this time, unless what is missing is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Notices when nothing comes any more.
+struct Watchdog {
+    deliveries: u64,
+    since: Instant,
+}
+
+impl Watchdog {
+    fn new() -> Self {
+        Self {
+            deliveries: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn look(&mut self, tally: &Tally) -> anyhow::Result<()> {
+        if tally.deliveries != self.deliveries {
+            self.deliveries = tally.deliveries;
+            self.since = Instant::now();
+        } else if self.since.elapsed() > PATIENCE {
+            bail!(
+                "nothing comes any more after {} deliveries: {}",
+                tally.deliveries,
+                tally.faults()
+            );
+        }
+        Ok(())
+    }
+}
 
 /// Waits until everything that was published has come to everybody.
 fn drain(crowd: &mut Crowd, publisher: &mut Publisher, published: u64) -> anyhow::Result<()> {
-    let began = Instant::now();
+    let mut watchdog = Watchdog::new();
     let wanted = published * crowd.len() as u64;
     while crowd.tally.deliveries < wanted || !publisher.is_idle() {
         crowd.turn(publisher, Some(Duration::from_millis(100)))?;
-        if began.elapsed() > PATIENCE {
-            bail!(
-                "of {wanted} deliveries only {} have come: {}",
-                crowd.tally.deliveries,
-                crowd.tally.faults()
-            );
-        }
+        watchdog.look(&crowd.tally)?;
     }
     Ok(())
 }

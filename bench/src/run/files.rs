@@ -17,6 +17,9 @@ use crate::{
     rivals,
 };
 
+/// Smaller files are little but their head.
+const SMALL_BYTES: usize = 1024;
+
 /// A request that both servers answer with the same bytes.
 struct Case {
     name: &'static str,
@@ -55,7 +58,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
     let mut page = Page::default();
     page.text(
         "50 connections that are kept, each asking again as soon as it is answered, for the \
-         smallest and the largest file of the dashboard, not compressed. nginx, with Debian's \
+         smallest file above 1 KiB and the largest one, not compressed. nginx, with Debian's \
          `sendfile` and `tcp_nopush` and without a log, has copies of what tiny-forge answers.",
     );
     let mut bars = Bars::new("CPU time of a request for a file", "µs", Scale::Linear);
@@ -112,6 +115,7 @@ fn serve(bench: &Bench, directory: &Path) -> anyhow::Result<(Process, SocketAddr
 fn cases(web: &Path) -> anyhow::Result<[Case; 3]> {
     let mut files = Vec::new();
     list(web, &mut files)?;
+    files.retain(|(bytes, _)| *bytes > SMALL_BYTES);
     files.sort_unstable();
     let name = |file: &PathBuf| {
         let path = file.strip_prefix(web).ok().and_then(Path::to_str);

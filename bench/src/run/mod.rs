@@ -89,6 +89,8 @@ struct Bench {
     args: RunArgs,
     cores: Cores,
     began: Instant,
+    /// How many processes wanted a core before this one.
+    load_before: f64,
 }
 
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
@@ -98,6 +100,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         args,
         cores,
         began: Instant::now(),
+        load_before: load()?,
     };
     let only = &bench.args.only;
     let mut chapters = Vec::new();
@@ -161,6 +164,13 @@ impl Bench {
             .find_map(|line| line.strip_prefix("model name"));
         let model = model.map_or("", |model| model.trim_start_matches([' ', '\t', ':']));
         let kernel = read("/proc/sys/kernel/osrelease")?;
+        let others = match self.load_before {
+            quiet if quiet < 0.5 => String::new(),
+            busy => format!(
+                " **Others were at work on this machine (load {busy} at the start): this \
+                 report is not to be trusted.**"
+            ),
+        };
         let quick = if self.args.quick {
             " This was a quick run, without repetitions: it shows whether all is well, and no more."
         } else {
@@ -169,11 +179,19 @@ impl Bench {
         Ok(format!(
             "Made by `make bench`; [README.md](README.md) says how. One core of {} for the server, \
              one for its load, Linux {}. Figures are of the machine and of what else it does: \
-             compare ratios, and absolute figures only within one run.{quick}",
+             compare ratios, and absolute figures only within one run.{quick}{others}",
             model.trim(),
             kernel.trim()
         ))
     }
+}
+
+/// Processes that want a core, over the last minute.
+fn load() -> anyhow::Result<f64> {
+    let path = "/proc/loadavg";
+    let text = std::fs::read_to_string(path).context(path)?;
+    let minute = text.split(' ').next().and_then(|load| load.parse().ok());
+    minute.context(path)
 }
 
 /// A run in which anything was lost is no measurement.
