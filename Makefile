@@ -77,7 +77,7 @@ integration: setup-test plugins web bench-tool ## Tests of the plugin builder, a
 	$(BENCH) soak --hub $(DEBUG)/examples/hub --work $(BENCH_DIR) $(SHORT_SOAK)
 
 # Two kills, and as many clients as a program that is not optimised serves.
-SHORT_SOAK := --minutes 0.8 --kill-every 15 --subscribers 300 --rate 300 --all 0.3
+SHORT_SOAK := --minutes 0.7 --kill-every 15 --subscribers 300 --rate 300 --all 0.3
 
 browser: setup-test plugins web ## Tests of the dashboard in a real browser
 	@# With failpoints it is the program that the tests above have built.

@@ -27,32 +27,65 @@ pub fn closed_loop(
     window: Window,
     span: Span,
 ) -> anyhow::Result<Seen> {
-    let mut published = 0;
-    let mut run =
-        |crowd: &mut Crowd, publisher: &mut Publisher, time: Duration| -> anyhow::Result<()> {
-            let end = Instant::now() + time;
-            let subscribers = crowd.len() as u64;
-            let mut watchdog = Watchdog::new();
-            loop {
-                let room = window.room(published, crowd.tally.deliveries, subscribers);
-                if room >= window.grain() {
-                    let now = crowd.now_us();
-                    let numbers = published as u32..(published + room) as u32;
-                    let batch: Vec<_> = numbers.map(|number| Message::new(number, now)).collect();
-                    publisher.publish(&batch)?;
-                    published += room;
-                }
-                crowd.turn(publisher, Some(Duration::from_millis(100)))?;
-                watchdog.look(&crowd.tally)?;
-                if Instant::now() >= end {
-                    return Ok(());
-                }
-            }
-        };
-    run(crowd, publisher, span.warm_up)?;
-    let mark = Mark::set(process, &crowd.tally)?;
-    run(crowd, publisher, span.measured)?;
-    let seen = mark.seen(process, &crowd.tally)?;
-    drain(crowd, publisher, published)?;
+    let mut course = Course {
+        crowd,
+        publisher,
+        window,
+        published: 0,
+    };
+    course.run(span.warm_up)?;
+    let mark = Mark::set(process, &course.crowd.tally)?;
+    course.run(span.measured)?;
+    let seen = mark.seen(process, &course.crowd.tally)?;
+    drain(course.crowd, course.publisher, course.published)?;
     Ok(seen)
+}
+
+struct Course<'l> {
+    crowd: &'l mut Crowd,
+    publisher: &'l mut Publisher,
+    window: Window,
+    published: u64,
+}
+
+impl Course<'_> {
+    fn run(&mut self, time: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + time;
+        let mut watchdog = Watchdog::new();
+        while Instant::now() < end {
+            self.publish()?;
+            let timeout = Some(Duration::from_millis(100));
+            self.crowd.turn(self.publisher, timeout)?;
+            watchdog.look(&self.crowd.tally)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) -> anyhow::Result<()> {
+        let (delivered, subscribers) = (self.crowd.tally.deliveries, self.crowd.len() as u64);
+        let room = self.window.room(self.published, delivered, subscribers);
+        if room < self.window.grain() {
+            return Ok(());
+        }
+        let (first, now) = (self.published, self.crowd.now_us());
+        self.published += room;
+        let numbers = first as u32..self.published as u32;
+        let batch: Vec<_> = numbers.map(|number| Message::new(number, now)).collect();
+        self.publisher.publish(&batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Window;
+
+    #[test]
+    fn a_window_holds_as_many_messages_as_may_be_on_their_way() {
+        let (one, burst) = (Window(1), Window(256));
+        assert_eq!(one.room(0, 0, 1_000), 1);
+        assert_eq!(one.room(1, 999, 1_000), 0);
+        assert_eq!(one.room(1, 1_000, 1_000), 1);
+        assert_eq!(burst.room(0, 0, 100), 256);
+        assert_eq!(burst.room(256, 6_400, 100), burst.grain());
+    }
 }

@@ -231,3 +231,18 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 fn digits(value: f64) -> String {
     Figure::new("", value, "").value.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{median, quantile};
+
+    #[test]
+    fn a_quantile_is_the_smallest_value_that_so_many_do_not_exceed() {
+        let sorted: Vec<u32> = (1..=200).collect();
+        assert_eq!(quantile(&sorted, 0.5), 100.0);
+        assert_eq!(quantile(&sorted, 0.99), 198.0);
+        assert_eq!(quantile(&sorted, 1.0), 200.0);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0]), 2.5);
+    }
+}

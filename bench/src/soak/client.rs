@@ -85,9 +85,9 @@ impl Client {
         self.must_see_all() || self.temper == Temper::Slow
     }
 
-    /// It has been let in.
-    pub fn is_open(&self) -> bool {
-        matches!(self.link, Link::Open(_))
+    /// It has got `hello` once: from then on it misses nothing.
+    pub fn has_been_let_in(&self) -> bool {
+        !self.last_id.is_empty()
     }
 
     /// Has seen everything below `end`.
@@ -125,7 +125,7 @@ impl Client {
         match self.temper {
             Temper::Steady | Temper::Wanderer => self.read(usize::MAX, rng),
             // Until it is let in; then it reads when it likes.
-            Temper::Slow if !self.is_open() => self.read(SLOW_BYTES, rng),
+            Temper::Slow if !matches!(self.link, Link::Open(_)) => self.read(SLOW_BYTES, rng),
             Temper::Slow | Temper::Stuck | Temper::Vanisher => Ok(()),
         }
     }

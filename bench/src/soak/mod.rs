@@ -110,7 +110,7 @@ impl Soak {
         soak.register_publisher()?;
         soak.until("all clients are let in", |soak| {
             let mut clients = soak.clients.iter();
-            clients.all(|client| client.is_open() || !client.reads())
+            clients.all(|client| client.has_been_let_in() || !client.reads())
         })?;
         soak.say("all clients are there");
         Ok(soak)
