@@ -55,20 +55,19 @@ impl Publisher {
         })
     }
 
-    /// Sends a batch; never waits.
-    pub fn publish(&mut self, batch: &[Message]) -> anyhow::Result<()> {
-        let now = Instant::now();
+    /// Sends a batch that was due at `since`; never waits.
+    pub fn publish(&mut self, batch: &[Message], since: Instant) -> anyhow::Result<()> {
         match self.dialect {
             Dialect::Control => {
                 write_control(&mut self.outgoing, batch);
                 let count = batch.len() as u32;
-                self.unanswered.push_back(Batch { count, since: now });
+                self.unanswered.push_back(Batch { count, since });
             }
             Dialect::Nchan => {
                 for message in batch {
                     write_post(&mut self.outgoing, message)?;
                     let count = 1;
-                    self.unanswered.push_back(Batch { count, since: now });
+                    self.unanswered.push_back(Batch { count, since });
                 }
             }
         }

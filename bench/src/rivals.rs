@@ -170,7 +170,7 @@ fn nginx(
         "daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 20000;
         pid {0}/pid; error_log stderr error; {modules}
         events {{ worker_connections 16384; }}
-        http {{ access_log off; keepalive_requests 1000000000; {temporary} {http}
+        http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; {temporary} {http}
             server {{ listen {address} backlog=4096; {server} }} }}\n",
         directory.display(),
     );

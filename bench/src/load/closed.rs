@@ -71,7 +71,7 @@ impl Course<'_> {
         self.published += room;
         let numbers = first as u32..self.published as u32;
         let batch: Vec<_> = numbers.map(|number| Message::new(number, now)).collect();
-        self.publisher.publish(&batch)
+        self.publisher.publish(&batch, Instant::now())
     }
 }
 

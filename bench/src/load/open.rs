@@ -25,7 +25,8 @@ pub fn open_loop(
             if due >= measured_from {
                 crowd.tally.latencies.get_or_insert_default();
             }
-            publisher.publish(&[Message::new(published, crowd.us_at(due))])?;
+            let message = Message::new(published, crowd.us_at(due));
+            publisher.publish(&[message], due)?;
             published += 1;
             due += pause;
         } else {

@@ -24,13 +24,13 @@ const RATES: [u32; 2] = [50_000, 150_000];
 const PAUSE: Duration = Duration::from_micros(500);
 /// With this many batches unanswered the server has fallen behind.
 const BATCHES_MAX: usize = 1_000;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of one run, in µs.
 struct Acks {
     p50: f64,
     p99: f64,
-    /// In order: of one `fdatasync` alone.
+    /// Of `fdatasync` alone.
     sync_p50: f64,
 }
 
@@ -101,7 +101,8 @@ fn run(bench: &Bench, rate: u32) -> anyhow::Result<Acks> {
     })
 }
 
-/// At fixed times; how long each event took to be acknowledged, in µs.
+/// At fixed times; how long after its time each event was acknowledged, in µs.
+/// A server that is slower than that is waited for, which these times show.
 fn publish(publisher: &mut Publisher, rate: u32, time: Duration) -> anyhow::Result<Vec<u32>> {
     let size = (f64::from(rate) * PAUSE.as_secs_f64()) as u32;
     let mut poll = Poll::new()?;
@@ -117,13 +118,13 @@ fn publish(publisher: &mut Publisher, rate: u32, time: Duration) -> anyhow::Resu
         ));
     };
     let (began, mut published) = (Instant::now(), 0);
-    let mut due = began;
-    while due < began + time || !publisher.is_idle() {
+    let (mut due, end) = (began, began + time);
+    while due < end || !publisher.is_idle() {
         let now = Instant::now();
-        if due < began + time && now >= due {
+        if due < end && now >= due && publisher.under_way() < BATCHES_MAX {
             let numbers = published..published + size;
             let batch: Vec<_> = numbers.map(|number| Message::new(number, 0)).collect();
-            publisher.publish(&batch)?;
+            publisher.publish(&batch, due)?;
             published += size;
             due += PAUSE;
         }
@@ -131,11 +132,8 @@ fn publish(publisher: &mut Publisher, rate: u32, time: Duration) -> anyhow::Resu
         poll.poll(&mut events, Some(Duration::ZERO))?;
         publisher.receive(&mut answered)?;
         publisher.flush()?;
-        if publisher.under_way() > BATCHES_MAX || now > began + time + PATIENCE {
-            bail!(
-                "{rate} events/s are more than it takes: of {published}, {} are acknowledged",
-                publisher.acknowledged
-            );
+        if now > end + PATIENCE {
+            break;
         }
     }
     if publisher.acknowledged != u64::from(published) {

@@ -85,7 +85,7 @@ fn fill(publisher: &mut Publisher, count: u32) -> anyhow::Result<()> {
         if published < count && publisher.under_way() < BATCHES_MAX {
             let numbers = published..published + BATCH;
             let batch: Vec<_> = numbers.map(|number| Message::new(number, 0)).collect();
-            publisher.publish(&batch)?;
+            publisher.publish(&batch, Instant::now())?;
             published += BATCH;
             continue;
         }

@@ -98,7 +98,7 @@ impl Source {
                     ..Message::new(number, 0)
                 })
                 .collect();
-            self.publisher.publish(&batch)?;
+            self.publisher.publish(&batch, Instant::now())?;
             self.next += size;
             count -= size;
         }
