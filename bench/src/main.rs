@@ -84,16 +84,15 @@ fn load(args: &LoadArgs) -> anyhow::Result<()> {
         Window(args.window),
         span,
     )?;
-    let each = |ns: u64| ns as f64 / seen.deliveries as f64 / 1000.0;
     println!(
         "{:.0} deliveries/s of {} bytes, {:.3} µs of CPU each; {}",
         seen.deliveries as f64 / seen.seconds,
         seen.bytes / seen.deliveries.max(1),
-        each(seen.cpu_without(&[])),
+        seen.cpu_us(|_| true),
         crowd.tally.faults()
     );
-    for (thread, busy) in &seen.cpu {
-        println!("{thread:>16} {:.3} µs", each(*busy));
+    for thread in seen.cpu.keys() {
+        println!("{thread:>16} {:.3} µs", seen.cpu_us(|name| name == thread));
     }
     Ok(())
 }

@@ -36,11 +36,12 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// All threads but those of `besides`, in ns.
-    pub fn cpu_without(&self, besides: &[&str]) -> u64 {
-        let threads = self.cpu.iter();
-        let counted = threads.filter(|(name, _)| !besides.contains(&name.as_str()));
-        counted.map(|(_, busy)| busy).sum()
+    /// The server's CPU time of a delivery, in µs: of the threads whose names
+    /// are `counted`.
+    pub fn cpu_us(&self, counted: impl Fn(&str) -> bool) -> f64 {
+        let threads = self.cpu.iter().filter(|(name, _)| counted(name));
+        let ns: u64 = threads.map(|(_, ns)| ns).sum();
+        ns as f64 / 1_000.0 / self.deliveries as f64
     }
 }
 

@@ -14,8 +14,11 @@ const SUBSCRIBERS: [usize; 3] = [100, 1_000, 5_000];
 const ONE: Window = Window(1);
 const BURST: Window = Window(256);
 
-/// Threads that write the journal: what they use is named apart.
-const JOURNAL: [&str; 2] = ["store-writer", "store-checkpoin"];
+/// How the names of tiny-forge's threads begin.
+const FANOUT: &str = "fanout";
+const TOKIO: &str = "tokio";
+/// They write the journal: what they use is named apart.
+const STORE: &str = "store";
 
 /// One cell of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +95,7 @@ fn run(bench: &Bench, case: Case) -> anyhow::Result<Seen> {
 
 /// Without the journal, which no other server has.
 fn cpu_us(seen: &Seen) -> f64 {
-    seen.cpu_without(&JOURNAL) as f64 / 1_000.0 / seen.deliveries as f64
+    seen.cpu_us(|thread| !thread.starts_with(STORE))
 }
 
 fn typical(results: &Results, case: Case, of: impl Fn(&Seen) -> f64) -> f64 {
@@ -172,23 +175,17 @@ fn page(results: &Results) -> Page {
     ] {
         page.plot(name, &bars(results, window, title));
     }
-    page.table(&table(results, |seen| digits_of(cpu_us(seen)), "CPU, µs"));
+    page.table(&table(results, "CPU, µs", cpu_us));
     page.text("Deliveries a second, with generator and server on a core each:");
-    page.table(&table(
-        results,
-        |seen| (seen.deliveries as f64 / seen.seconds).round(),
-        "deliveries/s",
-    ));
+    page.table(&table(results, "deliveries/s", |seen| {
+        seen.deliveries as f64 / seen.seconds
+    }));
     page.text(
         "Where tiny-forge's CPU time goes, in µs a delivery: `fanout` writes to sockets, `tokio` \
          takes what is published, `store` is the journal.",
     );
     page.table(&shares(results));
     page
-}
-
-fn digits_of(value: f64) -> f64 {
-    Figure::new("", value, "").value
 }
 
 fn bars(results: &Results, window: Window, title: &str) -> Bars {
@@ -208,7 +205,7 @@ fn bars(results: &Results, window: Window, title: &str) -> Bars {
     bars
 }
 
-fn table(results: &Results, of: impl Fn(&Seen) -> f64, what: &str) -> Vec<Vec<String>> {
+fn table(results: &Results, what: &str, of: impl Fn(&Seen) -> f64) -> Vec<Vec<String>> {
     let mut head = vec![what.to_owned()];
     head.extend(shapes().map(|(window, count)| format!("N={count} W={}", window.0)));
     let mut rows = vec![head];
@@ -220,7 +217,7 @@ fn table(results: &Results, of: impl Fn(&Seen) -> f64, what: &str) -> Vec<Vec<St
                 subscribers,
                 rival,
             };
-            cells.push(typical(results, case, &of).to_string());
+            cells.push(digits(typical(results, case, &of)));
         }
         rows.push(cells);
     }
@@ -243,29 +240,21 @@ fn shares(results: &Results) -> Vec<Vec<String>> {
             subscribers,
             rival: Rival::Forge,
         };
-        let part = |of: &dyn Fn(&str) -> bool| {
-            let us = typical(results, case, |seen| {
-                let threads = seen.cpu.iter().filter(|(name, _)| of(name));
-                let ns: u64 = threads.map(|(_, ns)| ns).sum();
-                ns as f64 / 1_000.0 / seen.deliveries as f64
-            });
-            digits(us)
+        let part = |counted: &dyn Fn(&str) -> bool| {
+            digits(typical(results, case, |seen| seen.cpu_us(counted)))
         };
         let bytes = typical(results, case, |seen| {
             seen.bytes as f64 / seen.deliveries as f64
         });
-        let known = |name: &str| PARTS.iter().any(|part| name.starts_with(part));
+        let known = [FANOUT, TOKIO, STORE];
         rows.push(vec![
             format!("N={subscribers} W={}", window.0),
-            part(&|name| name.starts_with(PARTS[0])),
-            part(&|name| name.starts_with(PARTS[1])),
-            part(&|name| name.starts_with(PARTS[2])),
-            part(&|name| !known(name)),
+            part(&|thread| thread.starts_with(FANOUT)),
+            part(&|thread| thread.starts_with(TOKIO)),
+            part(&|thread| thread.starts_with(STORE)),
+            part(&|thread| !known.iter().any(|name| thread.starts_with(name))),
             digits(bytes),
         ]);
     }
     rows
 }
-
-/// How the names of tiny-forge's threads begin.
-const PARTS: [&str; 3] = ["fanout", "tokio", "store"];

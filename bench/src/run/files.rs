@@ -192,7 +192,7 @@ fn cpu_us(bench: &Bench, servers: &[Server<'_>; 2], case: &Case) -> anyhow::Resu
             let (request, status) = request(server, case)?;
             let (address, process) = (server.address, server.process);
             let seen = http::closed_loop(address, &request, status, process, bench.span())?;
-            times.push(seen.cpu_without(&[]) as f64 / 1_000.0 / seen.deliveries as f64);
+            times.push(seen.cpu_us(|_| true));
         }
     }
     Ok(times.map(median))

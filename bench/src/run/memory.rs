@@ -10,7 +10,7 @@ use crate::{
 };
 
 const SUBSCRIBERS: usize = 5_000;
-const BURST: Window = Window(256);
+const BURST: Window = Window(64);
 
 /// Of one run, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +97,7 @@ fn page(results: &Results) -> Page {
     let mut page = Page::default();
     page.text(
         "Resident memory of the server: alone, with 5,000 subscribers at rest, and after bursts of \
-         256 messages to all of them. tiny-forge also keeps the newest part of its journal in \
+         64 messages to all of them. tiny-forge also keeps the newest part of its journal in \
          memory, 16 MiB at most, which a burst fills.",
     );
     let mut bars = Bars::new(

@@ -157,7 +157,6 @@ impl Bench {
     }
 
     fn conditions(&self) -> anyhow::Result<String> {
-        let read = |path| std::fs::read_to_string(path).with_context(|| format!("{path}"));
         let info = read("/proc/cpuinfo")?;
         let model = info
             .lines()
@@ -188,10 +187,13 @@ impl Bench {
 
 /// Processes that want a core, over the last minute.
 fn load() -> anyhow::Result<f64> {
-    let path = "/proc/loadavg";
-    let text = std::fs::read_to_string(path).context(path)?;
+    let text = read("/proc/loadavg")?;
     let minute = text.split(' ').next().and_then(|load| load.parse().ok());
-    minute.context(path)
+    minute.context("the load of this machine")
+}
+
+fn read(path: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))
 }
 
 /// A run in which anything was lost is no measurement.
