@@ -92,8 +92,13 @@ impl Hub {
         Ok(())
     }
 
-    /// Number of the newest message in the journal; messages before the first
-    /// life's end are few, so one page holds it.
+    /// Of the last sample.
+    pub fn rss_mib(&self) -> f64 {
+        self.samples.last().map_or(0.0, |bytes| mib(*bytes))
+    }
+
+    /// Number of the newest message in the journal. What else the server
+    /// has to say since is less than a page.
     pub fn newest(&self) -> anyhow::Result<Option<u32>> {
         let path = "/api/events?order=desc&limit=500";
         let request = http::get(path, "accept: application/json\r\n");
@@ -116,13 +121,16 @@ impl Hub {
             median(&samples[..third]),
             median(&samples[samples.len() - third..]),
         );
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let course = format!("{:.1} → {:.1} MiB", mib(first), mib(last));
         if last > first + first / 5 + SLACK_BYTES {
             bail!("memory grows: {course}");
         }
         Ok(course)
     }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn median(values: &[u64]) -> u64 {

@@ -31,6 +31,7 @@ const PUBLISHER: Token = Token(usize::MAX);
 const TURN: Duration = Duration::from_millis(5);
 /// How often clients are asked whether they want to do something.
 const ACT_EVERY: Duration = Duration::from_millis(20);
+const TELL_EVERY: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, clap::Args)]
@@ -77,10 +78,15 @@ fn soak(args: &SoakArgs, seed: u64) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
     let life = Duration::from_secs_f64(args.kill_every);
     let (mut kills, mut next_kill) = (0, Instant::now() + life);
+    let mut next_word = Instant::now() + TELL_EVERY;
     while Instant::now() < end {
         soak.source.publish(&mut soak.rng)?;
         soak.turn()?;
         soak.hub.watch()?;
+        if Instant::now() >= next_word {
+            soak.tell();
+            next_word = Instant::now() + TELL_EVERY;
+        }
         if Instant::now() >= next_kill {
             kills += 1;
             soak.kill_and_restart(kills)?;
@@ -203,6 +209,15 @@ impl Soak {
         late.map_or_else(String::new, |client| {
             format!("one waits for message {} of {published}", client.next)
         })
+    }
+
+    /// How it goes.
+    fn tell(&self) {
+        let received: u64 = self.clients.iter().map(|client| client.received).sum();
+        let (events, memory) = (self.source.next, self.hub.rss_mib());
+        self.say(&format!(
+            "{events} events, {received} deliveries, {memory:.1} MiB"
+        ));
     }
 
     fn say(&self, what: &str) {

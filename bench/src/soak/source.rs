@@ -48,7 +48,7 @@ impl Source {
         let now = Instant::now();
         while self.due <= now {
             self.due += PAUSE;
-            // Whole messages only, evenly: 0, 3, 3, 4, 3, …
+            // Whole messages only, which are as many in the end.
             let each = f64::from(self.rate) * PAUSE.as_secs_f64();
             let count = each as u32 + u32::from(rng.random_bool(each.fract()));
             self.send(count)?;
