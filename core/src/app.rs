@@ -66,6 +66,7 @@ impl App {
             config.retention,
             working.clone(),
         ));
+        tasks.spawn(store::run_check(store.clone(), working.clone()));
 
         let engine = Engine::new(&config.engine);
         let planned = Planned::default();

@@ -64,12 +64,18 @@ pub struct ServeArgs {
     /// Events to keep at most [default: 1000000] [env: TINY_FORGE_EVENTS_MAX]
     #[arg(long, value_name = "COUNT")]
     pub events_max: Option<String>,
+    /// MiB of events to keep at most [default: 1024] [env: TINY_FORGE_EVENTS_MIB]
+    #[arg(long, value_name = "MIB")]
+    pub events_mib: Option<String>,
     /// Days to keep log lines of deploys [default: 30] [env: TINY_FORGE_LOGS_DAYS]
     #[arg(long, value_name = "DAYS")]
     pub logs_days: Option<String>,
     /// Log lines to keep at most [default: 2000000] [env: TINY_FORGE_LOGS_MAX]
     #[arg(long, value_name = "COUNT")]
     pub logs_max: Option<String>,
+    /// MiB of log lines to keep at most [default: 1024] [env: TINY_FORGE_LOGS_MIB]
+    #[arg(long, value_name = "MIB")]
+    pub logs_mib: Option<String>,
     /// Event streams open at once [default: 10000] [env: TINY_FORGE_STREAMS_MAX]
     #[arg(long, value_name = "COUNT")]
     pub streams_max: Option<String>,
@@ -112,11 +118,7 @@ impl Config {
         };
         let key = |name, flag: &Option<String>| sources.find(name, flag.clone());
 
-        let data = key("data", &args.data)
-            .map(|found| found.path())
-            .transpose()?
-            .or_else(|| default_data(environment))
-            .ok_or_else(|| ConfigError::missing("data", "a directory, e.g. --data ./data"))?;
+        let data = data(&sources, args.data.clone())?;
         let defaults = Retention::default();
         Ok(Self {
             listen: key("listen", &args.listen)
@@ -137,10 +139,14 @@ impl Config {
                     .map_or(Ok(defaults.events_days), |found| days(&found))?,
                 events_max: key("events_max", &args.events_max)
                     .map_or(Ok(defaults.events_max), |found| count(&found))?,
+                events_mib: key("events_mib", &args.events_mib)
+                    .map_or(Ok(defaults.events_mib), |found| mib(&found))?,
                 logs_days: key("logs_days", &args.logs_days)
                     .map_or(Ok(defaults.logs_days), |found| days(&found))?,
                 logs_max: key("logs_max", &args.logs_max)
                     .map_or(Ok(defaults.logs_max), |found| count(&found))?,
+                logs_mib: key("logs_mib", &args.logs_mib)
+                    .map_or(Ok(defaults.logs_mib), |found| mib(&found))?,
             },
             limits: Limits {
                 streams_max: key("streams_max", &args.streams_max)
@@ -151,6 +157,24 @@ impl Config {
             compiler: std::env::current_exe().unwrap_or_else(|_| "tiny-forge".into()),
             data,
         })
+    }
+}
+
+/// Where a command finds the data of a server, running or not.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DataArg {
+    /// Where everything is kept [default: ~/.local/share/tiny-forge] [env: TINY_FORGE_DATA]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+}
+
+impl DataArg {
+    pub fn path(&self) -> Result<PathBuf, ConfigError> {
+        let sources = Sources {
+            environment: &environment,
+            file: None,
+        };
+        data(&sources, self.data.clone())
     }
 }
 
@@ -201,6 +225,15 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 const DEFAULT_ENGINE: &str = "unix:///var/run/docker.sock";
+
+fn data(sources: &Sources<'_>, flag: Option<String>) -> Result<PathBuf, ConfigError> {
+    sources
+        .find("data", flag)
+        .map(|found| found.path())
+        .transpose()?
+        .or_else(|| default_data(sources.environment))
+        .ok_or_else(|| ConfigError::missing("data", "a directory, e.g. --data ./data"))
+}
 
 fn default_data(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let base = environment("XDG_DATA_HOME")
@@ -253,6 +286,12 @@ fn count(found: &Key) -> Result<u64, ConfigError> {
 fn streams(found: &Key) -> Result<usize, ConfigError> {
     let count = found.text.parse().ok().filter(|count| *count >= 1);
     count.ok_or_else(|| found.wrong("a number, at least 1"))
+}
+
+fn mib(found: &Key) -> Result<u64, ConfigError> {
+    let known = 1..=u64::MAX >> 20;
+    let mib = found.text.parse().ok().filter(|mib| known.contains(mib));
+    mib.ok_or_else(|| found.wrong("a number of MiB, at least 1"))
 }
 
 #[cfg(test)]

@@ -149,6 +149,7 @@ impl From<StoreError> for ApiError {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
             }
             StoreError::NewerSchema { .. }
+            | StoreError::Corrupt(_)
             | StoreError::Damaged(_)
             | StoreError::Sqlite(_)
             | StoreError::Panicked => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store", detail),

@@ -27,8 +27,11 @@ pub struct Status {
 pub struct JournalStatus {
     pub name: String,
     pub head: EventId,
-    /// The oldest event that is still there.
+    /// From this event on, nothing has been deleted.
     pub oldest: EventId,
+    /// What was found to be damaged in the database: bring back a backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }
 
 /// The server, its engine, its journal.
@@ -46,6 +49,7 @@ pub async fn get(State(state): State<ApiState>) -> Result<Json<Status>, ApiError
             name: head.journal.clone(),
             head: head.id,
             oldest: EventId(floor.0 + 1),
+            damage: state.store.damage().map(str::to_owned),
         },
         plugins_folder: state.plugins.folder().display().to_string(),
         public_url: state.public_url.clone(),

@@ -1,9 +1,10 @@
-//! The command line. Each command is a file; all but `serve` and `plugin` talk
-//! to a running server over its API.
+//! The command line. Each command is a file; all but `serve`, `plugin`, `backup`
+//! and `restore` talk to a running server over its API.
 //!
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed or was
 //! cancelled · 4 the server cannot be reached.
 
+mod backup;
 mod client;
 mod demo;
 mod deploy;
@@ -14,6 +15,7 @@ mod plugin;
 mod plugin_build;
 mod plugin_compile;
 mod plugin_inspect;
+mod restore;
 mod serve;
 
 use std::process::ExitCode;
@@ -43,6 +45,10 @@ enum Command {
     Events(events::EventsArgs),
     /// Build and look at plugins
     Plugin(plugin::PluginArgs),
+    /// Copy the database into one file, also while a server runs
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of the database
+    Restore(restore::RestoreArgs),
     /// Show what tiny-forge does: deploys an app made on the spot, twice
     Demo(demo::DemoArgs),
     /// Print the description of the API
@@ -85,6 +91,8 @@ impl Cli {
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
             Command::Plugin(args) => plugin::run(args).await,
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
             Command::Demo(args) => demo::run(&client()?, args).await,
             Command::Openapi => openapi::run(),
         }

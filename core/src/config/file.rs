@@ -26,8 +26,10 @@ struct Keys {
     public_url: Option<Spanned<Value>>,
     events_days: Option<Spanned<Value>>,
     events_max: Option<Spanned<Value>>,
+    events_mib: Option<Spanned<Value>>,
     logs_days: Option<Spanned<Value>>,
     logs_max: Option<Spanned<Value>>,
+    logs_mib: Option<Spanned<Value>>,
 }
 
 pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
@@ -57,8 +59,10 @@ impl ConfigFile {
             "public_url" => &keys.public_url,
             "events_days" => &keys.events_days,
             "events_max" => &keys.events_max,
+            "events_mib" => &keys.events_mib,
             "logs_days" => &keys.logs_days,
             "logs_max" => &keys.logs_max,
+            "logs_mib" => &keys.logs_mib,
             _ => return None,
         };
         let found = found.as_ref()?;

@@ -1,3 +1,5 @@
+use rusqlite::ErrorCode;
+
 use crate::{events::EventTooLarge, model::InvalidName};
 
 /// Why something could not be stored or read.
@@ -22,6 +24,10 @@ pub enum StoreError {
         "the database was written by a newer tiny-forge (schema {found}, this one knows {known}): install that version"
     )]
     NewerSchema { found: i64, known: i64 },
+    #[error(
+        "the database is damaged ({0}): stop the server and bring back a backup with `tiny-forge restore`"
+    )]
+    Corrupt(rusqlite::Error),
     #[error("a stored row is damaged: {0}")]
     Damaged(String),
     #[error("database: {0}")]
@@ -33,7 +39,8 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
             _ => Self::Sqlite(error),
         }
     }

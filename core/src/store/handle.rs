@@ -4,8 +4,13 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Reader, StoreError, Tx, migrate,
+    Reader, StoreError, Tx,
+    checkpoint::{self, Checkpoints},
+    damage::Health,
+    history::History,
+    migrate,
     reader::ReaderPool,
+    witness::Witness,
     writer::{Job, QUEUE_LENGTH, Sequence, Writer},
 };
 use crate::events::Log;
@@ -15,6 +20,7 @@ use crate::events::Log;
 pub struct Store {
     queue: mpsc::Sender<Box<dyn Job>>,
     readers: Arc<ReaderPool>,
+    health: Arc<Health>,
 }
 
 /// The promise that a write will be committed, or an error told.
@@ -24,6 +30,11 @@ impl<T> Receipt<T> {
     /// Waits until the write is on disk and has been fanned out.
     pub async fn committed(self) -> Result<T, StoreError> {
         self.0.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// For a write that has been answered already.
+    fn outcome(mut self) -> Result<T, StoreError> {
+        self.0.try_recv().unwrap_or(Err(StoreError::Closed))
     }
 }
 
@@ -40,22 +51,27 @@ impl WriterThread {
 }
 
 impl Store {
-    /// Opens or makes the database, brings its schema up to date, and starts
-    /// the writer thread, which hands committed events to `log`.
+    /// Opens or makes the database, brings its schema up to date, finds out
+    /// whether history was lost, and starts the writer thread, which hands
+    /// committed events to `log`.
     pub fn open(database: &Path, log: &Arc<Log>) -> Result<(Self, WriterThread), StoreError> {
-        let mut connection = Connection::open(database)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(128);
-        migrate::migrate(&mut connection)?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        let sequence = Sequence::load(&connection)?;
+        let was_left_behind = checkpoint::was_left_behind(database);
+        let connection = connect(database)?;
+        let witness = Witness::open(database);
+        let history = History::examine(&Reader::new(&connection), witness.seen().as_ref())?;
+        let is_doubtful =
+            was_left_behind || history != History::GoesOn || Health::was_bad(&connection)?;
+        let mut sequence = Sequence::load(&connection)?;
+        history.begin_anew(&mut sequence)?;
         log.start(&sequence.journal, sequence.head);
-        let writer = Writer {
+        let mut writer = Writer {
             connection,
             sequence,
             log: log.clone(),
+            checkpoints: Checkpoints::start(database)?,
+            witness,
         };
+        writer.record(history)?;
         let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
         let thread = thread::Builder::new()
             .name("store-writer".into())
@@ -64,8 +80,13 @@ impl Store {
         let store = Self {
             queue: sender,
             readers: Arc::new(ReaderPool::new(database)),
+            health: Arc::new(Health::new(database, is_doubtful)),
         };
         Ok((store, WriterThread(thread)))
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Runs `change` in a transaction and waits until it is on disk. An error
@@ -102,6 +123,31 @@ impl Store {
         tokio::task::spawn_blocking(move || readers.read(read))
             .await
             .unwrap_or(Err(StoreError::Panicked))
+    }
+}
+
+/// The connection of the writer.
+fn connect(database: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(database)?;
+    connection.busy_timeout(checkpoint::PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    migrate::migrate(&mut connection)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+impl Writer {
+    /// Before the thread starts: so nobody is told anything of a history that
+    /// has ended.
+    fn record(&mut self, history: History) -> Result<(), StoreError> {
+        let journal = self.sequence.journal.clone();
+        let (job, receipt) = TypedJob::with_receipt(move |tx| history.record(tx, &journal));
+        self.commit(vec![job]);
+        receipt.outcome()?;
+        self.witness.see(&self.sequence.position());
+        Ok(())
     }
 }
 

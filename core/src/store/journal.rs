@@ -94,18 +94,6 @@ impl Tx<'_> {
 }
 
 impl Reader<'_> {
-    /// Below this id something that `filter` wants may have been deleted.
-    pub fn floor(&self, filter: &Filter) -> Result<EventId, StoreError> {
-        let mut floor = EventId(0);
-        if filter.wants_events() {
-            floor = floor.max(self.meta_id("events_floor")?);
-        }
-        if filter.wants_logs() {
-            floor = floor.max(self.meta_id("logs_floor")?);
-        }
-        Ok(floor)
-    }
-
     /// The next page of matching events, oldest first.
     pub fn journal_page(
         &self,

@@ -13,6 +13,8 @@ use chacha20poly1305::{
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use super::DataDir;
+
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 const PREFIX: &str = "sealed:v1:";
@@ -39,7 +41,7 @@ impl std::fmt::Debug for Keyring {
 impl Keyring {
     /// Reads the key, or makes one where there is none yet.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
-        let path = data_dir.join("key");
+        let path = DataDir::key_in(data_dir);
         match File::open(&path) {
             Ok(mut file) => {
                 let mut key = [0; KEY_BYTES];

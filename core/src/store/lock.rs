@@ -61,7 +61,17 @@ impl DataDir {
     }
 
     pub fn database(&self) -> PathBuf {
-        self.path.join("tiny-forge.db")
+        Self::database_in(&self.path)
+    }
+
+    /// Where it is in a directory that somebody else may have locked.
+    pub fn database_in(path: &Path) -> PathBuf {
+        path.join("tiny-forge.db")
+    }
+
+    /// What seals secrets at rest.
+    pub fn key_in(path: &Path) -> PathBuf {
+        path.join("key")
     }
 
     pub fn cache(&self) -> PathBuf {

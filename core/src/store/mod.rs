@@ -6,12 +6,17 @@
 //! then answers. Each area has its typed statements in a file of its own; no
 //! other module but `events` speaks SQL.
 
+mod backup;
+mod checkpoint;
+mod damage;
 mod deliveries;
 mod deploys;
 mod error;
 mod handle;
+mod history;
 mod instances;
 mod journal;
+mod kept;
 mod keyring;
 mod lock;
 mod migrate;
@@ -19,21 +24,27 @@ mod pipelines;
 mod plugin_values;
 mod projects;
 mod reader;
+mod restore;
 mod retention;
 mod sealed_spec;
+mod witness;
 mod writer;
 
+pub use backup::{BackupError, Copied, backup};
+pub use damage::run as run_check;
 pub use deliveries::{AfterAttempt, AttemptRecord, DeliveryQuery, NewDelivery, QueuedDelivery};
 pub use deploys::{DeployQuery, NewDeploy, OpenDeploy};
 pub use error::StoreError;
 pub use handle::{Receipt, Store, WriterThread};
 pub use journal::{JournalPage, PageRequest};
+pub use kept::{Amount, Kept};
 pub use keyring::{Keyring, SealError};
 pub use lock::{DataDir, DataDirError};
 pub use pipelines::{NewDrop, PipelineProgress};
 pub use plugin_values::PluginWrite;
 pub use projects::LaneRow;
 pub use reader::Reader;
+pub use restore::{Restored, restore};
 pub use retention::{Retention, run as run_retention};
 pub use sealed_spec::SealedSpec;
 pub use writer::Tx;

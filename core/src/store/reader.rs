@@ -6,7 +6,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio::sync::Semaphore;
 
-use super::StoreError;
+use super::{StoreError, checkpoint::PATIENCE};
 use crate::model::{EventId, Position};
 
 /// More readers at once gain nothing on a small machine and hold up checkpoints.
@@ -88,7 +88,7 @@ impl ReaderPool {
             .pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => self.connect()?,
+            None => connect(&self.path)?,
         };
         let transaction = connection.transaction()?;
         let result = read(&Reader::new(&transaction));
@@ -99,12 +99,13 @@ impl ReaderPool {
             .push(connection);
         result
     }
+}
 
-    fn connect(&self) -> Result<Connection, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
-    }
+/// A connection that cannot write, also where no server runs.
+pub(super) fn connect(database: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }

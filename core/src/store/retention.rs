@@ -1,10 +1,13 @@
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use rusqlite::params;
 use tokio_util::sync::CancellationToken;
 
-use super::{Store, StoreError, Tx};
-use crate::model::{EventId, Timestamp};
+use super::{
+    Reader, Store, StoreError, Tx,
+    kept::{Amount, Kept},
+};
+use crate::model::{EventId, EventType, Timestamp};
 
 /// How much of the journal is kept. Log lines have limits of their own, so
 /// that they never push other events out.
@@ -12,8 +15,10 @@ use crate::model::{EventId, Timestamp};
 pub struct Retention {
     pub events_days: u32,
     pub events_max: u64,
+    pub events_mib: u64,
     pub logs_days: u32,
     pub logs_max: u64,
+    pub logs_mib: u64,
 }
 
 impl Default for Retention {
@@ -21,37 +26,41 @@ impl Default for Retention {
         Self {
             events_days: 90,
             events_max: 1_000_000,
+            events_mib: 1024,
             logs_days: 30,
             logs_max: 2_000_000,
+            logs_mib: 1024,
         }
     }
 }
 
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(10);
 /// Rows per transaction: short enough not to be felt by those who publish.
-const CHUNK_ROWS: u64 = 2_000;
+const CHUNK_ROWS: usize = 1_000;
+/// Free pages that the file keeps for what comes next (8 MiB); those beyond go
+/// back to the disk, a few per transaction.
+const FREE_PAGES_MAX: u32 = 1_024;
+const VACUUM_PAGES: u32 = 128;
 const DAY_MS: i64 = 86_400_000;
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Table {
     Events,
     Logs,
 }
 
-impl Table {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Logs => "deploy_logs",
-        }
-    }
+#[derive(Clone, Copy)]
+struct Limits {
+    days: u32,
+    rows: u64,
+    bytes: u64,
+}
 
-    const fn floor_key(self) -> &'static str {
-        match self {
-            Self::Events => "events_floor",
-            Self::Logs => "logs_floor",
-        }
-    }
+/// A row that has to go.
+struct Doomed {
+    id: EventId,
+    kind: EventType,
+    bytes: usize,
 }
 
 /// Deletes what is too old or too much, a chunk at a time, until cancelled.
@@ -62,77 +71,255 @@ pub async fn run(store: Store, retention: Retention, token: CancellationToken) {
             () = token.cancelled() => return,
             _ = interval.tick() => {}
         }
-        let tables = [
-            (Table::Events, retention.events_days, retention.events_max),
-            (Table::Logs, retention.logs_days, retention.logs_max),
-        ];
-        for (table, days, rows_max) in tables {
-            let oldest =
-                Timestamp::from_unix_ms(Timestamp::now().unix_ms() - i64::from(days) * DAY_MS);
-            if let Err(error) = trim(&store, table, oldest, rows_max, &token).await {
+        for table in [Table::Events, Table::Logs] {
+            if let Err(error) = trim(&store, table, table.limits(&retention), &token).await {
                 tracing::warn!(%error, table = table.name(), "retention has to wait");
             }
         }
         if let Err(error) = store.write(|tx| tx.trim_deliveries()).await {
             tracing::warn!(%error, table = "deliveries", "retention has to wait");
         }
+        if let Err(error) = give_back(&store, &token).await {
+            tracing::warn!(%error, "free space stays in the database");
+        }
     }
 }
 
+/// What has to go is searched for by a reader, so that the writer is held up
+/// for the deletion alone. Nobody else deletes events, and none ever changes.
 async fn trim(
     store: &Store,
     table: Table,
-    oldest: Timestamp,
-    rows_max: u64,
+    limits: Limits,
     token: &CancellationToken,
 ) -> Result<(), StoreError> {
     while !token.is_cancelled() {
-        let deleted = store
-            .write(move |tx| tx.trim_chunk(table, oldest, rows_max))
+        let doomed = store
+            .read(move |reader| reader.doomed(table, limits))
             .await?;
-        if deleted == 0 {
+        if doomed.is_empty() {
             break;
         }
+        store
+            .write(move |tx| tx.delete_events(table, &doomed))
+            .await?;
     }
     Ok(())
 }
 
-impl Tx<'_> {
-    /// Deletes the oldest rows that must go, at most a chunk of them, and
-    /// moves the floor below which a resume is answered with `reset`.
-    fn trim_chunk(
-        &mut self,
-        table: Table,
-        oldest: Timestamp,
-        rows_max: u64,
-    ) -> Result<u64, StoreError> {
-        let name = table.name();
-        let rows: i64 =
-            self.sql()
-                .query_row(&format!("SELECT count(*) FROM {name}"), [], |row| {
-                    row.get(0)
-                })?;
-        let too_many = u64::try_from(rows)
-            .unwrap_or(0)
-            .saturating_sub(rows_max)
-            .min(CHUNK_ROWS);
-        let floor: Option<i64> = self.sql().query_row(
-            &format!(
-                "SELECT max(id) FROM (
-                    SELECT id, time, row_number() OVER (ORDER BY id) AS place
-                    FROM (SELECT id, time FROM {name} ORDER BY id LIMIT ?1)
-                 ) WHERE time < ?2 OR place <= ?3"
+async fn give_back(store: &Store, token: &CancellationToken) -> Result<(), StoreError> {
+    while !token.is_cancelled() && store.write(|tx| tx.give_back_pages()).await? {}
+    Ok(())
+}
+
+impl Table {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Logs => "deploy_logs",
+        }
+    }
+
+    /// The type of a row.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Events => "type",
+            Self::Logs => "'deploy_log'",
+        }
+    }
+
+    const fn limits(self, retention: &Retention) -> Limits {
+        let (days, rows, mib) = match self {
+            Self::Events => (
+                retention.events_days,
+                retention.events_max,
+                retention.events_mib,
             ),
-            params![CHUNK_ROWS as i64, oldest.unix_ms(), too_many as i64],
-            |row| row.get(0),
-        )?;
-        let Some(floor) = floor else { return Ok(0) };
-        let deleted = self
+            Self::Logs => (retention.logs_days, retention.logs_max, retention.logs_mib),
+        };
+        Limits {
+            days,
+            rows,
+            bytes: mib << 20,
+        }
+    }
+
+    fn holds(self, kind: EventType) -> bool {
+        (self == Self::Logs) == (kind == EventType::DeployLog)
+    }
+}
+
+impl Reader<'_> {
+    /// At most a chunk of what has to go. Empty when there is nothing.
+    fn doomed(&self, table: Table, limits: Limits) -> Result<Vec<Doomed>, StoreError> {
+        let age_ms = i64::from(limits.days) * DAY_MS;
+        let oldest = Timestamp::from_unix_ms(Timestamp::now().unix_ms() - age_ms);
+        let too_old = self.too_old(table, oldest)?;
+        if !too_old.is_empty() {
+            return Ok(too_old);
+        }
+        self.too_much(table, limits)
+    }
+
+    /// Among the first rows, everything up to the last one that is too old:
+    /// times come from the sources of events and are not quite in order.
+    fn too_old(&self, table: Table, oldest: Timestamp) -> Result<Vec<Doomed>, StoreError> {
+        let (name, kind) = (table.name(), table.kind());
+        let mut statement = self.sql().prepare_cached(&format!(
+            "SELECT id, {kind}, octet_length(frame) FROM {name} WHERE id <= (
+                SELECT max(id) FROM (SELECT id, time FROM {name} ORDER BY id LIMIT ?1)
+                WHERE time < ?2)"
+        ))?;
+        doomed(statement.query(params![CHUNK_ROWS, oldest.unix_ms()])?)
+    }
+
+    /// Where there is too much, the type that takes most of it gives its oldest:
+    /// a flood of one type does not push the others out.
+    fn too_much(&self, table: Table, limits: Limits) -> Result<Vec<Doomed>, StoreError> {
+        let mut kept = self.kept()?;
+        kept.retain(|kept| table.holds(kept.kind));
+        let by_rows = take_from(&kept, |amount| amount.rows, limits.rows);
+        let by_bytes = take_from(&kept, |amount| amount.bytes, limits.bytes);
+        let (kind, floor, measure, mut take): (_, _, fn(&Doomed) -> u64, _) =
+            match (by_rows, by_bytes) {
+                (Some((from, take)), _) => (from.kind, from.floor, |_| 1, take),
+                (None, Some((from, take))) => {
+                    (from.kind, from.floor, |doomed| doomed.bytes as u64, take)
+                }
+                (None, None) => return Ok(Vec::new()),
+            };
+        let mut doomed = self.oldest(table, kind, floor)?;
+        let enough = doomed.iter().position(|row| {
+            take = take.saturating_sub(measure(row));
+            take == 0
+        });
+        doomed.truncate(enough.map_or(CHUNK_ROWS, |last| last + 1));
+        Ok(doomed)
+    }
+
+    fn oldest(
+        &self,
+        table: Table,
+        kind: EventType,
+        after: EventId,
+    ) -> Result<Vec<Doomed>, StoreError> {
+        let (name, column) = (table.name(), table.kind());
+        let mut statement = self.sql().prepare_cached(&format!(
+            "SELECT id, {column}, octet_length(frame) FROM {name}
+             WHERE id > ?1 AND {column} = ?2 ORDER BY id LIMIT ?3"
+        ))?;
+        doomed(statement.query(params![after.0, kind.as_str(), CHUNK_ROWS])?)
+    }
+}
+
+/// From whom to take how much, so that in the end there is no more than `limit`
+/// and whoever has most has given most.
+fn take_from(kept: &[Kept], measure: fn(&Amount) -> u64, limit: u64) -> Option<(&Kept, u64)> {
+    let total: u64 = kept.iter().map(|kept| measure(&kept.amount)).sum();
+    let over = total.checked_sub(limit).filter(|over| *over > 0)?;
+    let most = kept.iter().max_by_key(|kept| measure(&kept.amount))?;
+    let others = kept.iter().filter(|kept| kept.kind != most.kind);
+    let next = others.map(|kept| measure(&kept.amount)).max();
+    let lead = measure(&most.amount) - next.unwrap_or(0);
+    let share = (over / kept.len() as u64).max(1);
+    Some((most, lead.max(share).min(over)))
+}
+
+fn doomed(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Doomed>, StoreError> {
+    let mut doomed = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind: String = row.get(1)?;
+        doomed.push(Doomed {
+            id: EventId(row.get(0)?),
+            kind: EventType::parse(&kind)
+                .ok_or_else(|| StoreError::Damaged(format!("event type `{kind}` is not known")))?,
+            bytes: row.get(2)?,
+        });
+    }
+    Ok(doomed)
+}
+
+impl Tx<'_> {
+    /// Moves the floor, too, below which a resume is answered with `reset`.
+    fn delete_events(&mut self, table: Table, doomed: &[Doomed]) -> Result<(), StoreError> {
+        let sql = format!("DELETE FROM {} WHERE id = ?1", table.name());
+        let mut row = self.sql().prepare_cached(&sql)?;
+        let mut annotations = self
             .sql()
-            .execute(&format!("DELETE FROM {name} WHERE id <= ?1"), [floor])?;
-        self.sql().execute("DELETE FROM annotations WHERE event <= ?1 AND NOT EXISTS (SELECT 1 FROM events WHERE id = event)", [floor])?;
-        self.set_meta(table.floor_key(), &EventId(floor).to_string())?;
-        self.sql().execute_batch("PRAGMA incremental_vacuum(64)")?;
-        Ok(deleted as u64)
+            .prepare_cached("DELETE FROM annotations WHERE event = ?1")?;
+        let mut deleted: HashMap<EventType, (Amount, EventId)> = HashMap::new();
+        for Doomed { id, kind, bytes } in doomed {
+            row.execute([id.0])?;
+            annotations.execute([id.0])?;
+            let (amount, newest) = deleted.entry(*kind).or_default();
+            amount.add(*bytes);
+            *newest = (*newest).max(*id);
+        }
+        for (kind, (amount, newest)) in deleted {
+            self.count_deleted(kind, amount, newest)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there was something to give back.
+    fn give_back_pages(&mut self) -> Result<bool, StoreError> {
+        let free: u32 = self
+            .sql()
+            .query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        let pages = free.saturating_sub(FREE_PAGES_MAX).min(VACUUM_PAGES);
+        if pages == 0 {
+            return Ok(false);
+        }
+        let sql = format!("PRAGMA incremental_vacuum({pages})");
+        let mut statement = self.sql().prepare(&sql)?;
+        let mut freed = statement.query([])?;
+        // It frees one page for each row that it answers with.
+        while freed.next()?.is_some() {}
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Amount, EventId, EventType, Kept, take_from};
+
+    fn kept(kind: EventType, rows: u64) -> Kept {
+        Kept {
+            kind,
+            amount: Amount { rows, bytes: 0 },
+            floor: EventId(0),
+        }
+    }
+
+    /// Takes until there is no more than `limit`; what is left of each.
+    fn left_of(rows: [u64; 3], limit: u64) -> [u64; 3] {
+        let kinds = [EventType::System, EventType::Audit, EventType::WatchGap];
+        let mut all: Vec<Kept> = kinds
+            .into_iter()
+            .zip(rows)
+            .map(|(kind, rows)| kept(kind, rows))
+            .collect();
+        while let Some((from, take)) = take_from(&all, |amount| amount.rows, limit) {
+            let from = all.iter().position(|kept| kept.kind == from.kind);
+            all[from.expect("one of them")].amount.rows -= take;
+        }
+        all.iter()
+            .map(|kept| kept.amount.rows)
+            .collect::<Vec<_>>()
+            .try_into()
+            .expect("three")
+    }
+
+    #[test]
+    fn a_flood_of_one_type_takes_nothing_from_the_others() {
+        assert_eq!(left_of([5_000, 40, 7], 1_000), [953, 40, 7]);
+        assert_eq!(left_of([500, 400, 100], 1_000), [500, 400, 100]);
+    }
+
+    #[test]
+    fn types_that_are_alike_give_alike() {
+        let [one, two, small] = left_of([5_000, 4_900, 20], 1_000);
+        assert_eq!((one + two + small, small), (1_000, 20));
+        assert!(one.abs_diff(two) < 100, "{one} and {two}");
     }
 }

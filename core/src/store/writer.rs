@@ -7,11 +7,11 @@ use std::{
 use rusqlite::{Connection, params};
 use tokio::sync::mpsc;
 
-use super::{Reader, StoreError};
+use super::{Reader, StoreError, checkpoint::Checkpoints, kept::Tally, witness::Witness};
 use crate::{
     events::{Log, SegmentBuilder},
     failpoint::{self, Failpoint},
-    model::{EventId, NewEvent},
+    model::{EventId, NewEvent, Position},
 };
 
 /// Writes that may wait. When it is full, `write` waits and `enqueue` says
@@ -49,11 +49,13 @@ impl Tx<'_> {
         let id = self.next_event();
         let before = self.frames.len();
         self.frames.push_new(&self.sequence.node, id, event)?;
-        if let Some((parts, json)) = self.frames.last()
-            && let Err(error) = self.append(parts, json)
-        {
-            self.frames.truncate(before);
-            return Err(error);
+        if let Some((parts, json)) = self.frames.last() {
+            let (kind, bytes) = (parts.kind, json.len());
+            if let Err(error) = self.append(parts, json) {
+                self.frames.truncate(before);
+                return Err(error);
+            }
+            self.sequence.appended.add(kind, bytes);
         }
         self.sequence.head = id;
         Ok(id)
@@ -73,6 +75,13 @@ impl Tx<'_> {
             .execute(params![key, value])?;
         Ok(())
     }
+
+    pub(super) fn delete_meta(&self, key: &str) -> Result<(), StoreError> {
+        self.sql()
+            .prepare_cached("DELETE FROM meta WHERE key = ?1")?
+            .execute([key])?;
+        Ok(())
+    }
 }
 
 /// Who we are and how far the ids have come; known to the writer alone.
@@ -80,6 +89,8 @@ pub(super) struct Sequence {
     pub(super) journal: String,
     pub(super) node: String,
     pub(super) head: EventId,
+    /// By the transaction under way.
+    appended: Tally,
 }
 
 /// The thread that owns the only connection that writes.
@@ -87,6 +98,8 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) sequence: Sequence,
     pub(super) log: Arc<Log>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) witness: Witness,
 }
 
 impl Writer {
@@ -101,21 +114,17 @@ impl Writer {
             }
             self.commit(group);
         }
-        if let Err(error) = self
-            .connection
-            .pragma_update(None, "wal_checkpoint", "TRUNCATE")
-        {
-            tracing::debug!(%error, "the last checkpoint was left to the next start");
-        }
+        self.checkpoints.end(&self.connection);
     }
 
     /// Persist, then fan out, then answer.
-    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+    pub(super) fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let head_before = self.sequence.head;
         let mut frames = SegmentBuilder::new(&self.sequence.journal);
         match self.run_in_one_transaction(&mut group, &mut frames) {
             Ok(outcomes) => {
                 if !frames.is_empty() {
+                    self.witness.see(&self.sequence.position());
                     failpoint::reached(Failpoint::EventsCommitted);
                 }
                 if let Some(segment) = frames.seal() {
@@ -124,6 +133,7 @@ impl Writer {
                 for (job, outcome) in group.into_iter().zip(outcomes) {
                     job.finish(outcome);
                 }
+                self.checkpoints.committed(&self.connection);
             }
             Err(error) => {
                 self.sequence.head = head_before;
@@ -149,38 +159,64 @@ impl Writer {
         let transaction = self
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let mut outcomes = Vec::with_capacity(group.len());
-        for job in group {
-            outcomes.push(run_in_savepoint(
-                &transaction,
-                &mut self.sequence,
-                frames,
-                job.as_mut(),
-            )?);
-        }
+        self.sequence.appended = Tally::default();
+        let outcomes = match group {
+            [only] => {
+                let outcome = run_job(&transaction, &mut self.sequence, frames, only.as_mut());
+                if outcome.is_err() {
+                    // Dropped, the transaction is undone.
+                    return Ok(vec![outcome]);
+                }
+                vec![outcome]
+            }
+            group => group
+                .iter_mut()
+                .map(|job| run_in_savepoint(&transaction, &mut self.sequence, frames, job.as_mut()))
+                .collect::<Result<_, _>>()?,
+        };
         if !frames.is_empty() {
-            let head = self.sequence.head;
+            let (head, appended) = (self.sequence.head, self.sequence.appended);
             let tx = Tx {
                 reader: Reader::new(&transaction),
                 sequence: &mut self.sequence,
                 frames,
             };
             tx.set_meta("head", &head.to_string())?;
+            tx.count_appended(&appended)?;
         }
         transaction.commit()?;
         Ok(outcomes)
     }
 }
 
-/// A job that fails is undone alone; the others of its group still commit.
+/// A job that fails is undone alone; the others of its group still commit. The
+/// error is of what undoes all of them.
 fn run_in_savepoint(
     connection: &Connection,
     sequence: &mut Sequence,
     frames: &mut SegmentBuilder,
     job: &mut dyn Job,
 ) -> Result<Result<(), StoreError>, StoreError> {
-    let (head_before, frames_before) = (sequence.head, frames.len());
-    connection.execute_batch("SAVEPOINT job")?;
+    execute(connection, "SAVEPOINT job")?;
+    let outcome = run_job(connection, sequence, frames, job);
+    match outcome {
+        // SQLite may have undone the whole transaction already.
+        Err(StoreError::DiskFull) => return Err(StoreError::DiskFull),
+        Err(_) => execute(connection, "ROLLBACK TO job")?,
+        Ok(()) => {}
+    }
+    execute(connection, "RELEASE job")?;
+    Ok(outcome)
+}
+
+/// Where it fails, it leaves no trace but in the database.
+fn run_job(
+    connection: &Connection,
+    sequence: &mut Sequence,
+    frames: &mut SegmentBuilder,
+    job: &mut dyn Job,
+) -> Result<(), StoreError> {
+    let before = (sequence.head, sequence.appended, frames.len());
     let mut tx = Tx {
         reader: Reader::new(connection),
         sequence,
@@ -189,13 +225,15 @@ fn run_in_savepoint(
     let outcome =
         catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))).unwrap_or(Err(StoreError::Panicked));
     if outcome.is_err() {
-        sequence.head = head_before;
-        frames.truncate(frames_before);
-        connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
-    } else {
-        connection.execute_batch("RELEASE job")?;
+        (sequence.head, sequence.appended) = (before.0, before.1);
+        frames.truncate(before.2);
     }
-    Ok(outcome)
+    outcome
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 impl Sequence {
@@ -214,6 +252,14 @@ impl Sequence {
             journal: reader.journal_name()?,
             node,
             head: EventId(stored.0.max(newest)),
+            appended: Tally::default(),
         })
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position {
+            journal: self.journal.clone(),
+            id: self.head,
+        }
     }
 }

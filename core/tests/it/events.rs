@@ -1,75 +1,16 @@
 //! The promises of the bus: order, no gap, no duplicate, nothing lost.
 
-use std::sync::Arc;
-
-use tempfile::TempDir;
 use tiny_forge::{
-    events::{Bus, Filter, Log, Next, ResetReason, Start, Subscription},
-    model::{
-        Actor, DeployId, DeployLogPayload, EventId, EventType, Lane, LogStream, NewEvent, Payload,
-        Position, Severity, StageName, StepName, Subject,
-    },
-    store::{self, Retention, Store, StoreError, WriterThread},
+    events::{Filter, Next, ResetReason, Start},
+    model::{DeployId, EventId, EventType, NewEvent, Position, Severity},
+    store::{Retention, StoreError},
 };
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use crate::support::note::note;
-
-struct Journal {
-    dir: TempDir,
-    store: Store,
-    bus: Bus,
-    writer: WriterThread,
-}
-
-impl Journal {
-    fn new() -> Self {
-        Self::open(tempfile::tempdir().expect("temporary directory"))
-    }
-
-    fn open(dir: TempDir) -> Self {
-        let log = Log::new();
-        let (store, writer) =
-            Store::open(&dir.path().join("tiny-forge.db"), &log).expect("a database");
-        let bus = Bus::new(store.clone(), Arc::clone(&log));
-        Self {
-            dir,
-            store,
-            bus,
-            writer,
-        }
-    }
-
-    /// Ends as a process does that is told to stop, and starts again.
-    fn reopen(self) -> Self {
-        let Self {
-            dir,
-            store,
-            bus,
-            writer,
-        } = self;
-        drop((store, bus));
-        writer.join();
-        Self::open(dir)
-    }
-
-    async fn publish(&self, count: usize) {
-        let events = (0..count).map(|n| note(&n.to_string())).collect();
-        self.bus.publish_all(events).await.expect("published");
-    }
-}
-
-async fn take(subscription: &mut Subscription, count: usize) -> Vec<i64> {
-    let mut ids = Vec::new();
-    while ids.len() < count {
-        match subscription.next().await.expect("the journal can be read") {
-            Next::Events(frames) => ids.extend(frames.iter().map(|frame| frame.id().0)),
-            Next::Reset { reason, .. } => panic!("reset: {reason:?}"),
-        }
-    }
-    ids
-}
+use crate::support::{
+    journal::{Journal, log_line, take},
+    note::note,
+};
 
 #[tokio::test]
 async fn a_subscription_replays_and_goes_live_without_gap_or_duplicate() {
@@ -155,20 +96,7 @@ async fn what_retention_has_removed_is_answered_with_a_reset_and_logs_go_apart()
         ..Retention::default()
     };
     let journal = journal.reopen();
-    let token = CancellationToken::new();
-    let trimming = store::run_retention(journal.store.clone(), retention, token.clone());
-    let floor = async {
-        let floor = || {
-            journal
-                .store
-                .read(|reader| reader.floor(&Filter::default()))
-        };
-        while floor().await.expect("readable") < EventId(90) {
-            tokio::task::yield_now().await;
-        }
-        token.cancel();
-    };
-    tokio::join!(trimming, floor);
+    journal.trim(retention, |amount| amount.rows == 10).await;
 
     let after = |filter, id| journal.bus.subscribe(filter, Start::After(EventId(id)));
     let next = after(Filter::default(), 50)
@@ -215,23 +143,6 @@ async fn a_filter_lets_through_what_it_names_in_replay_and_live_alike() {
         .await
         .expect("published");
     assert_eq!(take(&mut subscription, 1).await, [5]);
-}
-
-fn log_line(deploy: i64, line: &str) -> NewEvent {
-    let lane = Lane {
-        project: "shop".parse().expect("a name"),
-        stage: StageName::default(),
-    };
-    let payload = DeployLogPayload {
-        deploy_id: DeployId(deploy),
-        step: StepName::Gate,
-        stream: LogStream::Stdout,
-        line: line.into(),
-        instance: None,
-    };
-    let subject = Subject::deploy(&lane, DeployId(deploy));
-    let payload = Payload::DeployLog(payload);
-    NewEvent::new(subject, Severity::Info, Actor::system("test"), payload)
 }
 
 #[tokio::test]

@@ -2,9 +2,20 @@
 
 use std::{fs, io::Write, path::PathBuf, process::Command};
 
+use rustix::process::Signal;
 use serde_json::json;
+use tiny_forge::{
+    events::{Filter, Start},
+    model::EventId,
+    store::StoreError,
+};
 
-use crate::support::server::Server;
+use crate::support::{
+    journal::{Journal, take},
+    note::note,
+    program::Program,
+    server::Server,
+};
 
 /// A small disk, mounted; like the engine of other tests it needs root.
 struct SmallDisk(PathBuf);
@@ -90,4 +101,85 @@ async fn a_full_disk_is_answered_by_its_name_and_nothing_acknowledged_is_lost() 
         .await;
     assert_eq!(events["items"].as_array().map(Vec::len), Some(made.len()));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn publishing_on_a_full_disk_is_refused_and_shows_nothing_that_is_not_stored() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let disk = SmallDisk::mount(dir.path().join("data"));
+    let journal = Journal::at(tempfile::tempdir_in(&disk.0).expect("a directory"));
+    let mut live = journal.bus.subscribe(Filter::default(), Start::Live);
+    disk.fill();
+    let mut published = 0;
+    let error = loop {
+        let receipt = journal.bus.publish(note(&"x".repeat(10_000)));
+        match receipt
+            .expect("there is room in the queue")
+            .committed()
+            .await
+        {
+            Ok(id) => published = id.0,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::DiskFull), "{error}");
+    let together = vec![note("a"), note(&"x".repeat(10_000)), note("b")];
+    let error = journal.bus.publish_all(together).await;
+    assert!(matches!(error, Err(StoreError::DiskFull)), "{error:?}");
+    assert_eq!(journal.bus.head().id, EventId(published));
+
+    disk.free();
+    let receipt = journal.bus.publish(note("there is room"));
+    let id = receipt
+        .expect("room")
+        .committed()
+        .await
+        .expect("it goes on");
+    assert_eq!(id, EventId(published + 1), "no hole");
+    let expected: Vec<i64> = (1..=published + 1).collect();
+    assert_eq!(take(&mut live, expected.len()).await, expected);
+    drop(live);
+    let journal = journal.reopen();
+    let all = Start::After(EventId(0));
+    let mut all = journal.bus.subscribe(Filter::default(), all);
+    assert_eq!(take(&mut all, expected.len()).await, expected);
+}
+
+#[tokio::test]
+async fn a_kill_while_the_disk_is_full_loses_nothing_acknowledged() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let disk = SmallDisk::mount(dir.path().join("data"));
+    let program = Program::serve(&disk.0).await;
+    program.create_project("first").await;
+    disk.fill();
+    let mut made = vec!["first".to_owned()];
+    for number in 0.. {
+        let name = format!("p{number}");
+        let body = json!({"name": name, "spec": {"image": "app:1"}});
+        let url = format!("{}/api/projects", program.address);
+        let answer = program.http.post(url).json(&body).send().await;
+        match answer.expect("an answer").status().as_u16() {
+            201 => made.push(name),
+            status => {
+                assert_eq!(status, 503);
+                break;
+            }
+        }
+    }
+    let status = program.json("/api/status").await;
+    program.end(Signal::KILL).await;
+
+    disk.free();
+    let program = Program::serve(&disk.0).await;
+    assert_eq!(
+        program.json("/api/status").await["journal"]["name"],
+        status["journal"]["name"]
+    );
+    let items = program.json("/api/projects").await["items"].clone();
+    let listed = items.as_array().expect("items").iter();
+    let listed: Vec<&str> = listed.filter_map(|item| item["name"].as_str()).collect();
+    made.sort();
+    assert_eq!(listed, made);
+    program.create_project("last").await;
+    program.end(Signal::TERM).await;
 }

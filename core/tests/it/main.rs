@@ -1,5 +1,6 @@
 //! Black-box tests in one binary: over files, HTTP, SSE and a real engine.
 
+mod backup;
 mod cli;
 mod deploys;
 mod events;
@@ -8,13 +9,16 @@ mod fanout;
 mod faults;
 mod files;
 mod formats;
+mod history;
 mod http;
 mod invariants;
 mod kills;
 mod lanes;
 mod plugins;
 mod process;
+mod retention;
 mod sandbox;
+mod schemas;
 mod streams;
 mod support;
 mod watch;

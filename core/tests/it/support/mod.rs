@@ -5,6 +5,7 @@ pub mod binary;
 pub mod engine;
 pub mod folder;
 pub mod image;
+pub mod journal;
 pub mod lines;
 pub mod note;
 pub mod program;

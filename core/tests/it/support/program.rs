@@ -2,6 +2,7 @@ use std::{path::Path, process::ExitStatus};
 
 use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Child,
@@ -62,6 +63,28 @@ impl Program {
 
     pub async fn sse(&self, path: &str, last_id: Option<&str>) -> Sse {
         Sse::open(&self.http, &format!("{}{path}", self.address), last_id).await
+    }
+
+    pub async fn json(&self, path: &str) -> Value {
+        let get = self.http.get(format!("{}{path}", self.address));
+        let answer = get.header("accept", "application/json").send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.expect("JSON")
+    }
+
+    /// Publishes one event.
+    pub async fn create_project(&self, name: &str) {
+        let body = json!({"name": name, "spec": {"image": "app:1"}});
+        let url = format!("{}/api/projects", self.address);
+        let answer = self.http.post(url).json(&body).send().await;
+        assert_eq!(answer.expect("an answer").status(), 201);
+    }
+
+    /// Ends it as `signal` does.
+    pub async fn end(self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        self.ended().await
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -984,8 +984,10 @@ export interface components {
         JournalStatus: {
             name: string;
             head: components["schemas"]["EventId"];
-            /** @description The oldest event that is still there. */
+            /** @description From this event on, nothing has been deleted. */
             oldest: components["schemas"]["EventId"];
+            /** @description What was found to be damaged in the database: bring back a backup. */
+            damage?: string | null;
         };
         /** @description One stage of a project as the API shows it. */
         LaneView: {

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tiny_forge::{
+    events::{Bus, Log, Next, Subscription},
+    model::{
+        Actor, DeployId, DeployLogPayload, EventType, Lane, LogStream, NewEvent, Payload, Severity,
+        StageName, StepName, Subject,
+    },
+    store::{self, Amount, Retention, Store, WriterThread},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::note::note;
+
+/// A store and its bus, without a server.
+pub struct Journal {
+    pub dir: TempDir,
+    pub store: Store,
+    pub bus: Bus,
+    writer: WriterThread,
+}
+
+impl Journal {
+    pub fn new() -> Self {
+        Self::at(tempfile::tempdir().expect("temporary directory"))
+    }
+
+    pub fn at(dir: TempDir) -> Self {
+        let log = Log::new();
+        let (store, writer) =
+            Store::open(&dir.path().join("tiny-forge.db"), &log).expect("a database");
+        let bus = Bus::new(store.clone(), Arc::clone(&log));
+        Self {
+            dir,
+            store,
+            bus,
+            writer,
+        }
+    }
+
+    /// Ends as a process does that is told to stop.
+    pub fn close(self) -> TempDir {
+        let Self {
+            dir,
+            store,
+            bus,
+            writer,
+        } = self;
+        drop((store, bus));
+        writer.join();
+        dir
+    }
+
+    pub fn reopen(self) -> Self {
+        Self::at(self.close())
+    }
+
+    pub async fn publish(&self, count: usize) {
+        let events = (0..count).map(|n| note(&n.to_string())).collect();
+        self.bus.publish_all(events).await.expect("published");
+    }
+
+    /// Lets retention work until `is_done` with all that is kept of events.
+    pub async fn trim(&self, retention: Retention, is_done: impl Fn(Amount) -> bool) {
+        let token = CancellationToken::new();
+        let trimming = store::run_retention(self.store.clone(), retention, token.clone());
+        let watching = async {
+            while !is_done(self.kept_events().await) {
+                tokio::task::yield_now().await;
+            }
+            token.cancel();
+        };
+        tokio::join!(trimming, watching);
+    }
+
+    async fn kept_events(&self) -> Amount {
+        let kept = self.store.read(|reader| reader.kept()).await;
+        let mut sum = Amount::default();
+        for kept in kept.expect("readable") {
+            if kept.kind != EventType::DeployLog {
+                sum.rows += kept.amount.rows;
+                sum.bytes += kept.amount.bytes;
+            }
+        }
+        sum
+    }
+}
+
+pub fn log_line(deploy: i64, line: &str) -> NewEvent {
+    let lane = Lane {
+        project: "shop".parse().expect("a name"),
+        stage: StageName::default(),
+    };
+    let payload = DeployLogPayload {
+        deploy_id: DeployId(deploy),
+        step: StepName::Gate,
+        stream: LogStream::Stdout,
+        line: line.into(),
+        instance: None,
+    };
+    let subject = Subject::deploy(&lane, DeployId(deploy));
+    let payload = Payload::DeployLog(payload);
+    NewEvent::new(subject, Severity::Info, Actor::system("test"), payload)
+}
+
+/// The ids of the next events.
+pub async fn take(subscription: &mut Subscription, count: usize) -> Vec<i64> {
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        match subscription.next().await.expect("the journal can be read") {
+            Next::Events(frames) => ids.extend(frames.iter().map(|frame| frame.id().0)),
+            Next::Reset { reason, .. } => panic!("reset: {reason:?}"),
+        }
+    }
+    ids
+}
