@@ -7,8 +7,8 @@ use crate::{
     store::{PageRequest, Store},
 };
 
-/// Frames read at once for a socket.
-const PAGE: usize = 2_048;
+/// Frames read at once for a socket: about what it takes at once.
+const PAGE: usize = 1_024;
 
 /// The journal, for subscribers that have fallen out of memory.
 impl Replay for Store {

@@ -12,6 +12,9 @@ use crate::model::{EventId, Position};
 /// More readers at once gain nothing on a small machine and hold up checkpoints.
 const READERS_MAX: usize = 4;
 
+/// Of one connection.
+const CACHE_KIB: i64 = 256;
+
 /// A view of the database at one moment: all of its answers belong together.
 pub struct Reader<'c> {
     sql: &'c Connection,
@@ -107,5 +110,7 @@ pub(super) fn connect(database: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(database, flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Replays pass over each page once; what comes back is in the system's cache.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
