@@ -222,7 +222,7 @@ fn check_against_schema(
         })?;
     let errors: Vec<String> = validator
         .iter_errors(config)
-        .map(|error| match error.instance_path.to_string() {
+        .map(|error| match error.instance_path().to_string() {
             at if at.is_empty() => error.to_string(),
             at => format!("{at}: {error}"),
         })
