@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     HostError,
+    capabilities::Trust,
     compile::Compiler,
     delivery::TestRequested,
     folder::Folder,
@@ -90,6 +91,7 @@ impl PluginHost {
             store: store.clone(),
             folder,
             blocked: vec![listen],
+            trust: Trust::default(),
         };
         Ok(Self(Arc::new(Shared {
             kit,

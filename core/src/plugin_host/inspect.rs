@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets},
+    capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust},
     compile::Compiler,
     plugin::suggest_toml,
     sandbox::{Guest, Limits, Sandbox, Setup},
@@ -48,7 +48,12 @@ pub async fn inspect(program: PathBuf, file: &str, wasm: &[u8]) -> anyhow::Resul
         plugin: file.to_owned(),
         limits: Limits::for_role(module.role()),
         log: PluginLog::new(file, Secrets::default().scrubber()),
-        http: HttpAccess::new(HttpGrants::default(), Vec::new(), "tiny-forge")?,
+        http: HttpAccess::new(
+            HttpGrants::default(),
+            Vec::new(),
+            "tiny-forge",
+            &Trust::default(),
+        )?,
         secrets: Secrets::default(),
         values: PluginValues::new(store, file),
     };

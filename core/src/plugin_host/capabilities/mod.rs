@@ -8,7 +8,7 @@ mod secrets;
 mod sign;
 mod store;
 
-pub use http::{GrantError, HttpAccess, HttpGrants};
+pub use http::{GrantError, HttpAccess, HttpGrants, Trust};
 pub use log::PluginLog;
 pub use secrets::Secrets;
 pub use store::PluginValues;

@@ -12,7 +12,9 @@ use crate::{
     model::{Granted, Timestamp},
     plugin_host::{
         builtin,
-        capabilities::{GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets},
+        capabilities::{
+            GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust,
+        },
         compile::{CompileError, Compiler},
         config::{PluginConfig, SecretSource, Source},
         sandbox::{Fault, Guest, Limits, LoadError, Module, Sandbox, SandboxError, Setup},
@@ -33,6 +35,7 @@ pub struct Kit {
     pub folder: PathBuf,
     /// Addresses that no plugin may ever reach: our own.
     pub blocked: Vec<SocketAddr>,
+    pub trust: Trust,
 }
 
 /// Why a version cannot be used.
@@ -121,7 +124,7 @@ impl Kit {
             plugin: file.to_owned(),
             limits: Limits::for_role(module.role()),
             log: PluginLog::new(file, Secrets::default().scrubber()),
-            http: HttpAccess::new(HttpGrants::default(), self.blocked.clone(), &user_agent())?,
+            http: self.http(HttpGrants::default())?,
             secrets: Secrets::default(),
             values: PluginValues::new(self.store.clone(), file),
         };
@@ -188,10 +191,15 @@ impl Kit {
             plugin: plugin.to_owned(),
             limits: config.limits.over(module.role()),
             log: PluginLog::new(plugin, secrets.scrubber()),
-            http: HttpAccess::new(grants, self.blocked.clone(), &user_agent())?,
+            http: self.http(grants)?,
             values: PluginValues::new(self.store.clone(), plugin),
             secrets,
         })
+    }
+
+    fn http(&self, grants: HttpGrants) -> Result<HttpAccess, GrantError> {
+        let user_agent = concat!("tiny-forge/", env!("CARGO_PKG_VERSION"));
+        HttpAccess::new(grants, self.blocked.clone(), user_agent, &self.trust)
     }
 }
 
@@ -202,10 +210,6 @@ fn identity(module: &Module, description: crate::plugin_host::sandbox::Descripti
         digest: module.digest().to_owned(),
         loaded_at: Timestamp::now(),
     }
-}
-
-fn user_agent() -> String {
-    format!("tiny-forge/{}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The schema comes from the plugin, so its patterns run in linear time and it
@@ -222,7 +226,7 @@ fn check_against_schema(
         })?;
     let errors: Vec<String> = validator
         .iter_errors(config)
-        .map(|error| match error.instance_path.to_string() {
+        .map(|error| match error.instance_path().to_string() {
             at if at.is_empty() => error.to_string(),
             at => format!("{at}: {error}"),
         })

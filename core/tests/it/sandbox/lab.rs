@@ -6,7 +6,7 @@ use tiny_forge::{
     events::Log,
     model::{PluginRole, Severity},
     plugin_host::{
-        capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets},
+        capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust},
         compile::{CompileError, Compiled, Compiler},
         sandbox::{Fault, Guest, GuestEvent, Limits, LoadError, Module, Sandbox, Setup},
     },
@@ -95,7 +95,13 @@ pub fn http(origins: &[&str], networks: &[&str], blocked: &[SocketAddr]) -> Http
             .map(|network| network.parse().expect("a network"))
             .collect(),
     };
-    HttpAccess::new(grants, blocked.to_vec(), "tiny-forge/test").expect("grants")
+    HttpAccess::new(
+        grants,
+        blocked.to_vec(),
+        "tiny-forge/test",
+        &Trust::default(),
+    )
+    .expect("grants")
 }
 
 pub fn event() -> GuestEvent {

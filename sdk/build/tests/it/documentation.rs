@@ -47,7 +47,7 @@ fn each_documented_configuration_passes_its_schema() {
                 if let Err(error) = validator.validate(&config) {
                     panic!(
                         "{document}: plugin {name}: {}: {error}",
-                        error.instance_path
+                        error.instance_path()
                     );
                 }
                 checked += 1;

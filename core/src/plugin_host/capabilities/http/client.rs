@@ -5,8 +5,10 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
 };
+use rustls::ClientConfig;
+use tokio::sync::OnceCell;
 
-use super::{super::Secrets, GrantError, Networks, Refusal};
+use super::{super::Secrets, Networks, Refusal, Trust};
 use crate::plugin_host::sandbox::v1;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -15,25 +17,52 @@ const IDLE_CONNECTIONS_MAX: usize = 2;
 const BODY_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 100;
 
-pub(super) fn new(
-    networks: &Arc<Networks>,
-    port: u16,
-    user_agent: &str,
-) -> Result<Client, GrantError> {
-    let resolver = VettedResolver {
-        networks: networks.clone(),
-        port,
-    };
-    Client::builder()
-        .user_agent(user_agent)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .dns_resolver(Arc::new(resolver))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-        .build()
-        .map_err(|error| GrantError::Client(innermost(&error)))
+/// A client, made when it is first needed: most plugins seldom send anything,
+/// and clients and the certificates that they trust take memory.
+pub(super) struct LazyClient {
+    resolver: Arc<VettedResolver>,
+    user_agent: String,
+    trust: Trust,
+    client: OnceCell<Client>,
+}
+
+impl LazyClient {
+    pub(super) fn new(
+        networks: &Arc<Networks>,
+        port: u16,
+        user_agent: &str,
+        trust: &Trust,
+    ) -> Self {
+        Self {
+            resolver: Arc::new(VettedResolver {
+                networks: networks.clone(),
+                port,
+            }),
+            user_agent: user_agent.to_owned(),
+            trust: trust.clone(),
+            client: OnceCell::new(),
+        }
+    }
+
+    pub(super) async fn get(&self) -> Result<&Client, String> {
+        let make = || async { self.make(self.trust.tls().await?) };
+        let made = self.client.get_or_try_init(make).await;
+        made.map_err(|reason| format!("outgoing HTTP cannot be set up: {reason}"))
+    }
+
+    fn make(&self, tls: ClientConfig) -> Result<Client, String> {
+        Client::builder()
+            .use_preconfigured_tls(tls)
+            .user_agent(&self.user_agent)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .dns_resolver(self.resolver.clone())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .build()
+            .map_err(|error| innermost(&error))
+    }
 }
 
 /// Looks a name up and lets only permitted addresses through: what is vetted is

@@ -8,19 +8,16 @@ mod client;
 mod networks;
 mod origin;
 mod request;
+mod trust;
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
-use reqwest::Client;
 use url::Url;
 
+pub use self::trust::Trust;
 use self::{
+    client::LazyClient,
     networks::{Networks, Refusal},
     origin::Origin,
 };
@@ -46,8 +43,6 @@ pub struct HttpGrants {
 pub enum GrantError {
     #[error("`{origin}` in `grants.http` is no origin such as `https://example.org`: {reason}")]
     Origin { origin: String, reason: String },
-    #[error("outgoing HTTP cannot be set up: {0}")]
-    Client(String),
 }
 
 /// Outgoing HTTP of one plugin. Cheap to clone.
@@ -59,7 +54,7 @@ struct Shared {
     origins: Vec<Origin>,
     networks: Arc<Networks>,
     /// One for each granted port: whoever vets an address has to know the port.
-    clients: BTreeMap<u16, Client>,
+    clients: BTreeMap<u16, LazyClient>,
 }
 
 impl HttpAccess {
@@ -68,6 +63,7 @@ impl HttpAccess {
         grants: HttpGrants,
         blocked: Vec<SocketAddr>,
         user_agent: &str,
+        trust: &Trust,
     ) -> Result<Self, GrantError> {
         let parse = |text: &String| {
             Origin::parse(text).map_err(|reason| GrantError::Origin {
@@ -77,12 +73,9 @@ impl HttpAccess {
         };
         let origins: Vec<Origin> = grants.origins.iter().map(parse).collect::<Result<_, _>>()?;
         let networks = Arc::new(Networks::new(grants.networks.clone(), blocked));
-        let mut clients = BTreeMap::new();
-        for port in origins.iter().map(Origin::port) {
-            if let Entry::Vacant(missing) = clients.entry(port) {
-                missing.insert(client::new(&networks, port, user_agent)?);
-            }
-        }
+        let client = |port| LazyClient::new(&networks, port, user_agent, trust);
+        let ports = origins.iter().map(Origin::port);
+        let clients = ports.map(|port| (port, client(port))).collect();
         Ok(Self(Arc::new(Shared {
             grants,
             origins,
@@ -99,7 +92,8 @@ impl HttpAccess {
     ) -> Result<v1::http::Response, Error> {
         let url = Url::parse(&request.url)
             .map_err(|error| Error::Invalid(format!("the URL cannot be read: {error}")))?;
-        let client = self.client_for(&url)?;
+        let client = self.client_for(&url)?.get().await;
+        let client = client.map_err(Error::Connection)?;
         let timeout = request::timeout(request.timeout_ms, time_left)?;
         let ready = request::build(client, url, request, secrets)?.timeout(timeout);
         let answer = ready.send().await;
@@ -109,7 +103,7 @@ impl HttpAccess {
     }
 
     /// The client for a URL that is granted, which only this hands out.
-    fn client_for(&self, url: &Url) -> Result<&Client, Error> {
+    fn client_for(&self, url: &Url) -> Result<&LazyClient, Error> {
         let origin = Origin::of(url).map_err(Error::Invalid)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::Invalid(
