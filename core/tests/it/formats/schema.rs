@@ -73,7 +73,7 @@ fn check(schema: &str, is_closed: bool, value: &Value) {
     let validator = jsonschema::validator_for(&root).expect("a schema");
     let wrong: Vec<String> = validator
         .iter_errors(value)
-        .map(|error| format!("{}: {error}", error.instance_path))
+        .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(wrong.is_empty(), "{schema}: {wrong:?}");
 }
