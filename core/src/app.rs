@@ -18,7 +18,7 @@ use crate::{
     instances::{self, Planned},
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
     plugin_host::{HostParts, PluginHost},
-    store::{self, DataDir, Keyring, Store, WriterThread},
+    store::{self, DataDir, Keyring, Store, StoreThreads},
 };
 
 /// Grace for requests in flight, then for everything else.
@@ -36,7 +36,7 @@ pub struct App {
     tasks: TaskTracker,
     bus: Bus,
     fanout: Fanout,
-    writer: WriterThread,
+    writer: StoreThreads,
     /// Where guests run, apart from HTTP, Docker and streams.
     guests: Runtime,
     /// Last to go: nobody else may open the directory before.

@@ -9,7 +9,7 @@ use super::{
     damage::Health,
     history::History,
     migrate,
-    reader::ReaderPool,
+    reader::{self, Read},
     witness::Witness,
     writer::{Job, QUEUE_LENGTH, Sequence, Writer},
 };
@@ -19,7 +19,7 @@ use crate::events::Log;
 #[derive(Clone)]
 pub struct Store {
     queue: mpsc::Sender<Box<dyn Job>>,
-    readers: Arc<ReaderPool>,
+    readers: mpsc::Sender<Read>,
     health: Arc<Health>,
 }
 
@@ -38,23 +38,25 @@ impl<T> Receipt<T> {
     }
 }
 
-/// Stops the writer after everything that was queued before.
-pub struct WriterThread(thread::JoinHandle<()>);
+/// The writer and the readers: they end after everything that was queued.
+pub struct StoreThreads(Vec<thread::JoinHandle<()>>);
 
-impl WriterThread {
+impl StoreThreads {
     /// Blocks until the last handle is gone and its writes are on disk.
     pub fn join(self) {
-        if self.0.join().is_err() {
-            tracing::error!("the writer thread ended by a panic");
+        for thread in self.0 {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store ended by a panic");
+            }
         }
     }
 }
 
 impl Store {
     /// Opens or makes the database, brings its schema up to date, finds out
-    /// whether history was lost, and starts the writer thread, which hands
-    /// committed events to `log`.
-    pub fn open(database: &Path, log: &Arc<Log>) -> Result<(Self, WriterThread), StoreError> {
+    /// whether history was lost, and starts the threads: the writer's, which
+    /// hands committed events to `log`, and the readers'.
+    pub fn open(database: &Path, log: &Arc<Log>) -> Result<(Self, StoreThreads), StoreError> {
         let was_left_behind = checkpoint::was_left_behind(database);
         let connection = connect(database)?;
         let witness = Witness::open(database);
@@ -76,13 +78,16 @@ impl Store {
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(receiver))
-            .map_err(|error| StoreError::Damaged(format!("no thread for the writer: {error}")))?;
+            .map_err(|error| no_thread(&error))?;
+        let (readers, mut threads) = reader::start(database).map_err(|error| no_thread(&error))?;
+        // The last to be waited for: it empties the log when all have read.
+        threads.push(thread);
         let store = Self {
             queue: sender,
-            readers: Arc::new(ReaderPool::new(database)),
+            readers,
             health: Arc::new(Health::new(database, is_doubtful)),
         };
-        Ok((store, WriterThread(thread)))
+        Ok((store, StoreThreads(threads)))
     }
 
     pub(super) fn health(&self) -> &Health {
@@ -118,12 +123,19 @@ impl Store {
         &self,
         read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _permit = self.readers.permit().await?;
-        let readers = self.readers.clone();
-        tokio::task::spawn_blocking(move || readers.read(read))
-            .await
-            .unwrap_or(Err(StoreError::Panicked))
+        let (reply, answer) = oneshot::channel();
+        let job: Read = Box::new(move |connection| {
+            // Whoever asked may have gone away.
+            let _ = reply.send(reader::in_transaction(connection, read));
+        });
+        let queued = self.readers.send(job).await;
+        queued.map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Panicked))
     }
+}
+
+fn no_thread(error: &std::io::Error) -> StoreError {
+    StoreError::Damaged(format!("no thread for the store: {error}"))
 }
 
 /// The connection of the writer.

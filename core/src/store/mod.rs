@@ -35,7 +35,7 @@ pub use damage::run as run_check;
 pub use deliveries::{AfterAttempt, AttemptRecord, DeliveryQuery, NewDelivery, QueuedDelivery};
 pub use deploys::{DeployQuery, NewDeploy, OpenDeploy};
 pub use error::StoreError;
-pub use handle::{Receipt, Store, WriterThread};
+pub use handle::{Receipt, Store, StoreThreads};
 pub use journal::{JournalPage, PageRequest};
 pub use kept::{Amount, Kept};
 pub use keyring::{Keyring, SealError};

@@ -1,16 +1,21 @@
 use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
 
 use super::{StoreError, checkpoint::PATIENCE};
 use crate::model::{EventId, Position};
 
-/// More readers at once gain nothing on a small machine and hold up checkpoints.
-const READERS_MAX: usize = 4;
+/// More at once gain nothing on a small machine and hold up checkpoints.
+const READERS: usize = 4;
+
+/// Reads that may wait; whoever wants another one waits for room.
+const QUEUE_LENGTH: usize = 256;
 
 /// Of one connection.
 const CACHE_KIB: i64 = 256;
@@ -58,50 +63,61 @@ impl<'c> Reader<'c> {
     }
 }
 
-/// Connections for reading, opened as they are needed and kept.
-pub(super) struct ReaderPool {
-    path: PathBuf,
-    permits: Semaphore,
-    idle: Mutex<Vec<Connection>>,
+/// Somebody's read, and the way to tell what came of it.
+pub(super) type Read = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
+
+/// Starts the threads that read, each with a connection of its own; they end
+/// when nobody can send any more. They are few and stay the same: a thread that
+/// comes and goes leaves memory behind.
+pub(super) fn start(
+    database: &Path,
+) -> std::io::Result<(mpsc::Sender<Read>, Vec<thread::JoinHandle<()>>)> {
+    let (sender, queue) = mpsc::channel(QUEUE_LENGTH);
+    let queue = Arc::new(Mutex::new(queue));
+    let threads = (0..READERS).map(|number| {
+        let (database, queue) = (database.to_owned(), queue.clone());
+        thread::Builder::new()
+            .name(format!("store-reader-{number}"))
+            .spawn(move || run(&database, &queue))
+    });
+    Ok((sender, threads.collect::<Result<_, _>>()?))
 }
 
-impl ReaderPool {
-    pub(super) fn new(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            permits: Semaphore::new(READERS_MAX),
-            idle: Mutex::new(Vec::new()),
+fn run(database: &Path, queue: &Mutex<mpsc::Receiver<Read>>) {
+    let mut connection = None;
+    // One waits for the next read, the others for their turn to wait.
+    while let Some(read) = next(queue) {
+        if connection.is_none() {
+            match connect(database) {
+                Ok(opened) => connection = Some(opened),
+                Err(error) => {
+                    read(Err(error));
+                    continue;
+                }
+            }
+        }
+        let Some(opened) = &mut connection else {
+            continue;
+        };
+        // Whoever waits is told by the end of his channel.
+        if catch_unwind(AssertUnwindSafe(|| read(Ok(opened)))).is_err() {
+            connection = None;
         }
     }
+}
 
-    /// Waits for a free place; at most [`READERS_MAX`] read at once.
-    pub(super) async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, StoreError> {
-        self.permits.acquire().await.map_err(|_| StoreError::Closed)
-    }
+fn next(queue: &Mutex<mpsc::Receiver<Read>>) -> Option<Read> {
+    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    queue.blocking_recv()
+}
 
-    /// Runs `read` in one read transaction. Blocks: not for async threads.
-    pub(super) fn read<T>(
-        &self,
-        read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.path)?,
-        };
-        let transaction = connection.transaction()?;
-        let result = read(&Reader::new(&transaction));
-        drop(transaction);
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
-        result
-    }
+/// Runs `read` in one read transaction.
+pub(super) fn in_transaction<T>(
+    connection: Result<&mut Connection, StoreError>,
+    read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = connection?.transaction()?;
+    read(&Reader::new(&transaction))
 }
 
 /// A connection that cannot write, also where no server runs.

@@ -7,7 +7,7 @@ use tiny_forge::{
         Actor, DeployId, DeployLogPayload, EventType, Lane, LogStream, NewEvent, Payload, Severity,
         StageName, StepName, Subject,
     },
-    store::{self, Amount, Retention, Store, WriterThread},
+    store::{self, Amount, Retention, Store, StoreThreads},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ pub struct Journal {
     pub dir: TempDir,
     pub store: Store,
     pub bus: Bus,
-    writer: WriterThread,
+    writer: StoreThreads,
 }
 
 impl Journal {
