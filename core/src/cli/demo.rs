@@ -124,7 +124,7 @@ fn spec(image: &str, release: Release) -> Spec {
     spec.health.docker = Some(DockerHealth {
         test: ["CMD", "/demo", "check"].map(str::to_owned).to_vec(),
         interval_ms: 1_000,
-        timeout_ms: 2_000,
+        timeout_ms: 10_000,
         retries: 3,
         start_period_ms: 4_000,
     });
