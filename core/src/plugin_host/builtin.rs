@@ -1,5 +1,7 @@
 //! The first-party plugins, embedded at build time.
 
+use std::borrow::Cow;
+
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
@@ -8,8 +10,8 @@ use rust_embed::RustEmbed;
 struct Builtins;
 
 /// The component called `name`.
-pub fn read(name: &str) -> Option<Vec<u8>> {
-    Some(Builtins::get(&format!("{name}.wasm"))?.data.into_owned())
+pub fn read(name: &str) -> Option<Cow<'static, [u8]>> {
+    Some(Builtins::get(&format!("{name}.wasm"))?.data)
 }
 
 /// What can follow `builtin:`.

@@ -1,11 +1,14 @@
 use std::{
+    fs::File,
     hash::{DefaultHasher, Hash, Hasher},
-    io,
+    io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
+
+use bytes::Bytes;
 
 use crate::{plugin_host::sandbox, store::Keyring};
 
@@ -28,14 +31,14 @@ impl Cache {
     }
 
     /// Anything wrong with a file is a miss: it can always be compiled again.
-    pub(super) async fn read(&self, digest: &str) -> Option<Vec<u8>> {
+    pub(super) async fn read(&self, digest: &str) -> Option<Bytes> {
         let (cache, name) = (self.clone(), file_name(digest)?);
         let read = tokio::task::spawn_blocking(move || cache.read_verified(&name));
         read.await.ok().flatten()
     }
 
     /// Hands the code back; without the file it is compiled again next time.
-    pub(super) async fn write(&self, digest: &str, code: Vec<u8>) -> Vec<u8> {
+    pub(super) async fn write(&self, digest: &str, code: Bytes) -> Bytes {
         let (cache, Some(name)) = (self.clone(), file_name(digest)) else {
             return code;
         };
@@ -50,10 +53,10 @@ impl Cache {
         written.await.expect("writing a file does not panic")
     }
 
-    fn read_verified(&self, name: &str) -> Option<Vec<u8>> {
+    fn read_verified(&self, name: &str) -> Option<Bytes> {
         let path = self.folder.join(name);
-        let mut bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => Bytes::from(bytes),
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
                     tracing::warn!(%error, path = %path.display(), "cached code cannot be read");
@@ -69,7 +72,8 @@ impl Cache {
             tracing::warn!(%path, "cached code is not what this server wrote: compiling it again");
             return None;
         }
-        Some(bytes.split_off(MAC_BYTES))
+        // Megabytes, perhaps: shared, not copied.
+        Some(bytes.slice(MAC_BYTES..))
     }
 
     fn write_atomically(&self, name: &str, code: &[u8]) -> io::Result<()> {
@@ -79,9 +83,9 @@ impl Cache {
             .create(&self.folder)?;
         let path = self.folder.join(name);
         let unfinished = path.with_extension("new");
-        let mut bytes = self.keyring.mac(&purpose(name), code).to_vec();
-        bytes.extend(code);
-        std::fs::write(&unfinished, bytes)?;
+        let mut file = File::create(&unfinished)?;
+        file.write_all(&self.keyring.mac(&purpose(name), code))?;
+        file.write_all(code)?;
         std::fs::rename(&unfinished, &path)
     }
 
@@ -130,7 +134,7 @@ fn file_name(digest: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arc, Cache, Keyring, file_name};
+    use super::{Arc, Bytes, Cache, Keyring, file_name};
 
     #[tokio::test]
     async fn a_tampered_or_renamed_file_is_a_miss() {
@@ -140,8 +144,11 @@ mod tests {
         let path = |digest| dir.path().join(file_name(digest).expect("a name"));
 
         assert_eq!(cache.read("aa").await, None);
-        assert_eq!(cache.write("aa", vec![1, 2, 3]).await, [1, 2, 3]);
-        assert_eq!(cache.read("aa").await, Some(vec![1, 2, 3]));
+        assert_eq!(
+            cache.write("aa", Bytes::from_static(&[1, 2, 3])).await,
+            [1, 2, 3][..]
+        );
+        assert_eq!(cache.read("aa").await, Some(Bytes::from_static(&[1, 2, 3])));
 
         std::fs::copy(path("aa"), path("bb")).expect("a copy");
         assert_eq!(cache.read("bb").await, None);
@@ -160,10 +167,10 @@ mod tests {
         let keyring = Arc::new(Keyring::open(dir.path()).expect("new key"));
         let cache = Cache::new(dir.path().to_owned(), keyring);
         for number in 0..70 {
-            cache.write(&number.to_string(), vec![number]).await;
+            cache.write(&number.to_string(), vec![number].into()).await;
         }
         let files = std::fs::read_dir(dir.path()).expect("a folder").count();
         assert_eq!(files, super::FILES_MAX + 1, "and the key");
-        assert_eq!(cache.read("69").await, Some(vec![69]));
+        assert_eq!(cache.read("69").await, Some(vec![69].into()));
     }
 }

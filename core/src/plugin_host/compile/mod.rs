@@ -6,6 +6,7 @@ mod child;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use self::cache::Cache;
@@ -21,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Clone)]
 pub struct Compiled {
     digest: Arc<str>,
-    code: Arc<[u8]>,
+    code: Bytes,
 }
 
 impl Compiled {
@@ -92,9 +93,9 @@ impl Compiler {
     /// `digest` is the SHA-256 of `wasm`, hex.
     pub async fn compile(&self, wasm: &[u8], digest: &str) -> Result<Compiled, CompileError> {
         check_kind(wasm)?;
-        let compiled = |code: Vec<u8>| Compiled {
+        let compiled = |code: Bytes| Compiled {
             digest: digest.into(),
-            code: code.into(),
+            code,
         };
         if let Some(code) = self.cache.read(digest).await {
             return Ok(compiled(code));
@@ -106,7 +107,7 @@ impl Compiler {
             return Ok(compiled(code));
         }
         let code = child::compile(&self.program, wasm, self.timeout).await?;
-        Ok(compiled(self.cache.write(digest, code).await))
+        Ok(compiled(self.cache.write(digest, code.into()).await))
     }
 }
 

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow, collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc,
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -146,6 +149,7 @@ impl Kit {
             return Err(PrepareError::OtherDigest { found: digest });
         }
         let compiled = self.compiler.compile(&wasm, &digest).await?;
+        drop(wasm);
         let sandbox = self.sandbox.clone();
         let loading = tokio::task::spawn_blocking(move || sandbox.load(&compiled));
         let loaded = loading.await.unwrap_or_else(|panic| {
@@ -154,7 +158,7 @@ impl Kit {
         Ok(loaded?)
     }
 
-    async fn read(&self, source: &Source) -> Result<Vec<u8>, PrepareError> {
+    async fn read(&self, source: &Source) -> Result<Cow<'static, [u8]>, PrepareError> {
         let name = match source {
             Source::Builtin(name) => {
                 return builtin::read(name).ok_or_else(|| PrepareError::NoBuiltin {
@@ -173,7 +177,8 @@ impl Kit {
         if bytes > WASM_BYTES_MAX {
             return Err(PrepareError::TooLarge { bytes });
         }
-        tokio::fs::read(&path).await.map_err(unreadable)
+        let wasm = tokio::fs::read(&path).await.map_err(unreadable)?;
+        Ok(Cow::Owned(wasm))
     }
 
     async fn setup(

@@ -6,6 +6,7 @@ mod examples;
 mod folder;
 mod replace;
 mod restart;
+mod trust;
 
 use std::path::PathBuf;
 

@@ -33,6 +33,14 @@ impl Program {
         started.expect("it says where it listens")
     }
 
+    /// On a machine that trusts what is in this file.
+    pub async fn serve_trusting(data: &Path, certificates: &Path) -> Self {
+        let file = certificates.to_str().expect("a path in UTF-8");
+        let binary = Binary::new().with("SSL_CERT_FILE", file);
+        let started = Self::start(&binary, data, NO_ENGINE).await;
+        started.expect("it says where it listens")
+    }
+
     /// A server that kills itself at a failpoint; `None` if it has already.
     pub async fn serve_armed(data: &Path, engine: &str, failpoint: &str) -> Option<Self> {
         let binary = Binary::new().with("TINY_FORGE_FAILPOINT", failpoint);
