@@ -91,15 +91,19 @@ pub struct ChunksBuilder {
 
 impl ChunksBuilder {
     pub fn new(journal: &str) -> Self {
+        Self::with_room(journal, 0, 0)
+    }
+
+    pub fn with_room(journal: &str, frames: usize, bytes: usize) -> Self {
         Self {
             head: format!("id: {journal}-"),
-            bytes: Vec::new(),
-            marks: Vec::new(),
+            bytes: Vec::with_capacity(bytes),
+            marks: Vec::with_capacity(frames),
         }
     }
 
     /// Says where the JSON has come to be.
-    pub fn push(&mut self, id: EventId, json: &str) -> Range<usize> {
+    pub fn push(&mut self, id: EventId, write_json: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
         let bytes = &mut self.bytes;
         let start = bytes.len();
         bytes.extend_from_slice(&[0; CHUNK_HEAD]);
@@ -108,7 +112,7 @@ impl ChunksBuilder {
         bytes.extend_from_slice(b"\ndata: ");
         let json_start = bytes.len();
         // JSON text holds no raw line ends, so one `data:` line is enough.
-        bytes.extend_from_slice(json.as_bytes());
+        write_json(bytes);
         let json = json_start..bytes.len();
         bytes.extend_from_slice(b"\n\n");
         fill_in_head(bytes, start);
@@ -128,6 +132,10 @@ impl ChunksBuilder {
 
     pub fn is_empty(&self) -> bool {
         self.marks.is_empty()
+    }
+
+    pub fn last(&self) -> Option<EventId> {
+        Some(self.marks.last()?.id)
     }
 
     /// Takes back all but the first `len` frames.

@@ -53,24 +53,24 @@ impl Filter {
         self.types.is_empty() || self.types.iter().any(|kind| *kind != EventType::DeployLog)
     }
 
-    pub fn matches(&self, parts: &FrameParts) -> bool {
+    pub fn matches(&self, parts: &FrameParts<'_>) -> bool {
         self.adds(parts) || self.selects(parts)
     }
 
     /// By `logs`.
-    pub(crate) fn adds(&self, parts: &FrameParts) -> bool {
+    pub(crate) fn adds(&self, parts: &FrameParts<'_>) -> bool {
         parts.kind == EventType::DeployLog && parts.deploy.is_some_and(|it| self.logs.contains(&it))
     }
 
     /// By all but `logs`.
-    pub(crate) fn selects(&self, parts: &FrameParts) -> bool {
+    pub(crate) fn selects(&self, parts: &FrameParts<'_>) -> bool {
         let kind = match parts.kind {
             EventType::DeployLog => self.selects_logs(),
             kind => self.types.is_empty() || self.types.contains(&kind),
         };
-        kind && one_of(&self.projects, parts.project.as_deref())
-            && one_of(&self.stages, parts.stage.as_deref())
-            && one_of(&self.instances, parts.instance.as_deref())
+        kind && one_of(&self.projects, parts.project)
+            && one_of(&self.stages, parts.stage)
+            && one_of(&self.instances, parts.instance)
             && (self.deploys.is_empty()
                 || parts.deploy.is_some_and(|it| self.deploys.contains(&it)))
             && self

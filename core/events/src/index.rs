@@ -87,11 +87,11 @@ impl FilterIndex {
     }
 
     /// Calls `found` once with the number of each filter that lets it through.
-    pub fn matching(&self, parts: &FrameParts, mut found: impl FnMut(usize)) {
+    pub fn matching(&self, parts: &FrameParts<'_>, mut found: impl FnMut(usize)) {
         let candidates = [
-            named(&self.by_project, parts.project.as_deref()),
-            named(&self.by_stage, parts.stage.as_deref()),
-            named(&self.by_instance, parts.instance.as_deref()),
+            named(&self.by_project, parts.project),
+            named(&self.by_stage, parts.stage),
+            named(&self.by_instance, parts.instance),
             numbered(&self.by_deploy, parts.deploy),
             &self.general,
         ];
@@ -188,8 +188,12 @@ mod tests {
     use super::FilterIndex;
     use crate::{Filter, FrameParts};
 
-    fn name(prefix: &str, seed: u64) -> String {
-        format!("{prefix}{}", seed % 3)
+    const P: [&str; 3] = ["p0", "p1", "p2"];
+    const S: [&str; 3] = ["s0", "s1", "s2"];
+    const I: [&str; 3] = ["i0", "i1", "i2"];
+
+    fn name(names: [&'static str; 3], seed: u64) -> &'static str {
+        names[seed as usize % 3]
     }
 
     /// Spreads a number over all bits.
@@ -208,25 +212,25 @@ mod tests {
             types: some(part(0), |n| {
                 EventType::ALL[n as usize % EventType::ALL.len()]
             }),
-            projects: some(part(1), |n| name("p", n)),
-            stages: some(part(2), |n| name("s", n)),
-            instances: some(part(3), |n| name("i", n)),
+            projects: some(part(1), |n| name(P, n).to_owned()),
+            stages: some(part(2), |n| name(S, n).to_owned()),
+            instances: some(part(3), |n| name(I, n).to_owned()),
             deploys: some(part(4), |n| DeployId(n as i64 % 3)),
             min_severity: some(part(5), |n| Severity::ALL[n as usize % 5]).pop(),
             logs: some(part(6), |n| DeployId(n as i64 % 3)),
         }
     }
 
-    fn any_parts(seed: u64) -> FrameParts {
+    fn any_parts(seed: u64) -> FrameParts<'static> {
         let part = |n: u64| mix(seed * 13 + n) >> 9;
         FrameParts {
             id: EventId(1),
             kind: EventType::ALL[part(0) as usize % EventType::ALL.len()],
             severity: Severity::ALL[part(1) as usize % 5],
             time: Timestamp::now(),
-            project: some(part(2), |n| name("p", n)).pop(),
-            stage: some(part(3), |n| name("s", n)).pop(),
-            instance: some(part(4), |n| name("i", n)).pop(),
+            project: some(part(2), |n| name(P, n)).pop(),
+            stage: some(part(3), |n| name(S, n)).pop(),
+            instance: some(part(4), |n| name(I, n)).pop(),
             deploy: some(part(5), |n| DeployId(n as i64 % 3)).pop(),
         }
     }

@@ -23,4 +23,4 @@ pub use fanout::{Attachment, Fanout, Gone, Page, Progress, Replay, ReplayError, 
 pub use filter::Filter;
 pub use index::FilterIndex;
 pub use log::Log;
-pub use segment::{EventTooLarge, Frame, FrameParts, Segment, SegmentBuilder};
+pub use segment::{EventTooLarge, Frame, FrameParts, Room, Segment, SegmentBuilder};

@@ -2,7 +2,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use tiny_forge_model::{
-    DeployId, Event, EventId, EventType, NewEvent, Severity, Subject, Timestamp,
+    DeployId, Event, EventId, EventType, NewEvent, ProjectName, Severity, StageName, Timestamp,
 };
 
 use crate::chunks::{Chunks, ChunksBuilder};
@@ -13,26 +13,41 @@ use crate::chunks::{Chunks, ChunksBuilder};
 pub struct Segment {
     chunks: Chunks,
     entries: Vec<Entry>,
+    names: String,
 }
 
+/// No heap of its own: thousands are made and freed each second.
 #[derive(Debug)]
 struct Entry {
-    parts: FrameParts,
+    kind: EventType,
+    severity: Severity,
+    time: Timestamp,
+    deploy: Option<DeployId>,
+    /// Where these are in the names.
+    project: Option<Span>,
+    stage: Option<Span>,
+    instance: Option<Span>,
     /// Where its JSON is in the bytes.
     json: Range<usize>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
 /// What filters match on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FrameParts {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameParts<'n> {
     pub id: EventId,
     pub kind: EventType,
     pub severity: Severity,
     pub time: Timestamp,
-    pub project: Option<String>,
-    pub stage: Option<String>,
+    pub project: Option<&'n str>,
+    pub stage: Option<&'n str>,
     /// Container name.
-    pub instance: Option<String>,
+    pub instance: Option<&'n str>,
     pub deploy: Option<DeployId>,
 }
 
@@ -48,8 +63,8 @@ impl Segment {
         &self.chunks
     }
 
-    pub fn parts(&self, index: usize) -> &FrameParts {
-        &self.entries[index].parts
+    pub fn parts(&self, index: usize) -> FrameParts<'_> {
+        self.entries[index].parts(self.chunks.id(index), &self.names)
     }
 
     /// The frames from `index` on.
@@ -62,7 +77,23 @@ impl Segment {
 
     /// Bytes that it holds in memory, about.
     pub fn weight(&self) -> usize {
-        self.chunks.weight() + self.entries.len() * size_of::<Entry>()
+        self.chunks.weight() + self.entries.len() * size_of::<Entry>() + self.names.len()
+    }
+}
+
+impl Entry {
+    fn parts<'n>(&self, id: EventId, names: &'n str) -> FrameParts<'n> {
+        let name = |span: Option<Span>| span.map(|it| &names[it.start as usize..it.end as usize]);
+        FrameParts {
+            id,
+            kind: self.kind,
+            severity: self.severity,
+            time: self.time,
+            project: name(self.project),
+            stage: name(self.stage),
+            instance: name(self.instance),
+            deploy: self.deploy,
+        }
     }
 }
 
@@ -71,7 +102,7 @@ impl Frame {
         self.parts().id
     }
 
-    pub fn parts(&self) -> &FrameParts {
+    pub fn parts(&self) -> FrameParts<'_> {
         self.segment.parts(self.index)
     }
 
@@ -101,13 +132,37 @@ pub struct EventTooLarge {
 pub struct SegmentBuilder {
     chunks: ChunksBuilder,
     entries: Vec<Entry>,
+    names: String,
+}
+
+/// How much there was in a segment, and so, most likely, will be in the next:
+/// memory that is there from the beginning is never copied.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Room {
+    frames: usize,
+    pub bytes: usize,
+    names: usize,
 }
 
 impl SegmentBuilder {
     pub fn new(journal: &str) -> Self {
+        Self::with_room(journal, Room::default())
+    }
+
+    pub fn with_room(journal: &str, room: Room) -> Self {
         Self {
-            chunks: ChunksBuilder::new(journal),
-            entries: Vec::new(),
+            chunks: ChunksBuilder::with_room(journal, room.frames, room.bytes),
+            entries: Vec::with_capacity(room.frames),
+            names: String::with_capacity(room.names),
+        }
+    }
+
+    /// What it has taken so far.
+    pub fn room(&self) -> Room {
+        Room {
+            frames: self.entries.len(),
+            bytes: self.chunks.bytes().len(),
+            names: self.names.len(),
         }
     }
 
@@ -145,26 +200,66 @@ impl SegmentBuilder {
             cause,
             payload,
         };
-        let kind = event.payload.event_type();
-        let parts = parts_of(id, kind, severity, time, subject);
-        let json = serde_json::to_string(&event).expect("an event has only string keys");
-        if json.len() > EVENT_BYTES_MAX {
-            return Err(EventTooLarge { bytes: json.len() });
+        let parts = FrameParts {
+            id,
+            kind: event.payload.event_type(),
+            severity,
+            time,
+            project: subject.project.as_ref().map(ProjectName::as_str),
+            stage: subject.stage.as_ref().map(StageName::as_str),
+            instance: subject.instance.as_deref(),
+            deploy: subject.deploy,
+        };
+        let before = self.len();
+        let bytes = self.push(&parts, |bytes| {
+            serde_json::to_writer(bytes, &event).expect("an event has only string keys");
+        });
+        if bytes > EVENT_BYTES_MAX {
+            self.truncate(before);
+            return Err(EventTooLarge { bytes });
         }
-        self.push_stored(parts, &json);
         Ok(())
     }
 
     /// An event as it was stored.
-    pub fn push_stored(&mut self, parts: FrameParts, json: &str) {
-        let json = self.chunks.push(parts.id, json);
-        self.entries.push(Entry { parts, json });
+    pub fn push_stored(&mut self, parts: &FrameParts<'_>, json: &str) {
+        self.push(parts, |bytes| bytes.extend_from_slice(json.as_bytes()));
+    }
+
+    /// Says how long the JSON is.
+    fn push(&mut self, parts: &FrameParts<'_>, write_json: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let json = self.chunks.push(parts.id, write_json);
+        let bytes = json.len();
+        let entry = Entry {
+            kind: parts.kind,
+            severity: parts.severity,
+            time: parts.time,
+            deploy: parts.deploy,
+            project: self.keep(parts.project),
+            stage: self.keep(parts.stage),
+            instance: self.keep(parts.instance),
+            json,
+        };
+        self.entries.push(entry);
+        bytes
+    }
+
+    fn keep(&mut self, name: Option<&str>) -> Option<Span> {
+        let name = name?;
+        let end = |names: &String| u32::try_from(names.len()).expect("names are short");
+        let start = end(&self.names);
+        self.names.push_str(name);
+        Some(Span {
+            start,
+            end: end(&self.names),
+        })
     }
 
     /// The last one's JSON, and what it matches on.
-    pub fn last(&self) -> Option<(&FrameParts, &str)> {
-        let Entry { parts, json } = self.entries.last()?;
-        let json = &self.chunks.bytes()[json.clone()];
+    pub fn last(&self) -> Option<(FrameParts<'_>, &str)> {
+        let entry = self.entries.last()?;
+        let parts = entry.parts(self.chunks.last()?, &self.names);
+        let json = &self.chunks.bytes()[entry.json.clone()];
         Some((
             parts,
             std::str::from_utf8(json).expect("made from a string"),
@@ -183,26 +278,8 @@ impl SegmentBuilder {
         Some(Arc::new(Segment {
             chunks,
             entries: self.entries,
+            names: self.names,
         }))
-    }
-}
-
-fn parts_of(
-    id: EventId,
-    kind: EventType,
-    severity: Severity,
-    time: Timestamp,
-    subject: Subject,
-) -> FrameParts {
-    FrameParts {
-        id,
-        kind,
-        severity,
-        time,
-        project: subject.project.map(|project| project.to_string()),
-        stage: subject.stage.map(|stage| stage.to_string()),
-        instance: subject.instance,
-        deploy: subject.deploy,
     }
 }
 

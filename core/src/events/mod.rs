@@ -15,6 +15,6 @@ pub use bus::Bus;
 pub use subscription::{Next, Start, Steering, Subscription};
 pub use tiny_forge_events::{
     Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,
-    Progress, Replay, Seat, Segment, SegmentBuilder,
+    Progress, Replay, Room, Seat, Segment, SegmentBuilder,
     control::{Control, Hello, ResetReason},
 };

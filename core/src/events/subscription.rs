@@ -162,7 +162,7 @@ impl Subscription {
         if !self.steering.go_on(&course, last) {
             return Ok(None);
         }
-        frames.retain(|frame| course.filter.matches(frame.parts()));
+        frames.retain(|frame| course.filter.matches(&frame.parts()));
         if frames.is_empty() {
             tokio::task::yield_now().await;
             return Ok(None);

@@ -13,7 +13,7 @@ use super::{
     witness::Witness,
     writer::{Job, QUEUE_LENGTH, Sequence, Writer},
 };
-use crate::events::Log;
+use crate::events::{Log, Room};
 
 /// The database: cheap to clone, closed when the last clone is dropped.
 #[derive(Clone)]
@@ -72,6 +72,7 @@ impl Store {
             log: log.clone(),
             checkpoints: Checkpoints::start(database)?,
             witness,
+            room: Room::default(),
         };
         writer.record(history)?;
         let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);

@@ -57,8 +57,8 @@ impl JournalPage {
 }
 
 impl Tx<'_> {
-    pub(super) fn append(&self, parts: &FrameParts, json: &str) -> Result<(), StoreError> {
-        let (project, stage) = (parts.project.as_deref(), parts.stage.as_deref());
+    pub(super) fn append(&self, parts: &FrameParts<'_>, json: &str) -> Result<(), StoreError> {
+        let FrameParts { project, stage, .. } = *parts;
         let deploy = parts.deploy.map(|deploy| deploy.0);
         let severity = parts.severity as i64;
         let time = parts.time.unix_ms();
@@ -139,7 +139,8 @@ impl Reader<'_> {
             descending: false,
         };
         self.each_row(&query, |row| {
-            found.push(EventId(row.get(0)?), text(row, 1)?);
+            let json = text(row, 1)?.as_bytes();
+            found.push(EventId(row.get(0)?), |bytes| bytes.extend_from_slice(json));
             Ok(())
         })?;
         let chunks = found.seal();
@@ -197,7 +198,7 @@ impl Reader<'_> {
     fn select(&self, query: &Query<'_>, journal: &str) -> Result<Option<Arc<Segment>>, StoreError> {
         let mut found = SegmentBuilder::new(journal);
         self.each_row(query, |row| {
-            found.push_stored(parts_of(row)?, text(row, 8)?);
+            found.push_stored(&parts_of(row)?, text(row, 8)?);
             Ok(())
         })?;
         Ok(found.seal())
@@ -261,6 +262,11 @@ impl Columns {
 fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, StoreError> {
     let value = row.get_ref(column)?;
     Ok(value.as_str().map_err(rusqlite::Error::from)?)
+}
+
+fn name<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>, StoreError> {
+    let value = row.get_ref(column)?;
+    Ok(value.as_str_or_null().map_err(rusqlite::Error::from)?)
 }
 
 fn frames_of(segment: Option<&Arc<Segment>>) -> impl Iterator<Item = Frame> {
@@ -366,20 +372,20 @@ fn kinds_condition(filter: &Filter) -> String {
     }
 }
 
-fn parts_of(row: &Row<'_>) -> Result<FrameParts, StoreError> {
-    let kind: String = row.get(1)?;
+fn parts_of<'r>(row: &'r Row<'_>) -> Result<FrameParts<'r>, StoreError> {
+    let kind = text(row, 1)?;
     let severity: usize = row.get(2)?;
     Ok(FrameParts {
         id: EventId(row.get(0)?),
-        kind: EventType::parse(&kind)
+        kind: EventType::parse(kind)
             .ok_or_else(|| StoreError::Damaged(format!("event type `{kind}` is not known")))?,
         severity: *Severity::ALL
             .get(severity)
             .ok_or_else(|| StoreError::Damaged(format!("severity {severity} is not known")))?,
         time: Timestamp::from_unix_ms(row.get(3)?),
-        project: row.get(4)?,
-        stage: row.get(5)?,
-        instance: row.get(6)?,
+        project: name(row, 4)?,
+        stage: name(row, 5)?,
+        instance: name(row, 6)?,
         deploy: row.get::<_, Option<i64>>(7)?.map(DeployId),
     })
 }

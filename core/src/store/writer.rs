@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Reader, StoreError, checkpoint::Checkpoints, kept::Tally, witness::Witness};
 use crate::{
-    events::{Log, SegmentBuilder},
+    events::{Log, Room, SegmentBuilder},
     failpoint::{self, Failpoint},
     model::{EventId, NewEvent, Position},
 };
@@ -51,7 +51,7 @@ impl Tx<'_> {
         self.frames.push_new(&self.sequence.node, id, event)?;
         if let Some((parts, json)) = self.frames.last() {
             let (kind, bytes) = (parts.kind, json.len());
-            if let Err(error) = self.append(parts, json) {
+            if let Err(error) = self.append(&parts, json) {
                 self.frames.truncate(before);
                 return Err(error);
             }
@@ -100,6 +100,8 @@ pub(super) struct Writer {
     pub(super) log: Arc<Log>,
     pub(super) checkpoints: Checkpoints,
     pub(super) witness: Witness,
+    /// What the last commit took.
+    pub(super) room: Room,
 }
 
 impl Writer {
@@ -120,20 +122,22 @@ impl Writer {
     /// Persist, then fan out, then answer.
     pub(super) fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let head_before = self.sequence.head;
-        let mut frames = SegmentBuilder::new(&self.sequence.journal);
+        let mut frames = SegmentBuilder::with_room(&self.sequence.journal, self.room);
         match self.run_in_one_transaction(&mut group, &mut frames) {
             Ok(outcomes) => {
                 if !frames.is_empty() {
                     self.witness.see(&self.sequence.position());
                     failpoint::reached(Failpoint::EventsCommitted);
                 }
+                self.room = frames.room();
+                let bytes = self.room.bytes;
                 if let Some(segment) = frames.seal() {
                     self.log.append(segment);
                 }
                 for (job, outcome) in group.into_iter().zip(outcomes) {
                     job.finish(outcome);
                 }
-                self.checkpoints.committed(&self.connection);
+                self.checkpoints.committed(&self.connection, bytes);
             }
             Err(error) => {
                 self.sequence.head = head_before;

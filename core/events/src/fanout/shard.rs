@@ -183,7 +183,7 @@ impl Shard {
         selections.resize_with(self.live.len(), || None);
         for (number, segment) in segments.iter().enumerate() {
             for index in 0..segment.chunks().len() {
-                self.filters.matching(segment.parts(index), |filter| {
+                self.filters.matching(&segment.parts(index), |filter| {
                     selections[filter]
                         .get_or_insert_with(|| Selection::new(&chunks))
                         .push(number, index);
@@ -265,7 +265,7 @@ impl Shard {
         let mut selection = Selection::new(&chunks);
         for (number, segment) in segments.iter().enumerate() {
             for index in segment.chunks().first_after(after)..segment.chunks().len() {
-                if filter.matches(segment.parts(index)) {
+                if filter.matches(&segment.parts(index)) {
                     selection.push(number, index);
                 }
             }

@@ -84,7 +84,7 @@ impl Running {
             let mut decided = Decided::default();
             let mut last = None;
             for frame in batch {
-                if self.matcher.matches(frame.parts()) {
+                if self.matcher.matches(&frame.parts()) {
                     self.decide(frame, &journal, &mut decided, token).await?;
                 }
                 last = Some(frame.id());

@@ -53,10 +53,10 @@ impl Matcher {
     }
 
     /// The rest of the condition.
-    pub fn matches(&self, parts: &FrameParts) -> bool {
-        one_of(&self.project, parts.project.as_deref())
-            && one_of(&self.stage, parts.stage.as_deref())
-            && one_of(&self.instance, parts.instance.as_deref())
+    pub fn matches(&self, parts: &FrameParts<'_>) -> bool {
+        one_of(&self.project, parts.project)
+            && one_of(&self.stage, parts.stage)
+            && one_of(&self.instance, parts.instance)
     }
 }
 

@@ -47,7 +47,7 @@ pub fn frame(event: &Event) -> Frame {
     };
     let json = serde_json::to_string(event).expect("JSON");
     let mut builder = SegmentBuilder::new(JOURNAL);
-    builder.push_stored(parts, &json);
+    builder.push_stored(&parts, &json);
     let segment = builder.seal().expect("one frame");
     segment.frames_from(0).next().expect("one frame")
 }
