@@ -16,6 +16,10 @@ use super::{StoreError, backup::with_ending};
 /// From a commit to the checkpoint that covers it and its followers.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Of events, after which it comes at once. A commit that meets a checkpoint waits
+/// until the disk has taken it: so many small ones are better than few large ones.
+const BYTES_MAX: usize = 256 << 10;
+
 /// How long a connection waits for another one, normally and at the end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const LAST_PATIENCE: Duration = Duration::from_millis(200);
@@ -41,6 +45,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     is_due: bool,
+    /// Of events, committed since the last checkpoint.
+    bytes: usize,
     is_ending: bool,
 }
 
@@ -56,11 +62,14 @@ impl Checkpoints {
         Ok(Self { shared, thread })
     }
 
-    /// Said by the writer between two commits, with its own connection.
-    pub(super) fn committed(&self, writer: &Connection) {
+    /// Said by the writer between two commits, with its own connection: so many
+    /// bytes of events are new.
+    pub(super) fn committed(&self, writer: &Connection, bytes: usize) {
         let mut state = self.shared.state();
-        if !state.is_due {
-            state.is_due = true;
+        let (was_due, was_much) = (state.is_due, state.is_much());
+        state.is_due = true;
+        state.bytes += bytes;
+        if !was_due || (state.is_much() && !was_much) {
             self.shared.changed.notify_one();
         }
         drop(state);
@@ -80,6 +89,12 @@ impl Checkpoints {
     }
 }
 
+impl State {
+    fn is_much(&self) -> bool {
+        self.bytes >= BYTES_MAX
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,10 +105,10 @@ impl Shared {
         let idle = |state: &mut State| !state.is_due && !state.is_ending;
         let state = self.changed.wait_while(self.state(), idle);
         let state = state.unwrap_or_else(PoisonError::into_inner);
-        let going_on = |state: &mut State| !state.is_ending;
-        let paused = self.changed.wait_timeout_while(state, PAUSE, going_on);
+        let pausing = |state: &mut State| !state.is_ending && !state.is_much();
+        let paused = self.changed.wait_timeout_while(state, PAUSE, pausing);
         let (mut state, _) = paused.unwrap_or_else(PoisonError::into_inner);
-        state.is_due = false;
+        (state.is_due, state.bytes) = (false, 0);
         !state.is_ending
     }
 }
