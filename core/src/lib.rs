@@ -28,3 +28,8 @@ pub mod api;
 pub mod app;
 
 pub mod cli;
+
+/// glibc keeps what a burst took, for each thread that had a part in it; this one
+/// gives it back to the system, as `.cargo/config.toml` says.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
