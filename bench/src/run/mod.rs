@@ -1,6 +1,7 @@
 //! Measures everything, one thing after the other, and writes the report.
 
 mod append;
+mod disk;
 mod fanout;
 mod files;
 mod latency;
