@@ -19,12 +19,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::host;
+use crate::{clock, host};
 
 /// A request, built step by step and then [sent](Request::send).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,19 +179,34 @@ impl Response {
         serde_json::from_slice(&self.body)
     }
 
-    /// When the target wants to be asked again: seconds, whole or not, in the
-    /// `Retry-After` header, else in the JSON body's `retry_after`. A date in the
-    /// header is left to the host's backoff.
+    /// When the target wants to be asked again: seconds, whole or not, or a date,
+    /// in the `Retry-After` header, else seconds in the JSON body's `retry_after`.
+    /// A date counts from the target's own `Date`, where it says that.
     pub fn retry_after(&self) -> Option<Duration> {
         #[derive(serde::Deserialize)]
         struct Body {
             retry_after: f64,
         }
 
-        self.header("Retry-After")
-            .and_then(|seconds| seconds.trim().parse().ok())
-            .or_else(|| Some(self.json::<Body>().ok()?.retry_after))
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).ok();
+        if let Some(value) = self.header("Retry-After").map(str::trim) {
+            let said = value.parse().ok().and_then(seconds);
+            if let Some(after) = said.or_else(|| self.until(value)) {
+                return Some(after);
+            }
+        }
+        seconds(self.json::<Body>().ok()?.retry_after)
+    }
+
+    /// Nothing is left of a date that is past.
+    fn until(&self, date: &str) -> Option<Duration> {
+        let date = httpdate::parse_http_date(date).ok()?;
+        let said = self.header("Date").map(httpdate::parse_http_date);
+        let now = match said {
+            Some(Ok(now)) => now,
+            _ => UNIX_EPOCH + Duration::from_millis(clock::now_ms()),
+        };
+        Some(date.duration_since(now).unwrap_or_default())
     }
 }
 
@@ -240,13 +255,27 @@ mod tests {
             after(Response::new(429).with_body(r#"{"retry_after":0.376}"#)),
             millis(376)
         );
-        for nonsense in ["-1", "NaN", "soon", "Fri, 31 Dec 1999 23:59:59 GMT"] {
+        for nonsense in ["-1", "NaN", "soon"] {
             assert_eq!(
                 after(Response::new(429).with_header("Retry-After", nonsense)),
                 None,
                 "{nonsense}"
             );
         }
+    }
+
+    #[test]
+    fn a_date_counts_from_the_targets_own_clock() {
+        let date = |seconds| format!("Fri, 31 Dec 1999 23:59:{seconds} GMT");
+        let response = Response::new(503).with_header("Retry-After", &date(59));
+        let early = response.clone().with_header("Date", &date(17));
+        assert_eq!(early.retry_after(), Some(Duration::from_secs(42)));
+        let late = Response::new(503)
+            .with_header("Retry-After", &date(17))
+            .with_header("Date", &date(59));
+        assert_eq!(late.retry_after(), Some(Duration::ZERO));
+        // Without that, from the host's.
+        assert!(response.retry_after().is_some());
     }
 
     #[test]

@@ -3,7 +3,7 @@ use utoipa::ToSchema;
 
 use super::{EventId, Timestamp};
 
-/// Where a delivery stands. The last two are terminal, but a dead one can be
+/// Where a delivery stands. The last three are terminal, but a dead one can be
 /// replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -14,10 +14,18 @@ pub enum DeliveryState {
     Delivered,
     /// A dead letter: it will not be tried again by itself.
     Dead,
+    /// The target refused its events together: they go on in two halves.
+    Split,
 }
 
 impl DeliveryState {
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Retrying, Self::Delivered, Self::Dead];
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Retrying,
+        Self::Delivered,
+        Self::Dead,
+        Self::Split,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -25,6 +33,7 @@ impl DeliveryState {
             Self::Retrying => "retrying",
             Self::Delivered => "delivered",
             Self::Dead => "dead",
+            Self::Split => "split",
         }
     }
 

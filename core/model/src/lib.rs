@@ -14,6 +14,7 @@ mod principal;
 mod spec;
 mod status;
 mod timestamp;
+mod trace;
 
 pub use delivery::{
     Attempt, AttemptOutcome, Delivery, DeliveryDetail, DeliveryState, TestOutcome, TestRequest,
@@ -31,8 +32,8 @@ pub use payload::{
     SystemPayload, WatchGapPayload,
 };
 pub use plugin::{
-    Asked, Calls, Granted, OnError, Pipeline, PipelineState, PipelineStep, Plugin, PluginLogLevel,
-    PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, When,
+    Asked, Batch, Calls, Granted, OnError, Pipeline, PipelineState, PipelineStep, Plugin,
+    PluginLogLevel, PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
 };
 pub use principal::Principal;
 pub use spec::{
@@ -41,3 +42,4 @@ pub use spec::{
 };
 pub use status::DeployStatus;
 pub use timestamp::Timestamp;
+pub use trace::{PipelineTrace, StepDecision, StepTrace, Trace, TraceOutcome};

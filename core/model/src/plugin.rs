@@ -175,6 +175,10 @@ pub struct Pipeline {
     pub when: When,
     pub steps: Vec<PipelineStep>,
     pub sinks: Vec<String>,
+    #[serde(flatten)]
+    pub throttle: Throttle,
+    /// Events that wait for their batch to be full.
+    pub batched: u64,
     /// Everything up to this event has been decided.
     pub cursor: EventId,
     /// Events that it has still to look at; counted up to 500.
@@ -206,6 +210,36 @@ pub struct When {
     /// Least severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
+    /// What our own deploys do to instances, too: it is silent otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub planned: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// How a pipeline keeps from crying wolf. Nothing of it is on by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Throttle {
+    /// For so many seconds after the server's start instances may come and go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_grace_s: Option<u64>,
+    /// Of events that agree in these, one passes in a cooldown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub once_per: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+}
+
+/// Events that a sink gets together: when so many wait, or the first has waited
+/// for so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Batch {
+    pub events: usize,
+    pub wait_s: u64,
 }
 
 /// What happens to an event when a step fails on it.

@@ -26,6 +26,7 @@ mod spa;
 mod status;
 mod stream;
 mod subscriptions;
+mod trace;
 
 use std::sync::Arc;
 
@@ -127,11 +128,13 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(instances::get))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
+        .routes(routes!(trace::get))
         .routes(routes!(subscriptions::list))
         .routes(routes!(subscriptions::change))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::get))
         .routes(routes!(plugins::test))
+        .routes(routes!(plugins::replay))
         .routes(routes!(pipelines::list))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))

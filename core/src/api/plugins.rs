@@ -1,13 +1,22 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
 };
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     ApiError, ApiState,
     list::{AsOf, List},
 };
 use crate::model::{Plugin, Principal, TestOutcome};
+
+/// What came of a wish to have dead letters tried again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Replayed {
+    pub replayed: usize,
+}
 
 /// Plugins, files that wait for their configuration, and broken configuration.
 #[utoipa::path(get, path = "/api/plugins", tag = "plugins",
@@ -40,4 +49,15 @@ pub async fn test(
     Path(name): Path<String>,
 ) -> Result<Json<TestOutcome>, ApiError> {
     Ok(Json(state.plugins.test(&Principal::Local, &name).await?))
+}
+
+/// Tries all dead letters of a sink again, the oldest first, under their old ids.
+#[utoipa::path(post, path = "/api/plugins/{name}/replay", tag = "plugins", params(("name" = String, Path)),
+    responses((status = 202, body = Replayed), (status = 404, body = super::Problem)))]
+pub async fn replay(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Replayed>), ApiError> {
+    let replayed = state.plugins.replay_all(&Principal::Local, &name).await?;
+    Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
 }

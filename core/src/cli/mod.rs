@@ -1,5 +1,5 @@
-//! The command line. Each command is a file; all but `serve`, `plugin`, `backup`
-//! and `restore` talk to a running server over its API.
+//! The command line. Each command is a file; all but `serve`, `backup`,
+//! `restore` and most of `plugin` talk to a running server over its API.
 //!
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed or was
 //! cancelled · 4 the server cannot be reached.
@@ -15,6 +15,7 @@ mod plugin;
 mod plugin_build;
 mod plugin_compile;
 mod plugin_inspect;
+mod plugin_list;
 mod restore;
 mod serve;
 
@@ -90,7 +91,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
-            Command::Plugin(args) => plugin::run(args).await,
+            Command::Plugin(args) => plugin::run(args, client).await,
             Command::Backup(args) => backup::run(&args),
             Command::Restore(args) => restore::run(&args),
             Command::Demo(args) => demo::run(&client()?, args).await,

@@ -1,6 +1,7 @@
 use clap::{Args, Subcommand};
 
-use super::{Outcome, plugin_build, plugin_compile, plugin_inspect};
+use super::{Outcome, client::Client, plugin_build, plugin_compile, plugin_inspect, plugin_list};
+use crate::config::ConfigError;
 
 /// Build and look at plugins.
 #[derive(Debug, Args)]
@@ -15,15 +16,22 @@ enum PluginCommand {
     Build(plugin_build::BuildArgs),
     /// Show what a .wasm is, what it asks for, and how to configure it
     Inspect(plugin_inspect::InspectArgs),
+    /// Show the plugins of a running server, and what they lack
+    List(plugin_list::ListArgs),
     /// The server's own compiler: a component on standard input, machine code on standard output
     #[command(hide = true)]
     Compile,
 }
 
-pub(super) async fn run(args: PluginArgs) -> anyhow::Result<Outcome> {
+/// Most of them need no server: `client` is asked for by those that do.
+pub(super) async fn run(
+    args: PluginArgs,
+    client: impl FnOnce() -> Result<Client, ConfigError>,
+) -> anyhow::Result<Outcome> {
     match args.command {
         PluginCommand::Build(args) => plugin_build::run(args),
         PluginCommand::Inspect(args) => plugin_inspect::run(args).await,
+        PluginCommand::List(args) => plugin_list::run(&client()?, &args).await,
         PluginCommand::Compile => plugin_compile::run().await,
     }
 }

@@ -65,6 +65,7 @@ pub(super) struct Shared {
     pub store: Store,
     pub public_url: Option<String>,
     pub runtime: Handle,
+    pub started_at: Timestamp,
     live: Mutex<Live>,
 }
 
@@ -99,6 +100,7 @@ impl PluginHost {
             store,
             public_url,
             runtime,
+            started_at: Timestamp::now(),
             live: Mutex::default(),
         })))
     }
@@ -162,6 +164,19 @@ impl PluginHost {
             sink.wake();
         }
         Ok(delivery)
+    }
+
+    /// Tries all dead letters of a sink again, the oldest first; how many.
+    pub async fn replay_all(&self, _: &Principal, sink: &str) -> Result<usize, HostError> {
+        let wake = match self.live().plugins.get(sink) {
+            Some(plugin) => plugin.wake.clone(),
+            None => return Err(not_found("plugin", sink)),
+        };
+        let name = sink.to_owned();
+        let replayed = self.0.store.write(move |tx| tx.replay_deliveries(&name));
+        let count = replayed.await?;
+        wake.notify_one();
+        Ok(count)
     }
 
     /// Where plugins and their configuration are put.

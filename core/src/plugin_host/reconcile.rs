@@ -129,6 +129,7 @@ impl PluginHost {
                 status: status.clone(),
                 bus: shared.bus.clone(),
                 store: shared.store.clone(),
+                server_started_at: shared.started_at,
             };
             let running = task.run(tasks.token.clone());
             tasks.tracker.spawn_on(running, &shared.runtime);

@@ -87,6 +87,8 @@ fn started(name: &str, pipeline: &LivePipeline) -> Pipeline {
         when: pipeline.config.when.clone(),
         steps: pipeline.config.steps.clone(),
         sinks: pipeline.config.sinks.clone(),
+        throttle: pipeline.config.throttle.clone(),
+        batched: 0,
         cursor: EventId(0),
         lag: 0,
         seen: 0,
@@ -107,6 +109,7 @@ fn fill(view: &mut Pipeline, reader: &Reader<'_>) -> Result<(), StoreError> {
         view.lag = reader.events_waiting(&matcher.filter(), cursor, LAG_COUNTED)?;
     }
     (view.cursor, view.seen, view.dropped, view.skipped) = (cursor, seen, dropped, skipped);
+    view.batched = reader.batched(&view.name)?;
     view.recent_drops = reader.recent_drops(&view.name, DROPS_SHOWN)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-use rusqlite::{Row, ToSql, params, types::Value};
+use rusqlite::{OptionalExtension, Row, ToSql, params, types::Value};
 
 use super::{Reader, StoreError, Tx};
 use crate::model::{
@@ -13,7 +13,7 @@ const QUEUE_BYTES_MAX: i64 = 64 << 20;
 const ENDED_KEPT_MS: i64 = 30 * 86_400_000;
 const ENDED_KEPT_MAX: i64 = 5_000;
 
-const COLUMNS: &str = "id, position, pipeline, sink, status, attempts, created_at, ended_at,
+const COLUMNS: &str = "rowid, id, pipeline, sink, status, attempts, created_at, ended_at,
     next_attempt, latency_ms, last_error, events";
 
 /// A sealed list of events, on its way to a sink.
@@ -51,6 +51,8 @@ pub enum AfterAttempt {
     Delivered,
     RetryAt(Timestamp),
     Dead,
+    /// Its events go on in these.
+    Split(Vec<NewDelivery>),
 }
 
 /// Which deliveries to list.
@@ -59,7 +61,7 @@ pub struct DeliveryQuery {
     pub sinks: Vec<String>,
     pub pipelines: Vec<String>,
     pub statuses: Vec<DeliveryState>,
-    /// Only positions below.
+    /// Only those made before this one.
     pub before: Option<i64>,
     pub limit: usize,
 }
@@ -68,14 +70,25 @@ impl Tx<'_> {
     /// Stores a delivery. Its id says which one it is, so that a second run
     /// over the same events stores nothing twice.
     pub fn insert_delivery(&self, delivery: &NewDelivery) -> Result<(), StoreError> {
+        self.insert_delivery_at(None, delivery)
+    }
+
+    /// At the end of the queue, or right after another one.
+    fn insert_delivery_at(
+        &self,
+        position: Option<i64>,
+        delivery: &NewDelivery,
+    ) -> Result<(), StoreError> {
         self.sql()
             .prepare_cached(
                 "INSERT INTO deliveries (id, position, pipeline, sink, subject, status, created_at, events, input)
-                 VALUES (?1, (SELECT coalesce(max(position), 0) + 1 FROM deliveries), ?2, ?3, ?4, 'pending', ?5, ?6, ?7)
+                 VALUES (?1, coalesce(?2, (SELECT coalesce(max(position), 0) + 1 FROM deliveries)),
+                    ?3, ?4, ?5, 'pending', ?6, ?7, ?8)
                  ON CONFLICT (id) DO NOTHING",
             )?
             .execute(params![
                 delivery.id,
+                position,
                 delivery.pipeline,
                 delivery.sink,
                 delivery.subject,
@@ -114,10 +127,12 @@ impl Tx<'_> {
         id: &str,
         record: &AttemptRecord,
     ) -> Result<Option<Delivery>, StoreError> {
-        let (status, next, ended) = match record.next {
-            AfterAttempt::Delivered => (DeliveryState::Delivered, None, Some(Timestamp::now())),
-            AfterAttempt::RetryAt(at) => (DeliveryState::Retrying, Some(at), None),
-            AfterAttempt::Dead => (DeliveryState::Dead, None, Some(Timestamp::now())),
+        let now = Some(Timestamp::now());
+        let (status, next, ended) = match &record.next {
+            AfterAttempt::Delivered => (DeliveryState::Delivered, None, now),
+            AfterAttempt::RetryAt(at) => (DeliveryState::Retrying, Some(*at), None),
+            AfterAttempt::Dead => (DeliveryState::Dead, None, now),
+            AfterAttempt::Split(_) => (DeliveryState::Split, None, now),
         };
         let changed = self.sql().execute(
             "UPDATE deliveries SET status = ?2, attempts = attempts + 1,
@@ -147,7 +162,20 @@ impl Tx<'_> {
                 record.latency_ms
             ],
         )?;
+        if let AfterAttempt::Split(halves) = &record.next {
+            let position = self.position_of(id)?;
+            for half in halves {
+                self.insert_delivery_at(position, half)?;
+            }
+        }
         self.delivery(id)
+    }
+
+    fn position_of(&self, id: &str) -> Result<Option<i64>, StoreError> {
+        let mut statement = self
+            .sql()
+            .prepare_cached("SELECT position FROM deliveries WHERE id = ?1")?;
+        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
     }
 
     /// Puts a dead letter back to the end of its sink's queue.
@@ -162,13 +190,26 @@ impl Tx<'_> {
         Ok(changed > 0)
     }
 
+    /// The same with all dead letters of a sink, the oldest first; how many.
+    pub fn replay_deliveries(&self, sink: &str) -> Result<usize, StoreError> {
+        let mut statement = self.sql().prepare_cached(
+            "SELECT id FROM deliveries WHERE sink = ?1 AND status = 'dead' ORDER BY position, rowid",
+        )?;
+        let ids = statement.query_map([sink], |row| row.get::<_, String>(0))?;
+        let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
+        for id in &ids {
+            self.replay_delivery(id)?;
+        }
+        Ok(ids.len())
+    }
+
     /// Deletes what ended long ago, or what is too much of it.
     pub fn trim_deliveries(&self) -> Result<usize, StoreError> {
         let oldest = Timestamp::now().unix_ms() - ENDED_KEPT_MS;
         Ok(self.sql().execute(
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM (
                 SELECT id, ended_at, row_number() OVER (PARTITION BY sink ORDER BY position DESC) AS place
-                FROM deliveries WHERE status IN ('delivered', 'dead'))
+                FROM deliveries WHERE status IN ('delivered', 'dead', 'split'))
                 WHERE ended_at < ?1 OR place > ?2)",
             params![oldest, ENDED_KEPT_MAX],
         )?)
@@ -180,7 +221,7 @@ impl Reader<'_> {
     pub fn next_delivery(&self, sink: &str) -> Result<Option<QueuedDelivery>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS}, first_attempt, input FROM deliveries
-             WHERE sink = ?1 AND status IN ('pending', 'retrying') ORDER BY position LIMIT 1"
+             WHERE sink = ?1 AND status IN ('pending', 'retrying') ORDER BY position, rowid LIMIT 1"
         );
         let mut statement = self.sql().prepare_cached(&sql)?;
         let mut rows = statement.query([sink])?;
@@ -248,10 +289,10 @@ impl Reader<'_> {
         let statuses = query.statuses.iter().map(|status| status.as_str().into());
         one_of("status", statuses.collect());
         if let Some(before) = query.before {
-            condition.push_str(&format!(" AND position < {before}"));
+            condition.push_str(&format!(" AND rowid < {before}"));
         }
         let sql = format!(
-            "SELECT {COLUMNS} FROM deliveries WHERE 1{condition} ORDER BY position DESC LIMIT {}",
+            "SELECT {COLUMNS} FROM deliveries WHERE 1{condition} ORDER BY rowid DESC LIMIT {}",
             query.limit
         );
         let bound: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
@@ -259,9 +300,9 @@ impl Reader<'_> {
         let mut rows = statement.query(bound.as_slice())?;
         let (mut found, mut last) = (Vec::new(), None);
         while let Some(row) = rows.next()? {
-            let (delivery, position) = delivery_of(row)?;
+            let (delivery, number) = delivery_of(row)?;
             found.push(delivery);
-            last = Some(position);
+            last = Some(number);
         }
         let full = found.len() == query.limit;
         Ok((found, last.filter(|_| full)))
@@ -285,7 +326,7 @@ impl Reader<'_> {
     }
 }
 
-/// The delivery and its position.
+/// The delivery and its number.
 fn delivery_of(row: &Row<'_>) -> Result<(Delivery, i64), StoreError> {
     let status: String = row.get("status")?;
     let events: String = row.get("events")?;
@@ -309,5 +350,5 @@ fn delivery_of(row: &Row<'_>) -> Result<(Delivery, i64), StoreError> {
         latency_ms: row.get("latency_ms")?,
         last_error: row.get("last_error")?,
     };
-    Ok((delivery, row.get("position")?))
+    Ok((delivery, row.get("rowid")?))
 }

@@ -6,6 +6,7 @@ use super::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_kept.sql"),
+    include_str!("migrations/0003_pipelines.sql"),
 ];
 
 /// Settings that must stand before the first table, then the tables.

@@ -27,6 +27,8 @@ mod reader;
 mod restore;
 mod retention;
 mod sealed_spec;
+mod throttle;
+mod traces;
 mod witness;
 mod writer;
 
@@ -47,4 +49,5 @@ pub use reader::Reader;
 pub use restore::{Restored, restore};
 pub use retention::{Retention, run as run_retention};
 pub use sealed_spec::SealedSpec;
+pub use throttle::PassedEvent;
 pub use writer::Tx;

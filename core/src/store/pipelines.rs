@@ -90,8 +90,10 @@ impl Tx<'_> {
     pub fn remove_pipeline(&self, name: &str) -> Result<(), StoreError> {
         self.sql()
             .execute("DELETE FROM pipelines WHERE name = ?1", [name])?;
-        self.sql()
-            .execute("DELETE FROM drops WHERE pipeline = ?1", [name])?;
+        for table in ["drops", "batch_members", "once_keys"] {
+            let sql = format!("DELETE FROM {table} WHERE pipeline = ?1");
+            self.sql().execute(&sql, [name])?;
+        }
         Ok(())
     }
 }

@@ -79,6 +79,9 @@ pub async fn run(store: Store, retention: Retention, token: CancellationToken) {
         if let Err(error) = store.write(|tx| tx.trim_deliveries()).await {
             tracing::warn!(%error, table = "deliveries", "retention has to wait");
         }
+        if let Err(error) = trim_traces(&store, &token).await {
+            tracing::warn!(%error, table = "traces", "retention has to wait");
+        }
         if let Err(error) = give_back(&store, &token).await {
             tracing::warn!(%error, "free space stays in the database");
         }
@@ -104,6 +107,11 @@ async fn trim(
             .write(move |tx| tx.delete_events(table, &doomed))
             .await?;
     }
+    Ok(())
+}
+
+async fn trim_traces(store: &Store, token: &CancellationToken) -> Result<(), StoreError> {
+    while !token.is_cancelled() && store.write(|tx| tx.trim_traces()).await? {}
     Ok(())
 }
 

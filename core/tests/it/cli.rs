@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::{binary::Binary, server::Server, shared::Shared};
+use crate::support::{binary::Binary, folder::put, server::Server, shared::Shared};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -187,6 +187,37 @@ async fn a_plugin_is_built_from_its_crate_and_then_shown() {
         .await;
     let json: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
     assert_eq!(json["role"], "sink");
+}
+
+#[tokio::test]
+async fn the_plugins_of_a_server_are_listed_with_what_they_lack() {
+    let server = Server::start().await;
+    let toml = "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"https://example.org/\"\n\
+                config.sign_with = []\n[plugin.ghost]\nfile = \"ghost.wasm\"\n";
+    put(&server.dir.path().join("plugins"), "two.toml", toml);
+    for (plugin, state) in [("ghost", "missing"), ("hook", "running")] {
+        let is_so = |event: &Value| {
+            event["payload"]["plugin"] == plugin && event["payload"]["state"] == state
+        };
+        let mut events = server.sse("/api/events?after=0&type=plugin_status").await;
+        events.until(is_so).await;
+    }
+    let program = Binary::against(&server);
+    let table = text(&program.run(&["plugin", "list"]).await.stdout);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("NAME   ROLE  STATE"), "{table}");
+    assert!(lines[1].starts_with("ghost  -     missing"), "{table}");
+    assert!(lines[2].contains("ghost.wasm"), "why it fails: {table}");
+    assert!(table.contains("hook   sink  running"), "{table}");
+
+    let json = text(&program.run(&["plugin", "list", "--json"]).await.stdout);
+    let names = json.lines().map(|line| {
+        let plugin: Value = serde_json::from_str(line).expect("JSON");
+        plugin["name"].as_str().map(str::to_owned)
+    });
+    let names: Vec<_> = names.flatten().collect();
+    assert_eq!(names, ["ghost", "hook"]);
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -58,8 +58,14 @@ async fn served(number: u32) -> Server {
 }
 
 #[tokio::test]
-async fn a_database_of_the_first_schema_is_shown_as_it_was_and_streams_resume() {
-    let server = served(1).await;
+async fn a_database_of_an_older_schema_is_shown_as_it_was_and_streams_resume() {
+    for number in numbers("tests/it/schemas") {
+        is_shown_as_it_was(number).await;
+    }
+}
+
+async fn is_shown_as_it_was(number: u32) {
+    let server = served(number).await;
     let names = |list: &Value| -> Vec<String> {
         let items = list["items"].as_array().expect("items").iter();
         items

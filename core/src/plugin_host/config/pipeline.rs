@@ -1,7 +1,12 @@
+use std::time::Duration;
+
 use globset::Glob;
 
 use super::raw;
-use crate::model::{EventType, OnError, PipelineStep, When};
+use crate::{
+    model::{Batch, EventType, OnError, PipelineStep, Throttle, When},
+    plugin_host::pipeline::OncePer,
+};
 
 /// A `[pipeline.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +16,7 @@ pub struct PipelineConfig {
     pub steps: Vec<PipelineStep>,
     /// Names of plugins.
     pub sinks: Vec<String>,
+    pub throttle: Throttle,
 }
 
 impl PipelineConfig {
@@ -28,10 +34,12 @@ impl PipelineConfig {
                 on_error: step.on_error,
             },
         });
+        let steps = steps.collect();
         Ok(Self {
             when: when(raw.when)?,
-            steps: steps.collect(),
+            steps,
             sinks: raw.sinks,
+            throttle: throttle(raw.startup_grace, raw.once_per, raw.cooldown, raw.batch)?,
         })
     }
 
@@ -42,6 +50,64 @@ impl PipelineConfig {
     }
 }
 
+/// How long things may take that are kept in memory until they are over.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+/// The most that one delivery holds.
+const BATCH_EVENTS_MAX: usize = 500;
+
+fn throttle(
+    startup_grace: Option<String>,
+    once_per: raw::OneOrMany,
+    cooldown: Option<String>,
+    batch: Option<raw::Batch>,
+) -> Result<Throttle, String> {
+    let once_per = once_per.into_vec();
+    for path in &once_per {
+        OncePer::check_path(path).map_err(|error| format!("once_per: {error}"))?;
+    }
+    let cooldown_s = cooldown
+        .map(|text| seconds("cooldown", &text))
+        .transpose()?;
+    match (once_per.is_empty(), cooldown_s) {
+        (false, None) => {
+            return Err("once_per needs a cooldown as well, e.g. cooldown = \"10m\"".into());
+        }
+        (true, Some(_)) => {
+            return Err("cooldown needs once_per as well, e.g. once_per = \"subject\"".into());
+        }
+        _ => {}
+    }
+    let grace = startup_grace.map(|text| seconds("startup_grace", &text));
+    Ok(Throttle {
+        startup_grace_s: grace.transpose()?,
+        once_per,
+        cooldown_s,
+        batch: batch.map(check_batch).transpose()?,
+    })
+}
+
+fn check_batch(raw: raw::Batch) -> Result<Batch, String> {
+    if !(2..=BATCH_EVENTS_MAX).contains(&raw.events) {
+        let events = raw.events;
+        return Err(format!(
+            "batch.events: {events} is not between 2 and {BATCH_EVENTS_MAX}"
+        ));
+    }
+    Ok(Batch {
+        events: raw.events,
+        wait_s: seconds("batch.wait", &raw.wait)?,
+    })
+}
+
+fn seconds(key: &str, text: &str) -> Result<u64, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|error| format!("{key}: `{text}` is not a duration such as 30s or 5m: {error}"))?;
+    if time < Duration::from_secs(1) || time > LONGEST {
+        return Err(format!("{key}: `{text}` is not between 1s and 7days"));
+    }
+    Ok(time.as_secs())
+}
+
 fn when(raw: raw::When) -> Result<When, String> {
     let when = When {
         types: raw.types.into_vec(),
@@ -49,6 +115,7 @@ fn when(raw: raw::When) -> Result<When, String> {
         stage: raw.stage.into_vec(),
         instance: raw.instance.into_vec(),
         severity: raw.severity,
+        planned: raw.planned,
     };
     for kind in &when.types {
         let glob = check_glob("type", kind)?.compile_matcher();

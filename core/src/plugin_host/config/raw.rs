@@ -61,6 +61,19 @@ pub(super) struct Pipeline {
     pub steps: Vec<Step>,
     #[serde(default)]
     pub sinks: Vec<String>,
+    /// Durations are texts such as `30s` or `5m`.
+    pub startup_grace: Option<String>,
+    #[serde(default)]
+    pub once_per: OneOrMany,
+    pub cooldown: Option<String>,
+    pub batch: Option<Batch>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Batch {
+    pub events: usize,
+    pub wait: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -75,6 +88,8 @@ pub(super) struct When {
     #[serde(default)]
     pub instance: OneOrMany,
     pub severity: Option<Severity>,
+    #[serde(default)]
+    pub planned: bool,
 }
 
 /// `"a"` or `["a", "b"]`.

@@ -8,7 +8,7 @@ const FIRST: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(3_600);
 /// A target that has not taken a delivery by then will not.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 86_400);
-/// A target may ask for patience, but not for ever.
+/// A target may ask for patience, but not for ever; nor for none at all.
 const ASKED_MAX: Duration = Duration::from_secs(86_400);
 /// A plugin that fails on the same delivery so often is not tried again.
 const FAULTS_MAX: u32 = 5;
@@ -19,7 +19,7 @@ const FAULTS_MAX: u32 = 5;
 pub(super) fn pause(attempt: u32, asked_ms: Option<u64>) -> Duration {
     if let Some(asked_ms) = asked_ms {
         let jitter = Duration::from_millis(rand::rng().random_range(0..250));
-        return Duration::from_millis(asked_ms).min(ASKED_MAX) + jitter;
+        return Duration::from_millis(asked_ms).clamp(FIRST, ASKED_MAX) + jitter;
     }
     let longest = FIRST
         .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
@@ -51,5 +51,6 @@ mod tests {
         let asked = pause(1, Some(30_000));
         assert!(asked >= Duration::from_secs(30) && asked < Duration::from_secs(31));
         assert!(pause(1, Some(u64::MAX)) < ASKED_MAX + Duration::from_secs(1));
+        assert!(pause(1, Some(0)) >= FIRST);
     }
 }

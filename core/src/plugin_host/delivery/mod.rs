@@ -2,14 +2,18 @@
 //!
 //! A pipeline stores them; the one task of each sink makes them, oldest first,
 //! at least once, always under the same id. A target that fails makes the whole
-//! sink wait, and is asked again with its oldest delivery, so order is kept.
+//! sink wait, and is asked again with its oldest delivery, so order is kept. One
+//! that refuses several events together gets them in halves.
 
 mod backoff;
 mod id;
+mod seal;
 mod sink;
 
-pub use id::delivery_id;
+pub use seal::seal;
 pub use sink::{SinkTask, TestMailbox, TestRequested};
+
+use id::delivery_id;
 
 use crate::{
     model::{

@@ -6,7 +6,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{backoff, publish_status};
+use super::{backoff, publish_status, seal};
 use crate::{
     failpoint::{self, Failpoint},
     model::{AttemptOutcome, Severity, TestOutcome, Timestamp},
@@ -50,6 +50,25 @@ struct Verdict {
     outcome: AttemptOutcome,
     reason: Option<String>,
     next: AfterAttempt,
+}
+
+impl Verdict {
+    /// What is given up is tried again in halves, where there are several events.
+    fn or_split(self, queued: &QueuedDelivery, events: &[GuestEvent]) -> Self {
+        let halves = match self.next {
+            AfterAttempt::Dead if self.outcome != AttemptOutcome::Retry => {
+                seal::halves(queued, events)
+            }
+            _ => None,
+        };
+        match halves {
+            Some(halves) => Self {
+                next: AfterAttempt::Split(halves.into()),
+                ..self
+            },
+            None => self,
+        }
+    }
 }
 
 impl SinkTask {
@@ -130,6 +149,7 @@ impl SinkTask {
                     Ok(outcome) => judge(outcome, attempt, first_attempt),
                     Err(RunError::Fault { fault, .. }) => judge_fault(fault.to_string(), attempt),
                 }
+                .or_split(&queued, &events)
             }
             Err(error) => Verdict {
                 outcome: AttemptOutcome::Reject,
@@ -259,7 +279,7 @@ fn retry_in(pause: Duration, now: Timestamp) -> AfterAttempt {
 const fn severity(next: &AfterAttempt) -> Severity {
     match next {
         AfterAttempt::Delivered => Severity::Debug,
-        AfterAttempt::RetryAt(_) => Severity::Warning,
+        AfterAttempt::RetryAt(_) | AfterAttempt::Split(_) => Severity::Warning,
         AfterAttempt::Dead => Severity::Error,
     }
 }

@@ -1,19 +1,39 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::decide::{Annotation, Decided};
 use crate::{
-    model::{Actor, EventAnnotatedPayload, EventId, NewEvent, Payload, Severity, Subject},
+    model::{
+        Actor, EventAnnotatedPayload, EventId, NewEvent, Payload, Severity, Subject, Timestamp,
+    },
     plugin_host::delivery::publish_status,
-    store::{PipelineProgress, StoreError, Tx},
+    store::{NewDelivery, PassedEvent, PipelineProgress, StoreError, Tx},
 };
 
 /// One transaction of a pipeline.
 pub(super) struct Change {
     pub pipeline: String,
-    /// Those that get deliveries.
-    pub sinks: Vec<String>,
     pub cursor: EventId,
     pub decided: Decided,
+    pub deliveries: Vec<NewDelivery>,
+    pub batch: BatchChange,
+    pub once: Option<OnceChange>,
+}
+
+/// What becomes of the batch that is open.
+#[derive(Default)]
+pub(super) struct BatchChange {
+    /// Its members up to this one have been sealed.
+    pub sealed_to: Option<EventId>,
+    pub added: Vec<PassedEvent>,
+}
+
+/// What has to be remembered, and what need not be any longer.
+pub(super) struct OnceChange {
+    pub passed: Vec<(String, Timestamp)>,
+    pub cooldown: Duration,
 }
 
 impl Change {
@@ -22,18 +42,27 @@ impl Change {
             seen,
             drops,
             annotations,
-            deliveries,
             writes,
+            traces,
+            passed: _,
         } = &self.decided;
-        for delivery in deliveries {
+        for delivery in &self.deliveries {
             tx.insert_delivery(delivery)?;
         }
-        for sink in &self.sinks {
+        if let Some(last) = self.batch.sealed_to {
+            tx.close_batch(&self.pipeline, last)?;
+        }
+        tx.add_to_batch(&self.pipeline, &self.batch.added)?;
+        if let Some(once) = &self.once {
+            tx.remember_passed(&self.pipeline, &once.passed, once.cooldown)?;
+        }
+        for sink in self.sinks() {
             for shed in tx.shed_overflow(sink)? {
                 publish_status(tx, &shed, Severity::Error)?;
             }
         }
         tx.add_drops(&self.pipeline, drops)?;
+        tx.add_traces(&self.pipeline, traces)?;
         for annotation in annotations {
             tx.annotate(
                 annotation.event,
@@ -54,6 +83,12 @@ impl Change {
                 skipped: 0,
             },
         )
+    }
+
+    /// Those that get deliveries, each once.
+    pub fn sinks(&self) -> BTreeSet<&str> {
+        let sinks = self.deliveries.iter();
+        sinks.map(|delivery| delivery.sink.as_str()).collect()
     }
 }
 

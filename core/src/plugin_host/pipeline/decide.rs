@@ -1,15 +1,19 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::{
+    admission::{Admission, Admitted},
+    once::OncePer,
+    trail::{Said, Trail},
+};
 use crate::{
     events::Frame,
-    model::{EventId, EventType, OnError, PluginRole},
+    model::{EventId, EventType, OnError, PluginRole, StepTrace, Timestamp, TraceOutcome},
     plugin_host::{
-        delivery::delivery_id,
         event::guest_event,
         plugin::{RunError, Runner},
-        sandbox::{Decision, GuestEvent},
+        sandbox::GuestEvent,
     },
-    store::{NewDelivery, NewDrop, PluginWrite, StoreError},
+    store::{NewDrop, PassedEvent, PluginWrite, StoreError},
 };
 
 /// A filter or enricher at its place in the pipeline.
@@ -25,7 +29,10 @@ pub(super) struct Decided {
     pub seen: i64,
     pub drops: Vec<NewDrop>,
     pub annotations: Vec<Annotation>,
-    pub deliveries: Vec<NewDelivery>,
+    /// Those that go on to the sinks, in order.
+    pub passed: Vec<PassedEvent>,
+    /// How each event went; without log lines, which come in bulk.
+    pub traces: Vec<(EventId, TraceOutcome, Vec<StepTrace>)>,
     /// By plugin.
     pub writes: Vec<(String, Vec<PluginWrite>)>,
 }
@@ -53,66 +60,104 @@ pub(super) enum Undecided {
 /// How an event left a step.
 enum Passed {
     On,
-    Dropped(NewDrop),
+    Dropped(String),
 }
 
 /// How long a held pipeline waits before it asks a failed step again.
 const HOLD_RETRY: Duration = Duration::from_secs(1);
 
-/// The constant part of the deliveries' ids and rows.
-pub(super) struct Destination<'a> {
-    pub journal: &'a str,
-    pub pipeline: &'a str,
-    pub sinks: &'a [String],
+/// What a pipeline asks besides its steps: before them, and after them.
+pub(super) struct Gates {
+    pub admission: Admission,
+    pub once: Option<OncePer>,
 }
 
 impl Decided {
-    /// Sends one event through the steps and adds what comes of it. On
+    /// Sends one event through gates and steps and adds what comes of it. On
     /// [`Undecided`] nothing was added.
     pub async fn decide(
         &mut self,
         frame: &Frame,
         steps: &mut [Step],
-        to: &Destination<'_>,
+        gates: &mut Gates,
     ) -> Result<(), Undecided> {
         let Some(mut event) = readable(frame) else {
             return Ok(());
         };
+        let mut trail = Trail::default();
+        match gates.admission.ask(&frame.parts(), &event) {
+            Admitted::Yes => {}
+            Admitted::Silent => {
+                trail.refused("planned", "a deploy of ours did it");
+                self.trace(frame, TraceOutcome::Silent, trail);
+                return Ok(());
+            }
+            Admitted::Refused(reason) => {
+                trail.refused("startup_grace", &reason);
+                self.drop(frame, "startup_grace", reason, trail);
+                return Ok(());
+            }
+        }
         let mut annotations = serde_json::Map::new();
         for step in steps.iter_mut() {
             if step.role == PluginRole::Enricher && is_ours(frame.parts().kind) {
                 continue;
             }
-            match step.pass(&mut event, frame.id(), &mut annotations).await? {
+            match step.pass(&mut event, &mut annotations, &mut trail).await? {
                 Passed::On => {}
-                Passed::Dropped(drop) => {
-                    self.drops.push(drop);
-                    self.finish(frame, annotations, steps);
+                Passed::Dropped(reason) => {
+                    self.drop(frame, step.runner.plugin(), reason, trail);
+                    self.keep_rest(frame, annotations, steps);
                     return Ok(());
                 }
             }
         }
-        let input = serde_json::to_string(&[&event]).expect("an event has only string keys");
-        self.deliveries
-            .extend(to.sinks.iter().map(|sink| NewDelivery {
-                id: delivery_id(to.journal, &[frame.id()], to.pipeline, sink),
-                pipeline: to.pipeline.to_owned(),
-                sink: sink.clone(),
-                subject: event.subject.clone(),
-                events: vec![frame.id()],
-                input: input.clone(),
-            }));
-        self.finish(frame, annotations, steps);
+        let once = gates.once.as_mut();
+        if let Some(reason) = once.and_then(|once| once.ask(&event, &frame.parts())) {
+            trail.refused("once_per", &reason);
+            self.drop(frame, "once_per", reason, trail);
+        } else {
+            self.pass(frame, event, trail);
+        }
+        self.keep_rest(frame, annotations, steps);
         Ok(())
     }
 
-    fn finish(
+    fn pass(&mut self, frame: &Frame, event: GuestEvent, trail: Trail) {
+        self.seen += 1;
+        self.passed.push(PassedEvent {
+            id: frame.id(),
+            json: serde_json::to_string(&event).expect("an event has only string keys"),
+            subject: event.subject,
+            passed_at: Timestamp::now(),
+        });
+        self.trace(frame, TraceOutcome::Passed, trail);
+    }
+
+    /// `by` is a plugin, or a gate of the pipeline.
+    pub fn drop(&mut self, frame: &Frame, by: &str, reason: String, trail: Trail) {
+        self.seen += 1;
+        self.drops.push(NewDrop {
+            plugin: by.to_owned(),
+            event: frame.id(),
+            reason,
+        });
+        self.trace(frame, TraceOutcome::Dropped, trail);
+    }
+
+    fn trace(&mut self, frame: &Frame, outcome: TraceOutcome, trail: Trail) {
+        if frame.parts().kind != EventType::DeployLog {
+            self.traces.push((frame.id(), outcome, trail.0));
+        }
+    }
+
+    /// What plugins said of an event holds even if a later one drops it.
+    fn keep_rest(
         &mut self,
         frame: &Frame,
         annotations: serde_json::Map<String, serde_json::Value>,
         steps: &mut [Step],
     ) {
-        self.seen += 1;
         let annotated = annotations.into_iter().map(|(plugin, json)| Annotation {
             event: frame.id(),
             plugin,
@@ -132,39 +177,37 @@ impl Step {
     async fn pass(
         &mut self,
         event: &mut GuestEvent,
-        id: EventId,
         annotations: &mut serde_json::Map<String, serde_json::Value>,
+        trail: &mut Trail,
     ) -> Result<Passed, Undecided> {
-        let answer = match self.role {
-            PluginRole::Filter => self
-                .runner
-                .filter(event)
-                .await
-                .map(|decision| match decision {
-                    Decision::Keep => Passed::On,
-                    Decision::Drop(reason) => Passed::Dropped(self.drop(id, reason)),
-                }),
-            PluginRole::Enricher => self.runner.enrich(event).await.map(|added| {
-                if let Some(added) = added {
-                    annotations.insert(self.runner.plugin().to_owned(), added.into());
-                    event.annotations = serde_json::to_string(annotations)
-                        .expect("an annotation has only string keys");
-                }
-                Passed::On
-            }),
-            PluginRole::Sink => Ok(Passed::On),
+        let started = Instant::now();
+        let asked = match self.role {
+            PluginRole::Filter => self.runner.filter(event).await.map(Said::from),
+            PluginRole::Enricher => self.runner.enrich(event).await.map(Said::Added),
+            PluginRole::Sink => return Ok(Passed::On),
         };
-        match answer {
-            Ok(passed) => Ok(passed),
-            Err(RunError::Absent { .. }) => Err(Undecided::Absent),
-            Err(error) => self.failed(id, &error),
+        let said = match asked {
+            Err(RunError::Absent { .. }) => return Err(Undecided::Absent),
+            said => said,
+        };
+        trail.asked(&self.runner, &said, started.elapsed());
+        match said {
+            Ok(Said::Keep | Said::Added(None)) => Ok(Passed::On),
+            Ok(Said::Drop(reason)) => Ok(Passed::Dropped(reason)),
+            Ok(Said::Added(Some(added))) => {
+                annotations.insert(self.runner.plugin().to_owned(), added.into());
+                event.annotations =
+                    serde_json::to_string(annotations).expect("an annotation has only string keys");
+                Ok(Passed::On)
+            }
+            Err(error) => self.failed(&error),
         }
     }
 
-    fn failed(&self, id: EventId, error: &RunError) -> Result<Passed, Undecided> {
+    fn failed(&self, error: &RunError) -> Result<Passed, Undecided> {
         match self.on_error {
             OnError::Pass => Ok(Passed::On),
-            OnError::Drop => Ok(Passed::Dropped(self.drop(id, error.to_string()))),
+            OnError::Drop => Ok(Passed::Dropped(error.to_string())),
             OnError::Hold => Err(Undecided::Hold {
                 reason: error.to_string(),
                 retry_after: match error {
@@ -172,14 +215,6 @@ impl Step {
                     RunError::Fault { .. } | RunError::Absent { .. } => HOLD_RETRY,
                 },
             }),
-        }
-    }
-
-    fn drop(&self, event: EventId, reason: String) -> NewDrop {
-        NewDrop {
-            plugin: self.runner.plugin().to_owned(),
-            event,
-            reason,
         }
     }
 }

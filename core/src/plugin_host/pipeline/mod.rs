@@ -5,14 +5,19 @@
 //! annotations, and what the plugins wrote. So a crash at any point repeats a
 //! decision at most, never loses an event, and never stores a delivery twice.
 
+mod admission;
+mod batch;
 mod change;
 mod decide;
+mod once;
 mod patience;
 mod run;
 mod status;
 mod task;
+mod trail;
 mod when;
 
+pub use once::OncePer;
 pub use status::PipelineStatus;
 pub use task::{PipelineTask, SinkQueue};
 pub use when::Matcher;

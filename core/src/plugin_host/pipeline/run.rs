@@ -1,19 +1,22 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    change::Change,
-    decide::{Decided, Destination, Step, Undecided, is_ours},
+    batch::OpenBatch,
+    change::{BatchChange, Change, OnceChange},
+    decide::{Decided, Gates, Step, Undecided, is_ours},
     patience::{RETRY_STORE, sleep_unless, store_until_done},
-    task::{PipelineTask, SinkQueue, until_present},
+    task::{PipelineTask, until_present},
+    trail::Trail,
     when::Matcher,
 };
 use crate::{
     events::{Frame, Next, Subscription},
     failpoint::{self, Failpoint},
     model::{EventId, PipelineState},
-    store::{NewDrop, PipelineProgress, StoreError, Tx},
+    plugin_host::delivery::seal,
+    store::{NewDelivery, PassedEvent, PipelineProgress, StoreError, Tx},
 };
 
 /// Events decided before what was decided is stored.
@@ -28,7 +31,8 @@ pub(super) struct Running {
     pub task: PipelineTask,
     pub matcher: Matcher,
     pub steps: Vec<Step>,
-    pub sinks: Vec<String>,
+    pub gates: Gates,
+    pub batch: OpenBatch,
     pub subscription: Subscription,
     /// As it is in the store.
     pub stored: EventId,
@@ -41,6 +45,7 @@ enum Work {
     Skipped {
         to: EventId,
     },
+    /// Nothing has come for a while, or the batch has waited long enough.
     Idle,
 }
 
@@ -68,7 +73,8 @@ impl Running {
     }
 
     async fn next(&mut self) -> Result<Work, StoreError> {
-        let next = tokio::time::timeout(IDLE_STORE, self.subscription.next()).await;
+        let patience = self.batch.time_left().unwrap_or(IDLE_STORE);
+        let next = tokio::time::timeout(patience.min(IDLE_STORE), self.subscription.next()).await;
         Ok(match next {
             Ok(Ok(Next::Events(frames))) => Work::Events(frames),
             Ok(Ok(Next::Reset { head, .. })) => Work::Skipped { to: head },
@@ -79,13 +85,12 @@ impl Running {
 
     /// `None` when the pipeline is to end.
     async fn decide_all(&mut self, frames: &[Frame], token: &CancellationToken) -> Option<()> {
-        let journal = self.task.bus.head().journal;
         for (index, batch) in frames.chunks(BATCH).enumerate() {
             let mut decided = Decided::default();
             let mut last = None;
             for frame in batch {
                 if self.matcher.matches(&frame.parts()) {
-                    self.decide(frame, &journal, &mut decided, token).await?;
+                    self.decide(frame, &mut decided, token).await?;
                 }
                 last = Some(frame.id());
                 // What a plugin wrote is stored before it is called again.
@@ -110,24 +115,22 @@ impl Running {
     async fn decide(
         &mut self,
         frame: &Frame,
-        journal: &str,
         decided: &mut Decided,
         token: &CancellationToken,
     ) -> Option<()> {
-        if let Some(drop) = self.cut_chain(frame).await {
-            decided.seen += 1;
-            decided.drops.push(drop);
+        if let Some(reason) = self.cut_chain(frame).await {
+            let mut trail = Trail::default();
+            trail.refused("tiny-forge", &reason);
+            decided.drop(frame, "tiny-forge", reason, trail);
             return Some(());
         }
         loop {
             self.until_ready(token).await?;
-            let to = Destination {
-                journal,
-                pipeline: &self.task.name,
-                sinks: &self.sinks,
-            };
             // A call that has begun is ended: cancelling waits for it.
-            match decided.decide(frame, &mut self.steps, &to).await {
+            match decided
+                .decide(frame, &mut self.steps, &mut self.gates)
+                .await
+            {
                 Ok(()) => return Some(()),
                 Err(Undecided::Absent) => {}
                 Err(Undecided::Hold {
@@ -157,7 +160,7 @@ impl Running {
     }
 
     /// Only what plugins cause can go round in circles.
-    async fn cut_chain(&self, frame: &Frame) -> Option<NewDrop> {
+    async fn cut_chain(&self, frame: &Frame) -> Option<String> {
         if !is_ours(frame.parts().kind) {
             return None;
         }
@@ -167,11 +170,8 @@ impl Running {
             .store
             .read(move |reader| reader.chain_depth(id, CHAIN_MAX + 1))
             .await;
-        (depth.unwrap_or(0) > CHAIN_MAX).then(|| NewDrop {
-            plugin: "tiny-forge".into(),
-            event: id,
-            reason: format!("its chain of causes is longer than {CHAIN_MAX}"),
-        })
+        (depth.unwrap_or(0) > CHAIN_MAX)
+            .then(|| format!("its chain of causes is longer than {CHAIN_MAX}"))
     }
 
     async fn skip(&mut self, to: EventId, token: &CancellationToken) -> Option<()> {
@@ -198,7 +198,7 @@ impl Running {
 
     async fn store_progress(&mut self, decided: Decided, token: &CancellationToken) -> Option<()> {
         let cursor = self.subscription.cursor();
-        if cursor == self.stored {
+        if cursor == self.stored && !self.batch.is_due() {
             return Some(());
         }
         self.store(decided, cursor, token).await
@@ -207,44 +207,70 @@ impl Running {
     /// Everything that was decided up to `cursor`, in one transaction.
     async fn store(
         &mut self,
-        decided: Decided,
+        mut decided: Decided,
         cursor: EventId,
         token: &CancellationToken,
     ) -> Option<()> {
-        let woken: BTreeMap<&str, &SinkQueue> = decided
-            .deliveries
-            .iter()
-            .filter_map(|delivery| {
-                let sink = self
-                    .task
-                    .sinks
-                    .iter()
-                    .find(|sink| sink.name == delivery.sink)?;
-                Some((delivery.sink.as_str(), sink))
-            })
-            .collect();
-        let sinks: Vec<SinkQueue> = woken.into_values().cloned().collect();
-        if !sinks.is_empty() {
-            failpoint::reached(Failpoint::EventsDecided);
-        }
+        let sealed = self.seal(std::mem::take(&mut decided.passed));
         let change = Arc::new(Change {
             pipeline: self.task.name.clone(),
-            sinks: sinks.iter().map(|sink| sink.name.clone()).collect(),
             cursor,
             decided,
+            deliveries: self.deliveries(&sealed),
+            batch: BatchChange {
+                sealed_to: sealed.iter().flatten().map(|event| event.id).max(),
+                added: self.batch.take_news(),
+            },
+            once: self.gates.once.as_mut().map(|once| OnceChange {
+                passed: once.take_news(),
+                cooldown: once.cooldown(),
+            }),
         });
+        let has_deliveries = !change.deliveries.is_empty();
+        if has_deliveries {
+            failpoint::reached(Failpoint::EventsDecided);
+        }
+        let kept = change.clone();
         let write = move || {
-            let change = change.clone();
+            let change = kept.clone();
             move |tx: &mut Tx<'_>| change.apply(tx)
         };
         store_until_done(&self.task.store, write, token).await?;
         self.stored = cursor;
-        if !sinks.is_empty() {
+        if has_deliveries {
             failpoint::reached(Failpoint::DeliveriesStored);
         }
-        for sink in sinks {
-            sink.wake.notify_one();
+        for name in change.sinks() {
+            for sink in self.task.sinks.iter().filter(|sink| sink.name == name) {
+                sink.wake.notify_one();
+            }
         }
         Some(())
+    }
+
+    /// What goes to the sinks now that these events have passed.
+    fn seal(&mut self, passed: Vec<PassedEvent>) -> Vec<Vec<PassedEvent>> {
+        let mut sealed = Vec::new();
+        for event in passed {
+            sealed.extend(self.batch.push(event));
+        }
+        if self.batch.is_due() {
+            sealed.extend(self.batch.seal());
+        }
+        sealed
+    }
+
+    /// One for each batch and sink.
+    fn deliveries(&self, sealed: &[Vec<PassedEvent>]) -> Vec<NewDelivery> {
+        let journal = self.task.bus.head().journal;
+        let pipeline = &self.task.name;
+        let sinks = &self.task.config.sinks;
+        let to_all = |batch: &Vec<PassedEvent>| -> Vec<NewDelivery> {
+            let sinks = sinks.iter();
+            sinks
+                .map(|sink| seal(&journal, pipeline, sink, batch))
+                .collect()
+        };
+        sealed.iter().flat_map(to_all).collect()
     }
 }

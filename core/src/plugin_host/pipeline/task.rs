@@ -1,19 +1,26 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PipelineStatus, decide::Step, patience::store_until_done, run::Running, when::Matcher,
+    PipelineStatus,
+    admission::Admission,
+    batch::OpenBatch,
+    decide::{Gates, Step},
+    once::OncePer,
+    patience::store_until_done,
+    run::Running,
+    when::Matcher,
 };
 use crate::{
     events::{Bus, Start},
-    model::{PipelineState, PluginRole},
+    model::{EventId, PipelineState, PluginRole, Timestamp},
     plugin_host::{
         config::PipelineConfig,
         plugin::{Runner, Versions},
     },
-    store::{Store, Tx},
+    store::{PassedEvent, Store, Tx},
 };
 
 /// A sink as a pipeline knows it: a name, and how to wake it.
@@ -22,6 +29,13 @@ pub struct SinkQueue {
     pub name: String,
     pub wake: Arc<Notify>,
     pub versions: Versions,
+}
+
+/// What a pipeline knew when it ended.
+struct Memory {
+    cursor: EventId,
+    batch: Vec<PassedEvent>,
+    passed: Vec<(String, Timestamp)>,
 }
 
 /// One pipeline. Owns a guest of each of its steps.
@@ -35,6 +49,7 @@ pub struct PipelineTask {
     pub status: Arc<PipelineStatus>,
     pub bus: Bus,
     pub store: Store,
+    pub server_started_at: Timestamp,
 }
 
 impl PipelineTask {
@@ -48,23 +63,49 @@ impl PipelineTask {
         let name = self.name.clone();
         let open = move || {
             let name = name.clone();
-            move |tx: &mut Tx<'_>| tx.open_pipeline(&name)
+            move |tx: &mut Tx<'_>| {
+                Ok(Memory {
+                    cursor: tx.open_pipeline(&name)?,
+                    batch: tx.batch_members(&name)?,
+                    passed: tx.once_keys(&name)?,
+                })
+            }
         };
-        let Some(cursor) = store_until_done(&self.store, open, &token).await else {
+        let Some(memory) = store_until_done(&self.store, open, &token).await else {
             return;
         };
         let Some(steps) = self.start_steps(&token).await else {
             return;
         };
+        let Memory {
+            cursor,
+            batch,
+            passed,
+        } = memory;
         let running = Running {
             subscription: self.bus.subscribe(matcher.filter(), Start::After(cursor)),
             steps,
-            sinks: self.config.sinks.clone(),
+            gates: self.gates(passed),
+            batch: OpenBatch::new(self.config.throttle.batch, batch),
             matcher,
             stored: cursor,
             task: self,
         };
         running.run(&token).await;
+    }
+
+    fn gates(&self, passed: Vec<(String, Timestamp)>) -> Gates {
+        let throttle = &self.config.throttle;
+        let grace = throttle.startup_grace_s.map(Duration::from_secs);
+        let cooldown = throttle.cooldown_s.map(Duration::from_secs);
+        Gates {
+            admission: Admission {
+                planned: self.config.when.planned,
+                grace: grace.map(|grace| (self.server_started_at, grace)),
+            },
+            once: cooldown
+                .map(|cooldown| OncePer::new(throttle.once_per.clone(), cooldown, passed)),
+        }
     }
 
     /// The steps, once all plugins are there. `None` when one of them cannot

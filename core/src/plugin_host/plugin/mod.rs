@@ -27,6 +27,8 @@ use super::sandbox::{Module, Setup};
 /// A version that has been compiled, described and configured once without
 /// complaint.
 pub struct Version {
+    /// As the plugin says it.
+    pub number: String,
     pub module: Module,
     pub setup: Setup,
     /// JSON for `configure`.

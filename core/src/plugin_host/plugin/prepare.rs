@@ -105,6 +105,7 @@ impl Kit {
                 .collect(),
             secrets: config.secrets.keys().cloned().collect(),
         };
+        let number = description.version.clone();
         Ok(Prepared {
             accepted: Accepted {
                 missing_grants: grants::missing(&description.asked, config),
@@ -113,6 +114,7 @@ impl Kit {
                 identity: identity(&module, description),
             },
             version: Version {
+                number,
                 module,
                 setup,
                 config: text,

@@ -72,6 +72,13 @@ impl Runner {
         self.status.name()
     }
 
+    /// Version and digest of what is called.
+    pub fn identity(&self) -> Option<(String, String)> {
+        let version = self.versions.borrow();
+        let version = version.as_ref()?;
+        Some((version.number.clone(), version.module.digest().to_owned()))
+    }
+
     pub fn versions(&self) -> Versions {
         self.versions.clone()
     }

@@ -92,6 +92,35 @@ async fn a_refused_delivery_is_a_dead_letter_that_can_be_replayed_and_holds_up_n
 }
 
 #[tokio::test]
+async fn all_dead_letters_of_a_sink_are_replayed_in_their_order() {
+    let mut host = slack().await;
+    let refused = || Answer::new(403, "invalid_token");
+    host.target.answer_next([refused(), refused()]);
+    for project in ["first", "second"] {
+        publish(&host.server, project).await;
+        host.delivery_is("dead").await;
+    }
+    let (status, answer) = host
+        .server
+        .post("/api/plugins/slack/replay", &json!({}))
+        .await;
+    assert_eq!(
+        (status, answer),
+        (StatusCode::ACCEPTED, json!({"replayed": 2}))
+    );
+    let requests = host.target.received(4).await;
+    for (again, project) in requests[2..].iter().zip(["first", "second"]) {
+        assert!(again.body.contains(project), "{}", again.body);
+    }
+    let (status, _) = host
+        .server
+        .post("/api/plugins/nobody/replay", &json!({}))
+        .await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    host.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_test_shows_what_the_target_really_answered() {
     let host = slack().await;
     host.target.answer_next([Answer::new(404, "no_service")]);

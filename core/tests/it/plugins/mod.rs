@@ -6,6 +6,7 @@ mod examples;
 mod folder;
 mod replace;
 mod restart;
+mod throttle;
 mod trust;
 
 use std::path::PathBuf;

@@ -6,10 +6,11 @@ use reqwest::Client;
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::projects_told;
 use crate::support::{
     folder::{put, webhook},
     program::Program,
-    target::Target,
+    target::{Received, Target},
 };
 
 const PER_LIFE: usize = 40;
@@ -17,10 +18,21 @@ const LIVES: usize = 4;
 
 #[tokio::test]
 async fn nothing_published_is_lost_to_a_sink_when_the_server_is_killed_again_and_again() {
+    nothing_is_lost("", 1).await;
+}
+
+#[tokio::test]
+async fn nothing_that_waits_for_its_batch_is_lost_when_the_server_is_killed() {
+    nothing_is_lost("batch = { events = 7, wait = \"1s\" }\n", 7).await;
+}
+
+/// With at most so many events in a delivery.
+async fn nothing_is_lost(batch: &str, batch_max: usize) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let target = Target::start().await;
     let toml = webhook("hook", "builtin:webhook", &target)
-        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n";
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n"
+        + batch;
     put(&dir.path().join("plugins"), "hook.toml", toml);
 
     let mut made = BTreeSet::new();
@@ -48,32 +60,31 @@ async fn nothing_published_is_lost_to_a_sink_when_the_server_is_killed_again_and
             made.insert(project);
         }
         // In the middle of its deliveries, whichever they are.
-        target.received(life * PER_LIFE + PER_LIFE / 2).await;
+        let half = life * PER_LIFE + PER_LIFE / 2;
+        target
+            .until(|requests| projects_told(requests).len() >= half)
+            .await;
         program.signal(Signal::KILL);
         program.ended().await;
     }
     let program = Program::serve(dir.path()).await;
-    target.received(made.len()).await;
-    let (mut told, mut ids) = (BTreeSet::new(), BTreeMap::<String, BTreeSet<String>>::new());
-    while told != made {
-        target.received(told.len() + 1).await;
-        for request in target.requests() {
-            for project in super::projects_told(std::slice::from_ref(&request)) {
-                let id = request.header("webhook-id").to_owned();
-                ids.entry(project.clone()).or_default().insert(id);
-                told.insert(project);
-            }
+    let all = |requests: &[Received]| BTreeSet::from_iter(projects_told(requests)) == made;
+    let requests = target.until(all).await;
+    let mut ids = BTreeMap::<String, BTreeSet<String>>::new();
+    for request in &requests {
+        for project in projects_told(std::slice::from_ref(request)) {
+            let id = request.header("webhook-id").to_owned();
+            ids.entry(project).or_default().insert(id);
         }
-        tokio::task::yield_now().await;
     }
     let several: Vec<_> = ids.iter().filter(|(_, ids)| ids.len() > 1).collect();
     assert!(
         several.is_empty(),
         "a repeat carries the id of the first: {several:?}"
     );
-    let repeats = target.requests().len() - made.len();
+    let repeats = projects_told(&requests).len() - made.len();
     assert!(
-        repeats <= LIVES,
+        repeats <= LIVES * batch_max,
         "only what was under way at a kill is repeated: {repeats}"
     );
     program.signal(Signal::TERM);

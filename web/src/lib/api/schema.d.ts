@@ -184,6 +184,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/events/{id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which pipelines and plugins saw an event, what they said of it, and where it
+         *     was sent. Traces are kept for a day.
+         */
+        get: operations["get_events_id_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/instances": {
         parameters: {
             query?: never;
@@ -280,6 +300,23 @@ export interface paths {
         get: operations["get_plugins_name"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plugins/{name}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tries all dead letters of a sink again, the oldest first, under their old ids. */
+        post: operations["post_plugins_name_replay"];
         delete?: never;
         options?: never;
         head?: never;
@@ -582,6 +619,15 @@ export interface components {
             resource: string;
             outcome: string;
         };
+        /**
+         * @description Events that a sink gets together: when so many wait, or the first has waited
+         *     for so long.
+         */
+        Batch: {
+            events: number;
+            /** Format: int64 */
+            wait_s: number;
+        };
         /** @description How a plugin has done since the server started. */
         Calls: {
             /** Format: int64 */
@@ -670,11 +716,11 @@ export interface components {
             attempt_list: components["schemas"]["Attempt"][];
         };
         /**
-         * @description Where a delivery stands. The last two are terminal, but a dead one can be
+         * @description Where a delivery stands. The last three are terminal, but a dead one can be
          *     replayed.
          * @enum {string}
          */
-        DeliveryState: "pending" | "retrying" | "delivered" | "dead";
+        DeliveryState: "pending" | "retrying" | "delivered" | "dead" | "split";
         DeliveryStatusPayload: {
             delivery: string;
             pipeline: string;
@@ -1131,7 +1177,7 @@ export interface components {
          *     event misses nothing.
          */
         List_Pipeline: {
-            items: {
+            items: (components["schemas"]["Throttle"] & {
                 name: string;
                 state: components["schemas"]["PipelineState"];
                 /** @description Why it is paused or failed. */
@@ -1139,6 +1185,11 @@ export interface components {
                 when: components["schemas"]["When"];
                 steps: components["schemas"]["PipelineStep"][];
                 sinks: string[];
+                /**
+                 * Format: int64
+                 * @description Events that wait for their batch to be full.
+                 */
+                batched: number;
                 /** @description Everything up to this event has been decided. */
                 cursor: components["schemas"]["EventId"];
                 /** @description Events that it has still to look at; counted up to 500. */
@@ -1157,7 +1208,7 @@ export interface components {
                 skipped: number;
                 /** @description Newest first. */
                 recent_drops: components["schemas"]["RecentDrop"][];
-            }[];
+            })[];
             /** @description `cursor` of the next page. */
             next?: string | null;
             as_of: components["schemas"]["Position"];
@@ -1319,7 +1370,7 @@ export interface components {
             type: "system";
         };
         /** @description Which events pass which steps to which sinks. */
-        Pipeline: {
+        Pipeline: components["schemas"]["Throttle"] & {
             name: string;
             state: components["schemas"]["PipelineState"];
             /** @description Why it is paused or failed. */
@@ -1327,6 +1378,11 @@ export interface components {
             when: components["schemas"]["When"];
             steps: components["schemas"]["PipelineStep"][];
             sinks: string[];
+            /**
+             * Format: int64
+             * @description Events that wait for their batch to be full.
+             */
+            batched: number;
             /** @description Everything up to this event has been decided. */
             cursor: components["schemas"]["EventId"];
             /** @description Events that it has still to look at; counted up to 500. */
@@ -1351,6 +1407,14 @@ export interface components {
         PipelineStep: {
             plugin: string;
             on_error: components["schemas"]["OnError"];
+        };
+        /** @description What one pipeline did with an event. */
+        PipelineTrace: {
+            pipeline: string;
+            decided_at: components["schemas"]["Timestamp"];
+            outcome: components["schemas"]["TraceOutcome"];
+            /** @description In the order in which they were asked. */
+            steps: components["schemas"]["StepTrace"][];
         };
         /** @description What a deploy will do, said before it does it. */
         Plan: {
@@ -1488,6 +1552,10 @@ export interface components {
             reason: string;
             time: components["schemas"]["Timestamp"];
         };
+        /** @description What came of a wish to have dead letters tried again. */
+        Replayed: {
+            replayed: number;
+        };
         /** @enum {string} */
         RestartPolicy: "no" | "always" | "unless-stopped" | "on-failure";
         /** @enum {string} */
@@ -1551,9 +1619,25 @@ export interface components {
             message?: string | null;
         };
         /** @enum {string} */
+        StepDecision: "keep" | "drop" | "added" | "nothing" | "failed";
+        /** @enum {string} */
         StepName: "plan" | "pull" | "create" | "start" | "gate" | "replace" | "retire" | "restore";
         /** @enum {string} */
         StepStatus: "pending" | "running" | "succeeded" | "failed" | "skipped";
+        /** @description What one plugin, or the pipeline itself, said of an event. */
+        StepTrace: {
+            /** @description Or `planned`, `startup_grace`, `once_per`. */
+            plugin: string;
+            /** @description Of the plugin that was asked. */
+            version?: string | null;
+            /** @description SHA-256 of its file, hex. */
+            digest?: string | null;
+            decision: components["schemas"]["StepDecision"];
+            /** @description Why it dropped the event, how it failed, or the JSON that it added. */
+            detail?: string | null;
+            /** Format: int64 */
+            duration_us: number;
+        };
         /**
          * @description How the new instance takes the place of the old one.
          * @enum {string}
@@ -1612,11 +1696,34 @@ export interface components {
              */
             status?: number | null;
         };
+        /** @description How a pipeline keeps from crying wolf. Nothing of it is on by itself. */
+        Throttle: {
+            /**
+             * Format: int64
+             * @description For so many seconds after the server's start instances may come and go.
+             */
+            startup_grace_s?: number | null;
+            /** @description Of events that agree in these, one passes in a cooldown. */
+            once_per?: string[];
+            /** Format: int64 */
+            cooldown_s?: number | null;
+            batch?: null | components["schemas"]["Batch"];
+        };
         /**
          * Format: date-time
          * @description UTC, RFC 3339, milliseconds
          */
         Timestamp: string;
+        /** @description What became of an event in the pipelines that looked at it. */
+        Trace: {
+            event: components["schemas"]["EventId"];
+            /** @description Kept for a day; in the order in which they decided. */
+            pipelines: components["schemas"]["PipelineTrace"][];
+            /** @description Those that hold the event, newest first. */
+            deliveries: components["schemas"]["Delivery"][];
+        };
+        /** @enum {string} */
+        TraceOutcome: "passed" | "dropped" | "silent";
         /**
          * @description How a stream is written.
          * @enum {string}
@@ -1647,6 +1754,8 @@ export interface components {
             /** @description Container names. */
             instance?: string[];
             severity?: null | components["schemas"]["Severity"];
+            /** @description What our own deploys do to instances, too: it is silent otherwise. */
+            planned?: boolean;
         };
     };
     responses: never;
@@ -1665,6 +1774,7 @@ export type Asked = components['schemas']['Asked'];
 export type Attempt = components['schemas']['Attempt'];
 export type AttemptOutcome = components['schemas']['AttemptOutcome'];
 export type AuditPayload = components['schemas']['AuditPayload'];
+export type Batch = components['schemas']['Batch'];
 export type Calls = components['schemas']['Calls'];
 export type Changed = components['schemas']['Changed'];
 export type CloudEvent = components['schemas']['CloudEvent'];
@@ -1720,6 +1830,7 @@ export type Payload = components['schemas']['Payload'];
 export type Pipeline = components['schemas']['Pipeline'];
 export type PipelineState = components['schemas']['PipelineState'];
 export type PipelineStep = components['schemas']['PipelineStep'];
+export type PipelineTrace = components['schemas']['PipelineTrace'];
 export type Plan = components['schemas']['Plan'];
 export type Plugin = components['schemas']['Plugin'];
 export type PluginLogLevel = components['schemas']['PluginLogLevel'];
@@ -1739,6 +1850,7 @@ export type PublishedPort = components['schemas']['PublishedPort'];
 export type PullPolicy = components['schemas']['PullPolicy'];
 export type PullProgress = components['schemas']['PullProgress'];
 export type RecentDrop = components['schemas']['RecentDrop'];
+export type Replayed = components['schemas']['Replayed'];
 export type RestartPolicy = components['schemas']['RestartPolicy'];
 export type Severity = components['schemas']['Severity'];
 export type SinkQueue = components['schemas']['SinkQueue'];
@@ -1747,15 +1859,20 @@ export type StageName = components['schemas']['StageName'];
 export type StageSpec = components['schemas']['StageSpec'];
 export type Status = components['schemas']['Status'];
 export type Step = components['schemas']['Step'];
+export type StepDecision = components['schemas']['StepDecision'];
 export type StepName = components['schemas']['StepName'];
 export type StepStatus = components['schemas']['StepStatus'];
+export type StepTrace = components['schemas']['StepTrace'];
 export type Strategy = components['schemas']['Strategy'];
 export type Subscription = components['schemas']['Subscription'];
 export type SystemPayload = components['schemas']['SystemPayload'];
 export type TcpProbe = components['schemas']['TcpProbe'];
 export type TestOutcome = components['schemas']['TestOutcome'];
 export type TestRequest = components['schemas']['TestRequest'];
+export type Throttle = components['schemas']['Throttle'];
 export type Timestamp = components['schemas']['Timestamp'];
+export type Trace = components['schemas']['Trace'];
+export type TraceOutcome = components['schemas']['TraceOutcome'];
 export type Transport = components['schemas']['Transport'];
 export type VolumeSpec = components['schemas']['VolumeSpec'];
 export type WatchGapPayload = components['schemas']['WatchGapPayload'];
@@ -2126,6 +2243,35 @@ export interface operations {
             };
         };
     };
+    get_events_id_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_instances: {
         parameters: {
             query?: {
@@ -2253,6 +2399,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AsOf_Plugin"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_plugins_name_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
                 };
             };
             404: {

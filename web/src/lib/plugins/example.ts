@@ -25,6 +25,7 @@ export function pipeline(change: Partial<Pipeline> = {}): Pipeline {
 		when: { type: ['deploy_status'], severity: 'warning' },
 		steps: [{ plugin: 'rules', on_error: 'pass' }],
 		sinks: ['slack'],
+		batched: 0,
 		cursor: 9,
 		lag: 0,
 		seen: 12,

@@ -65,6 +65,10 @@ export function replay(id: string): Promise<Delivery> {
 	return answer(api.POST('/api/deliveries/{id}/replay', { params: { path: { id } } }));
 }
 
+export function replayAll(sink: string) {
+	return answer(api.POST('/api/plugins/{name}/replay', { params: { path: { name: sink } } }));
+}
+
 export function sendTest(name: string) {
 	return answer(api.POST('/api/plugins/{name}/test', { params: { path: { name } } }));
 }

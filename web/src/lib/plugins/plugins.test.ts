@@ -5,8 +5,9 @@ import DeliveryItem from './DeliveryItem.svelte';
 import { delivery, pipeline, plugin } from './example';
 import Permissions from './Permissions.svelte';
 import PipelineFlow from './PipelineFlow.svelte';
+import ReplayAll from './ReplayAll.svelte';
 import SendTest from './SendTest.svelte';
-import { whenWords } from './when';
+import { throttleWords, whenWords } from './when';
 
 let asked: string[];
 let reply: () => Response;
@@ -28,6 +29,22 @@ it('what enters a pipeline is said in words', () => {
 	).toEqual(['a or b', 'project shop-*', 'warning and worse']);
 	expect(whenWords({})).toEqual([]);
 	expect(whenWords(undefined)).toEqual([]);
+	expect(whenWords({ planned: true })).toEqual(['what our deploys do, too']);
+});
+
+it('how a pipeline throttles is said in words', () => {
+	const throttle = {
+		startup_grace_s: 30,
+		once_per: ['subject', 'payload.reason'],
+		cooldown_s: 600,
+		batch: { events: 20, wait_s: 60 },
+	};
+	expect(throttleWords(pipeline(throttle))).toEqual([
+		'no instance in the first 30 s after a start',
+		'once per subject, payload.reason in 10 min',
+		'20 together, or after 1 min',
+	]);
+	expect(throttleWords(pipeline())).toEqual([]);
 });
 
 describe('a pipeline', () => {
@@ -88,6 +105,17 @@ describe('a delivery', () => {
 		render(DeliveryItem, { delivery: delivery(), onchange });
 		await userEvent.setup().click(screen.getByRole('button', { name: 'Replay' }));
 		expect(asked).toEqual(['POST /deliveries/d1/replay application/json']);
+		expect(onchange).toHaveBeenCalledOnce();
+	});
+
+	it('that are dead can all be replayed', async () => {
+		reply = () => Response.json({ replayed: 3 }, { status: 202 });
+		const onchange = vi.fn();
+		render(ReplayAll, { sink: 'slack', dead: 3, onchange });
+		await userEvent
+			.setup()
+			.click(screen.getByRole('button', { name: 'Replay all 3 dead letters' }));
+		expect(asked[0]).toMatch('POST /plugins/slack/replay');
 		expect(onchange).toHaveBeenCalledOnce();
 	});
 

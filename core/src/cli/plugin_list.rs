@@ -1,0 +1,92 @@
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::{Outcome, client::Client};
+use crate::model::Plugin;
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(serde::Deserialize)]
+struct Page {
+    items: Vec<Plugin>,
+}
+
+const HEAD: [&str; 7] = [
+    "NAME", "ROLE", "STATE", "VERSION", "CALLS", "FAULTS", "WAITING",
+];
+
+pub(super) async fn run(client: &Client, args: &ListArgs) -> anyhow::Result<Outcome> {
+    let listed: Page = client.get("/api/plugins").await?;
+    let printed = if args.json {
+        print_json(&listed.items)
+    } else {
+        print_table(&listed.items)
+    };
+    match printed {
+        // Whoever reads may have had enough, as `head` has.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(Outcome::Done),
+    }
+}
+
+fn print_json(plugins: &[Plugin]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for plugin in plugins {
+        writeln!(out, "{}", serde_json::to_string(plugin)?)?;
+    }
+    Ok(())
+}
+
+fn print_table(plugins: &[Plugin]) -> io::Result<()> {
+    let head = HEAD.map(str::to_owned);
+    let rows: Vec<_> = plugins.iter().map(row).collect();
+    let all = || std::iter::once(&head).chain(&rows);
+    let width = |column: usize| all().map(|row| row[column].chars().count()).max();
+    let widths = std::array::from_fn::<_, { HEAD.len() }, _>(|it| width(it).unwrap_or(0));
+    let mut out = io::stdout().lock();
+    print_row(&mut out, &head, widths)?;
+    for (row, plugin) in rows.iter().zip(plugins) {
+        print_row(&mut out, row, widths)?;
+        if let Some(error) = &plugin.error {
+            writeln!(out, "  {error}")?;
+        }
+        for line in &plugin.missing_grants {
+            writeln!(out, "  it asks for more; to grant it, add: {line}")?;
+        }
+    }
+    Ok(())
+}
+
+fn row(plugin: &Plugin) -> [String; HEAD.len()] {
+    let none = || "-".to_owned();
+    [
+        plugin.name.clone(),
+        plugin.role.map_or_else(none, |role| role.as_str().into()),
+        plugin.state.as_str().into(),
+        plugin.version.clone().unwrap_or_else(none),
+        plugin.calls.total.to_string(),
+        plugin.calls.faults.to_string(),
+        plugin
+            .queue
+            .as_ref()
+            .map_or_else(none, |queue| queue.pending.to_string()),
+    ]
+}
+
+fn print_row(
+    out: &mut impl Write,
+    row: &[String; HEAD.len()],
+    widths: [usize; HEAD.len()],
+) -> io::Result<()> {
+    let cells = row.iter().zip(widths);
+    let line: Vec<_> = cells
+        .map(|(cell, width)| format!("{cell:width$}"))
+        .collect();
+    writeln!(out, "{}", line.join("  ").trim_end())
+}
