@@ -1,5 +1,8 @@
 use super::{Bars, Chapter, Figure};
 
+/// Found out by measuring; to be looked at again when the figures change.
+const LIMITS: &str = include_str!("limits.md");
+
 /// Blocks of Markdown, and the plots that they show.
 #[derive(Default)]
 pub struct Page {
@@ -55,6 +58,7 @@ pub(super) fn report(conditions: &str, chapters: &[Chapter]) -> String {
         targets.table(&figure_rows(figures));
         blocks.append(&mut targets.blocks);
     }
+    blocks.push(LIMITS.trim().to_owned());
     blocks.join("\n\n") + "\n"
 }
 
@@ -76,7 +80,10 @@ fn summary(chapters: &[Chapter]) -> String {
     let list = if missed.is_empty() {
         String::new()
     } else {
-        format!(" Not reached:\n\n{}", missed.join("\n"))
+        format!(
+            " Not reached ([why](#what-limits-what-is-missed)):\n\n{}",
+            missed.join("\n")
+        )
     };
     format!("{reached} of {with_target} targets are reached.{list}")
 }

@@ -1,6 +1,6 @@
 //! Resident memory of subscribers, at rest and after a burst.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use super::{Bench, digits, median, must_be_clean, row};
 use crate::{
@@ -11,6 +11,8 @@ use crate::{
 
 const SUBSCRIBERS: usize = 5_000;
 const BURST: Window = Window(64);
+/// Until what was only needed for a moment has been given back.
+const AT_REST: Duration = Duration::from_secs(3);
 
 /// Of one run, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +70,10 @@ fn run(bench: &Bench, rival: Rival) -> anyhow::Result<Rss> {
     let mut publisher = server.publisher()?;
     // What the first connection needs is not counted to subscribers.
     drop(Crowd::connect(server.http, server.path, 1)?);
+    thread::sleep(AT_REST);
     let alone = server.process.rss()?;
     let mut crowd = Crowd::connect(server.http, server.path, SUBSCRIBERS)?;
+    thread::sleep(AT_REST);
     let with_subscribers = server.process.rss()?;
     let span = Span {
         warm_up: Duration::ZERO,
