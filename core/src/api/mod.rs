@@ -135,6 +135,7 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::get))
         .routes(routes!(plugins::test))
         .routes(routes!(plugins::replay))
+        .routes(routes!(plugins::grant))
         .routes(routes!(pipelines::list))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))

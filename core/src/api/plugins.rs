@@ -61,3 +61,21 @@ pub async fn replay(
     let replayed = state.plugins.replay_all(&Principal::Local, &name).await?;
     Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
 }
+
+/// What was granted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GrantedNow {
+    pub http: Vec<String>,
+}
+
+/// Grants a plugin the origins that it asks for, by adding them to the file that
+/// configures it.
+#[utoipa::path(post, path = "/api/plugins/{name}/grant", tag = "plugins", params(("name" = String, Path)),
+    responses((status = 202, body = GrantedNow), (status = 404, body = super::Problem), (status = 409, body = super::Problem)))]
+pub async fn grant(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<GrantedNow>), ApiError> {
+    let http = state.plugins.grant(&Principal::Local, &name).await?;
+    Ok((StatusCode::ACCEPTED, Json(GrantedNow { http })))
+}

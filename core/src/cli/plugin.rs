@@ -1,6 +1,9 @@
 use clap::{Args, Subcommand};
 
-use super::{Outcome, client::Client, plugin_build, plugin_compile, plugin_inspect, plugin_list};
+use super::{
+    Outcome, client::Client, plugin_build, plugin_compile, plugin_grant, plugin_inspect,
+    plugin_list,
+};
 use crate::config::ConfigError;
 
 /// Build and look at plugins.
@@ -18,6 +21,8 @@ enum PluginCommand {
     Inspect(plugin_inspect::InspectArgs),
     /// Show the plugins of a running server, and what they lack
     List(plugin_list::ListArgs),
+    /// Let a plugin reach the addresses that it asks for
+    Grant(plugin_grant::GrantArgs),
     /// The server's own compiler: a component on standard input, machine code on standard output
     #[command(hide = true)]
     Compile,
@@ -32,6 +37,7 @@ pub(super) async fn run(
         PluginCommand::Build(args) => plugin_build::run(args),
         PluginCommand::Inspect(args) => plugin_inspect::run(args).await,
         PluginCommand::List(args) => plugin_list::run(&client()?, &args).await,
+        PluginCommand::Grant(args) => plugin_grant::run(&client()?, &args).await,
         PluginCommand::Compile => plugin_compile::run().await,
     }
 }

@@ -1,4 +1,4 @@
-use super::sandbox::SandboxError;
+use super::{grant::GrantFileError, sandbox::SandboxError};
 use crate::store::StoreError;
 
 /// Why something that was asked of the plugin host was not done.
@@ -15,6 +15,8 @@ pub enum HostError {
     Busy(String),
     #[error("the plugins folder {folder} cannot be used: {reason}")]
     Folder { folder: String, reason: String },
+    #[error(transparent)]
+    Grant(#[from] GrantFileError),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error(transparent)]

@@ -19,6 +19,7 @@ use super::{
     compile::Compiler,
     delivery::TestRequested,
     folder::Folder,
+    grant,
     live::Live,
     plugin::Kit,
     sandbox::{GuestEvent, Sandbox},
@@ -164,6 +165,26 @@ impl PluginHost {
             sink.wake();
         }
         Ok(delivery)
+    }
+
+    /// Grants a plugin the origins that it asks for: writes them into the file
+    /// that configures it. Says which they are.
+    pub async fn grant(&self, _: &Principal, name: &str) -> Result<Vec<String>, HostError> {
+        let origins = match self.live().plugins.get(name) {
+            Some(plugin) => plugin.status.missing_http(),
+            None => return Err(not_found("plugin", name)),
+        };
+        if origins.is_empty() {
+            return Err(HostError::Conflict(format!(
+                "plugin `{name}` asks for no address that it does not have"
+            )));
+        }
+        let (folder, plugin, wanted) = (self.folder().to_owned(), name.to_owned(), origins.clone());
+        let write = move || grant::write(&folder, &plugin, &wanted);
+        let written = tokio::task::spawn_blocking(write).await;
+        let file = written.map_err(|_| HostError::Busy(name.to_owned()))??;
+        tracing::info!(plugin = name, file = %file.display(), ?origins, "granted");
+        Ok(origins)
     }
 
     /// Tries all dead letters of a sink again, the oldest first; how many.

@@ -22,6 +22,7 @@ mod delivery;
 mod pipeline;
 
 mod error;
+mod grant;
 mod host;
 mod inspect;
 mod live;

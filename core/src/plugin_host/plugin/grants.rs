@@ -2,24 +2,46 @@
 
 use crate::{model::Asked, plugin_host::config::PluginConfig};
 
-/// One line of TOML for each thing that the plugin asks for and does not have.
-pub(super) fn missing(asked: &Asked, config: &PluginConfig) -> Vec<String> {
-    let mut lines = Vec::new();
-    let wanted: Vec<&String> = asked
-        .http
-        .iter()
-        .filter(|origin| !config.grants.http.contains(origin))
-        .collect();
-    if !wanted.is_empty() {
-        let all = config.grants.http.iter().chain(wanted);
-        lines.push(format!("grants.http = {}", list(all)));
+/// What a plugin asks for and does not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    pub http: Vec<String>,
+    secrets: Vec<String>,
+    /// Of TOML, one for each thing.
+    pub lines: Vec<String>,
+}
+
+impl Missing {
+    pub(super) fn of(asked: &Asked, config: &PluginConfig) -> Self {
+        let http = asked.http.iter();
+        let http: Vec<String> = http
+            .filter(|origin| !config.grants.http.contains(origin))
+            .cloned()
+            .collect();
+        let secrets = asked.secrets.iter();
+        let secrets: Vec<String> = secrets
+            .filter(|name| !config.secrets.contains_key(*name))
+            .cloned()
+            .collect();
+        let mut lines = Vec::new();
+        if !http.is_empty() {
+            let all = config.grants.http.iter().chain(&http);
+            lines.push(format!("grants.http = {}", list(all)));
+        }
+        let unset = secrets.iter();
+        lines.extend(unset.map(|name| format!("secrets.{name} = \"env:{name}\"")));
+        Self {
+            http,
+            secrets,
+            lines,
+        }
     }
-    let unset = asked
-        .secrets
-        .iter()
-        .filter(|name| !config.secrets.contains_key(*name));
-    lines.extend(unset.map(|name| format!("secrets.{name} = \"env:{name}\"")));
-    lines
+
+    /// Whether it lacks something that the other one does not.
+    pub(super) fn is_more_than(&self, other: &Self) -> bool {
+        let all_in = |these: &[String], those: &[String]| these.iter().all(|it| those.contains(it));
+        !all_in(&self.http, &other.http) || !all_in(&self.secrets, &other.secrets)
+    }
 }
 
 /// A whole `[plugin.NAME]`, with a pipeline to use it in.

@@ -6,7 +6,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Version, grants,
+    Version,
+    grants::{self, Missing},
     runner::describe_fields,
     status::{Accepted, Identity},
 };
@@ -108,7 +109,7 @@ impl Kit {
         let number = description.version.clone();
         Ok(Prepared {
             accepted: Accepted {
-                missing_grants: grants::missing(&description.asked, config),
+                missing: Missing::of(&description.asked, config),
                 log: setup.log.clone(),
                 granted,
                 identity: identity(&module, description),

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use super::grants::Missing;
 use crate::{
     events::Bus,
     model::{
@@ -33,7 +34,9 @@ struct Known {
     running: Option<Identity>,
     log: Option<PluginLog>,
     granted: Granted,
-    missing_grants: Vec<String>,
+    missing: Missing,
+    /// Of a newer file, which waits for that.
+    waiting: Option<Missing>,
     suggested_toml: Option<String>,
     last_fault: String,
     total: u64,
@@ -57,7 +60,7 @@ pub struct Accepted {
     pub identity: Identity,
     pub log: PluginLog,
     pub granted: Granted,
-    pub missing_grants: Vec<String>,
+    pub missing: Missing,
 }
 
 impl PluginStatus {
@@ -72,7 +75,8 @@ impl PluginStatus {
                 running: None,
                 log: None,
                 granted: Granted::default(),
-                missing_grants: Vec::new(),
+                missing: Missing::default(),
+                waiting: None,
                 suggested_toml: None,
                 last_fault: String::new(),
                 total: 0,
@@ -114,14 +118,14 @@ impl PluginStatus {
             identity,
             log,
             granted,
-            missing_grants,
+            missing,
         } = accepted;
         {
             let mut known = self.lock();
             known.running = Some(identity);
             known.log = Some(log);
             known.granted = granted;
-            known.missing_grants = missing_grants;
+            (known.missing, known.waiting) = (missing, None);
             known.suggested_toml = None;
         }
         self.change(PluginState::Running, None, Severity::Info);
@@ -144,6 +148,30 @@ impl PluginStatus {
             _ => PluginState::Failed,
         };
         self.change(state, Some(error), Severity::Error);
+    }
+
+    /// Its new file asks for more than the old one: that one runs on until the
+    /// operator has decided.
+    pub fn waits_for_approval(&self, missing: Missing, digest: &str) {
+        let lines = missing.lines.join(" and ");
+        self.lock().waiting = Some(missing);
+        let error = format!(
+            "its new file asks for more and waits, the old one runs on. Grant it with \
+             `tiny-forge plugin grant {name}`, or by adding {lines}; or take the file without \
+             that by setting sha256 = \"{digest}\"",
+            name = self.name
+        );
+        self.change(self.state(), Some(error), Severity::Warning);
+    }
+
+    /// What the running version asks for and does not have.
+    pub fn lacks(&self) -> Missing {
+        self.lock().missing.clone()
+    }
+
+    /// Origins that the newest version asks for and does not have.
+    pub fn missing_http(&self) -> Vec<String> {
+        self.lock().asked_for().http.clone()
     }
 
     /// Its file is gone.
@@ -201,7 +229,7 @@ impl PluginStatus {
             config_schema: description.map(|it| it.config_schema.clone()),
             asked: description.map_or_else(Asked::default, |it| it.asked.clone()),
             granted: known.granted.clone(),
-            missing_grants: known.missing_grants.clone(),
+            missing_grants: known.asked_for().lines.clone(),
             suggested_toml: known.suggested_toml.clone(),
             calls: known.calls(),
             queue,
@@ -247,6 +275,10 @@ impl PluginStatus {
 }
 
 impl Known {
+    fn asked_for(&self) -> &Missing {
+        self.waiting.as_ref().unwrap_or(&self.missing)
+    }
+
     fn calls(&self) -> Calls {
         let mut sorted: Vec<u64> = self.durations.iter().copied().collect();
         sorted.sort_unstable();

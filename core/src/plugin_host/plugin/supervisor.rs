@@ -83,8 +83,9 @@ impl Supervisor {
         match wanted {
             Wanted::Run { config, .. } => {
                 self.status.set_file(config.source.to_string());
+                let is_pinned = config.sha256.is_some();
                 match self.kit.prepare(self.status.name(), &config).await {
-                    Ok(prepared) => self.publish(prepared),
+                    Ok(prepared) => self.publish(prepared, is_pinned),
                     Err(error) => return self.refuse(&error),
                 }
             }
@@ -97,12 +98,19 @@ impl Supervisor {
         None
     }
 
-    fn publish(&self, prepared: Prepared) {
+    /// Whoever has pinned a file by its digest has looked at what it asks for.
+    fn publish(&self, prepared: Prepared, is_pinned: bool) {
         let Prepared { version, accepted } = prepared;
         let before = self.versions.borrow().clone();
-        let role_changed =
-            before.is_some_and(|before| before.module.role() != version.module.role());
-        if role_changed {
+        let is_other = |what: fn(&Version) -> String| {
+            before.as_ref().is_some_and(|it| what(it) != what(&version))
+        };
+        let is_new_file = is_other(|it| it.module.digest().to_owned());
+        if is_new_file && !is_pinned && accepted.missing.is_more_than(&self.status.lacks()) {
+            let digest = version.module.digest();
+            return self.status.waits_for_approval(accepted.missing, digest);
+        }
+        if is_other(|it| it.module.role().as_str().to_owned()) {
             let role = version.module.role().as_str();
             self.status.rejected(format!(
                 "the new file is a {role}, the old one was not: give it a name of its own"

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,52 @@ use crate::support::{
     folder::{put, put_built, webhook},
     target::Received,
 };
+
+#[tokio::test]
+async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_granted() {
+    let mut host = Host::start().await;
+    let secret = host.server.dir.path().join("secret");
+    std::fs::write(&secret, "abc").expect("written");
+    let (secret, origin) = (secret.display(), host.target.origin());
+    let toml = format!(
+        "# Ours.\n[plugin.hook]\nfile = \"hook.wasm\"\nconfig.url = \"{origin}/\"\n\
+         secrets.WEBHOOK_SECRET = \"file:{secret}\"\nsecrets.SLACK_PATH = \"file:{secret}\"\n"
+    );
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    put(&host.folder(), "hook.toml", &toml);
+    let old = host.plugin_is("hook", "running").await;
+    assert_eq!(old["missing_grants"], json!([]));
+
+    put_built(&host.folder(), "slack", "hook.wasm");
+    let asks = |it: &Value| {
+        let why = it["error"].as_str().unwrap_or_default();
+        why.contains("asks for more") && why.contains("tiny-forge plugin grant hook")
+    };
+    let waiting = host.listed("/api/plugins", asks).await;
+    assert_eq!(
+        (&waiting["digest"], &waiting["state"]),
+        (&old["digest"], &json!("running"))
+    );
+    let line = "grants.http = [\"https://hooks.slack.com\"]";
+    assert_eq!(waiting["missing_grants"], json!([line]));
+
+    let nothing = json!({});
+    let grant = || host.server.post("/api/plugins/hook/grant", &nothing);
+    let (status, granted) = grant().await;
+    assert_eq!(status, 202, "{granted}");
+    assert_eq!(granted["http"], json!(["https://hooks.slack.com"]));
+    let new = host
+        .listed("/api/plugins", |it| it["digest"] != old["digest"])
+        .await;
+    assert_eq!(
+        (&new["error"], &new["missing_grants"]),
+        (&Value::Null, &json!([]))
+    );
+    let written = std::fs::read_to_string(host.folder().join("hook.toml")).expect("read");
+    assert_eq!(written, format!("{toml}{line}\n"));
+    assert_eq!(grant().await.0, 409);
+    host.server.stop().await;
+}
 
 /// At least.
 const EVENTS: usize = 1_000;

@@ -306,6 +306,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/plugins/{name}/grant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Grants a plugin the origins that it asks for, by adding them to the file that
+         *     configures it.
+         */
+        post: operations["post_plugins_name_grant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/plugins/{name}/replay": {
         parameters: {
             query?: never;
@@ -929,6 +949,10 @@ export interface components {
             networks: string[];
             /** @description Names of the secrets that are set. */
             secrets: string[];
+        };
+        /** @description What was granted. */
+        GrantedNow: {
+            http: string[];
         };
         /** @enum {string} */
         Health: "none" | "starting" | "healthy" | "unhealthy";
@@ -1801,6 +1825,7 @@ export type Failure = components['schemas']['Failure'];
 export type FieldProblem = components['schemas']['FieldProblem'];
 export type FilterView = components['schemas']['FilterView'];
 export type Granted = components['schemas']['Granted'];
+export type GrantedNow = components['schemas']['GrantedNow'];
 export type Health = components['schemas']['Health'];
 export type HealthSpec = components['schemas']['HealthSpec'];
 export type HttpProbe = components['schemas']['HttpProbe'];
@@ -2402,6 +2427,43 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_plugins_name_grant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantedNow"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

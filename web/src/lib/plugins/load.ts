@@ -69,6 +69,10 @@ export function replayAll(sink: string) {
 	return answer(api.POST('/api/plugins/{name}/replay', { params: { path: { name: sink } } }));
 }
 
+export function grant(plugin: string) {
+	return answer(api.POST('/api/plugins/{name}/grant', { params: { path: { name: plugin } } }));
+}
+
 export function sendTest(name: string) {
 	return answer(api.POST('/api/plugins/{name}/test', { params: { path: { name } } }));
 }

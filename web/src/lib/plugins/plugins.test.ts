@@ -126,6 +126,14 @@ describe('a delivery', () => {
 	});
 });
 
+it('what a plugin asks for can be granted', async () => {
+	reply = () => Response.json({ http: ['https://ntfy.sh'] }, { status: 202 });
+	const missing_grants = ['grants.http = ["https://ntfy.sh"]'];
+	render(Permissions, { plugin: plugin('ntfy', { missing_grants }) });
+	await userEvent.setup().click(screen.getByRole('button', { name: 'Grant the addresses' }));
+	expect(asked[0]).toMatch('POST /plugins/ntfy/grant');
+});
+
 describe('a test of a sink', () => {
 	it('shows what really came of it', async () => {
 		reply = () =>
