@@ -5,6 +5,7 @@
 //! There is no queue, task or channel for it. What a thread writes are the
 //! bytes of shared segments.
 
+mod behind;
 mod selection;
 mod shard;
 mod subscriber;

@@ -14,11 +14,7 @@ use super::{
     selection::Selection,
     subscriber::{Closed, Place, Subscriber},
 };
-use crate::{
-    Chunks, Filter, FilterIndex, Log, Segment,
-    chunks::chunk,
-    control::{Control, ResetReason},
-};
+use crate::{Chunks, Filter, FilterIndex, Log, Segment, chunks::chunk, control::Control};
 
 pub const DOORBELL: Token = Token(usize::MAX);
 
@@ -27,9 +23,7 @@ const BOOKMARK_TICKS: usize = 15;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Frames that are looked at together: what one subscriber gets in a turn.
-const FRAMES_AT_ONCE: usize = 4_096;
-/// Turns of a subscriber that is behind before others have theirs.
-const STEPS_AT_ONCE: usize = 4;
+pub(super) const FRAMES_AT_ONCE: usize = 4_096;
 
 /// What a thread is told by others.
 pub enum Command {
@@ -54,28 +48,21 @@ pub struct Reader {
 /// One thread with its subscribers.
 pub struct Shard {
     poll: Poll,
-    handle: Handle,
-    log: Arc<Log>,
-    reader: Reader,
-    subscribers: Slab<Subscriber>,
-    filters: FilterIndex,
+    pub(super) handle: Handle,
+    pub(super) log: Arc<Log>,
+    pub(super) reader: Reader,
+    pub(super) subscribers: Slab<Subscriber>,
+    pub(super) filters: FilterIndex,
     /// By filter: keys of the subscribers that are live.
     live: Vec<Vec<usize>>,
     /// Everything up to here has been sent to all who are live.
-    cursor: EventId,
+    pub(super) cursor: EventId,
     /// Behind, though their sockets would take more.
-    eager: Vec<usize>,
-    next_ticket: u64,
+    pub(super) eager: Vec<usize>,
+    pub(super) next_ticket: u64,
     tick: usize,
     next_tick: Instant,
     stopping: bool,
-}
-
-/// What a step of a subscriber that is behind has come to.
-enum Step {
-    Again,
-    /// It is live, or its socket or the journal has to make the next move.
-    Done,
 }
 
 impl Shard {
@@ -227,103 +214,6 @@ impl Shard {
         }
     }
 
-    /// Brings one that is behind as far as its socket lets it.
-    fn advance(&mut self, key: usize) {
-        for _ in 0..STEPS_AT_ONCE {
-            if !self.subscribers.contains(key) {
-                return;
-            }
-            match self.step(key) {
-                Ok(Step::Again) => {}
-                Ok(Step::Done) => return,
-                Err(Closed) => return self.remove(key),
-            }
-        }
-        self.eager.push(key);
-    }
-
-    fn step(&mut self, key: usize) -> Result<Step, Closed> {
-        let subscriber = &mut self.subscribers[key];
-        if !subscriber.flush()? {
-            return Ok(Step::Done);
-        }
-        let Place::Behind(after) = subscriber.place else {
-            return Ok(Step::Done);
-        };
-        if after >= self.cursor {
-            self.join_live(key);
-            return Ok(Step::Done);
-        }
-        let Some(mut segments) = self.log.segments_after(after, FRAMES_AT_ONCE) else {
-            self.read(key, after);
-            return Ok(Step::Done);
-        };
-        segments.retain(|segment| segment.chunks().last() <= self.cursor);
-        let chunks = chunks_of(&segments);
-        let scanned_to = chunks.last().map_or(self.cursor, |last| last.last());
-        let filter = self.filters.filter(subscriber.filter);
-        let mut selection = Selection::new(&chunks);
-        for (number, segment) in segments.iter().enumerate() {
-            for index in segment.chunks().first_after(after)..segment.chunks().len() {
-                if filter.matches(&segment.parts(index)) {
-                    selection.push(number, index);
-                }
-            }
-        }
-        send_past(subscriber, &selection, scanned_to)
-    }
-
-    /// Asks for the next page of the journal.
-    fn read(&mut self, key: usize, after: EventId) {
-        self.next_ticket += 1;
-        let ticket = self.next_ticket;
-        let subscriber = &mut self.subscribers[key];
-        subscriber.place = Place::Reading { after, ticket };
-        let filter = self.filters.filter(subscriber.filter).clone();
-        let page = self.reader.replay.page(filter, after, self.cursor);
-        let handle = self.handle.clone();
-        let read = async move {
-            let page = page.await;
-            handle.send(Command::Read { key, ticket, page });
-        };
-        self.reader.reads.spawn_on(read, &self.reader.runtime);
-    }
-
-    fn accept_page(&mut self, key: usize, ticket: u64, page: Result<Page, ReplayError>) {
-        let Some(subscriber) = self.subscribers.get_mut(key) else {
-            return;
-        };
-        // It may have changed its filter, or be another one by now.
-        if !matches!(subscriber.place, Place::Reading { ticket: now, .. } if now == ticket) {
-            return;
-        }
-        let sent = match page {
-            Ok(page) if page.is_incomplete => {
-                let head = Position {
-                    id: self.cursor,
-                    ..self.log.head()
-                };
-                let reason = ResetReason::Retention;
-                let reset = Control::Reset { reason, head };
-                subscriber.keep(chunk(&reset.sse()).into());
-                subscriber.place = Place::Behind(self.cursor);
-                Ok(Step::Again)
-            }
-            Ok(page) => {
-                let chunks: Vec<&Chunks> = page.chunks.iter().collect();
-                send_past(subscriber, &Selection::all(&chunks), page.scanned_to)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "an event stream had to end; the client will resume");
-                Err(Closed)
-            }
-        };
-        match sent {
-            Ok(_) => self.advance(key),
-            Err(Closed) => self.remove(key),
-        }
-    }
-
     fn attach(&mut self, number: u64, attachment: Attachment) {
         let Attachment {
             socket,
@@ -428,7 +318,7 @@ impl Shard {
         }
     }
 
-    fn join_live(&mut self, key: usize) {
+    pub(super) fn join_live(&mut self, key: usize) {
         let subscriber = &mut self.subscribers[key];
         subscriber.place = Place::Live;
         subscriber.member = self.live[subscriber.filter].len();
@@ -444,7 +334,7 @@ impl Shard {
         }
     }
 
-    fn remove(&mut self, key: usize) {
+    pub(super) fn remove(&mut self, key: usize) {
         if self.subscribers[key].place == Place::Live {
             self.leave_live(key);
         }
@@ -470,28 +360,6 @@ impl Shard {
     }
 }
 
-fn chunks_of(segments: &[Arc<Segment>]) -> Vec<&Chunks> {
+pub(super) fn chunks_of(segments: &[Arc<Segment>]) -> Vec<&Chunks> {
     segments.iter().map(|segment| segment.chunks()).collect()
-}
-
-/// To one that is behind.
-fn send_past(
-    subscriber: &mut Subscriber,
-    selection: &Selection<'_>,
-    scanned_to: EventId,
-) -> Result<Step, Closed> {
-    let bytes = selection.bytes();
-    let taken = match bytes {
-        0 => 0,
-        _ => subscriber.write(&selection.slices())?,
-    };
-    if taken == bytes {
-        subscriber.place = Place::Behind(scanned_to);
-    } else {
-        let cut = selection.cut(taken);
-        subscriber.keep(cut.rest);
-        subscriber.place = Place::Behind(cut.after);
-    }
-    // A socket that is full says so at the next write, and tells when it has room.
-    Ok(Step::Again)
 }
