@@ -110,8 +110,16 @@ async fn trim(
     Ok(())
 }
 
-async fn trim_traces(store: &Store, token: &CancellationToken) -> Result<(), StoreError> {
-    while !token.is_cancelled() && store.write(|tx| tx.trim_traces()).await? {}
+/// As with events: a reader adds up, the writer only deletes.
+pub(super) async fn trim_traces(
+    store: &Store,
+    token: &CancellationToken,
+) -> Result<(), StoreError> {
+    while !token.is_cancelled()
+        && let Some(end) = store.read(|reader| reader.doomed_traces()).await?
+    {
+        store.write(move |tx| tx.delete_traces(end)).await?;
+    }
     Ok(())
 }
 

@@ -40,24 +40,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Deletes some of what is a day old, or too much. Whether there may be more.
-    pub(super) fn trim_traces(&self) -> Result<bool, StoreError> {
-        let bytes: i64 = self.sql().query_row(
-            "SELECT coalesce(sum(octet_length(json)), 0) FROM traces",
-            [],
-            |row| row.get(0),
-        )?;
-        let oldest = if bytes > BYTES_MAX {
-            i64::MAX
-        } else {
-            Timestamp::now().unix_ms() - KEPT_MS
-        };
-        let deleted = self.sql().execute(
-            "DELETE FROM traces WHERE (event, pipeline) IN (
-                SELECT event, pipeline FROM traces WHERE time < ?1 ORDER BY time LIMIT ?2)",
-            params![oldest, CHUNK_ROWS],
-        )?;
-        Ok(deleted as i64 == CHUNK_ROWS)
+    /// Deletes the oldest of those that were made before `end`, a chunk of them.
+    pub(super) fn delete_traces(&self, end: Timestamp) -> Result<(), StoreError> {
+        self.sql()
+            .prepare_cached(
+                "DELETE FROM traces WHERE (event, pipeline) IN (
+                    SELECT event, pipeline FROM traces WHERE time < ?1 ORDER BY time LIMIT ?2)",
+            )?
+            .execute(params![end.unix_ms(), CHUNK_ROWS])?;
+        Ok(())
     }
 }
 
@@ -75,18 +66,77 @@ impl Reader<'_> {
         Ok(traces)
     }
 
+    /// Those made before this have to go: they are a day old, or too much.
+    pub(super) fn doomed_traces(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (bytes, oldest): (i64, Option<i64>) = self.sql().query_row(
+            "SELECT coalesce(sum(octet_length(json)), 0), min(time) FROM traces",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let now = Timestamp::now();
+        let day_ago = now.unix_ms() - KEPT_MS;
+        Ok(if bytes > BYTES_MAX {
+            Some(now)
+        } else {
+            let is_old = oldest.is_some_and(|oldest| oldest < day_ago);
+            is_old.then(|| Timestamp::from_unix_ms(day_ago))
+        })
+    }
+
     /// Those that hold the event, newest first.
     pub fn deliveries_of(&self, event: EventId) -> Result<Vec<Delivery>, StoreError> {
         let mut statement = self.sql().prepare_cached(
-            "SELECT id FROM deliveries WHERE EXISTS (
+            // The digits are looked for first: most lists need not be parsed.
+            "SELECT id FROM deliveries WHERE instr(events, ?2) > 0 AND EXISTS (
                 SELECT 1 FROM json_each(deliveries.events) WHERE value = ?1)
              ORDER BY rowid DESC",
         )?;
-        let ids = statement.query_map([event.0], |row| row.get::<_, String>(0))?;
+        let bound = params![event.0, event.to_string()];
+        let ids = statement.query_map(bound, |row| row.get::<_, String>(0))?;
         let mut found = Vec::new();
         for id in ids {
             found.extend(self.delivery(&id?)?);
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{EventId, KEPT_MS, Timestamp, TraceOutcome};
+    use crate::{
+        events::Log,
+        store::{Store, StoreError, retention::trim_traces},
+    };
+
+    #[tokio::test]
+    async fn a_trace_is_kept_for_a_day() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (store, _threads) =
+            Store::open(&dir.path().join("db"), &Log::new()).expect("a database");
+        let written = store.write(|tx| {
+            tx.add_traces("all", &[(EventId(2), TraceOutcome::Passed, Vec::new())])?;
+            let old = Timestamp::now().unix_ms() - KEPT_MS - 1;
+            tx.sql().execute(
+                "INSERT INTO traces SELECT 1, pipeline, ?1, json FROM traces",
+                params![old],
+            )?;
+            Ok(())
+        });
+        written.await.expect("written");
+        let counted = async || {
+            let read = store.read(|reader| {
+                let count = |id| Ok::<_, StoreError>(reader.traces(EventId(id))?.len());
+                Ok((count(1)?, count(2)?))
+            });
+            read.await.expect("read")
+        };
+        assert_eq!(counted().await, (1, 1));
+        let trimmed = trim_traces(&store, &CancellationToken::new()).await;
+        trimmed.expect("trimmed");
+        assert_eq!(counted().await, (0, 1));
     }
 }
