@@ -126,6 +126,8 @@ impl PluginStatus {
             known.log = Some(log);
             known.granted = granted;
             (known.missing, known.waiting) = (missing, None);
+            // At once: nobody sees the new version with what was wrong with the old one.
+            known.error = None;
             known.suggested_toml = None;
         }
         self.change(PluginState::Running, None, Severity::Info);
@@ -147,6 +149,7 @@ impl PluginStatus {
             running @ (PluginState::Running | PluginState::Quarantined) => running,
             _ => PluginState::Failed,
         };
+        self.lock().waiting = None;
         self.change(state, Some(error), Severity::Error);
     }
 
@@ -176,6 +179,7 @@ impl PluginStatus {
 
     /// Its file is gone.
     pub fn missing(&self, error: String) {
+        self.lock().waiting = None;
         self.change(PluginState::Missing, Some(error), Severity::Warning);
     }
 
