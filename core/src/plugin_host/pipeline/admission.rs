@@ -60,33 +60,15 @@ fn is_within(start: Timestamp, grace: Duration, time: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tiny_forge_model::{EventId, Severity};
-
     use super::*;
+    use crate::plugin_host::pipeline::samples;
 
     fn ask(admission: Admission, kind: EventType, second: u64, planned: bool) -> Admitted {
         let parts = FrameParts {
-            id: EventId(1),
             kind,
-            severity: Severity::Error,
-            time: Timestamp::from_unix_ms(0).plus_ms(second * 1_000),
-            project: None,
-            stage: None,
-            instance: None,
-            deploy: None,
+            ..samples::parts(second)
         };
-        let event = GuestEvent {
-            id: 1,
-            kind: kind.as_str().into(),
-            time: parts.time.to_string(),
-            node: String::new(),
-            subject: String::new(),
-            severity: Severity::Error,
-            actor: String::new(),
-            cause: None,
-            payload: format!("{{\"planned\":{planned}}}"),
-            annotations: "{}".into(),
-        };
+        let event = samples::event("shop", &format!("{{\"planned\":{planned}}}"));
         admission.ask(&parts, &event)
     }
 

@@ -12,6 +12,8 @@ mod decide;
 mod once;
 mod patience;
 mod run;
+#[cfg(test)]
+mod samples;
 mod status;
 mod task;
 mod trail;

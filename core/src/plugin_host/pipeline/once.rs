@@ -145,36 +145,11 @@ fn deep(json: &str, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tiny_forge_model::{EventId, EventType, Severity};
-
     use super::*;
+    use crate::plugin_host::pipeline::samples::{self, parts as at};
 
     fn event(subject: &str, reason: &str) -> GuestEvent {
-        GuestEvent {
-            id: 1,
-            kind: "instance_status".into(),
-            time: String::new(),
-            node: String::new(),
-            subject: subject.into(),
-            severity: Severity::Error,
-            actor: String::new(),
-            cause: None,
-            payload: format!("{{\"reason\":\"{reason}\"}}"),
-            annotations: "{}".into(),
-        }
-    }
-
-    fn at(second: u64) -> FrameParts<'static> {
-        FrameParts {
-            id: EventId(1),
-            kind: EventType::InstanceStatus,
-            severity: Severity::Error,
-            time: Timestamp::from_unix_ms(0).plus_ms(second * 1_000),
-            project: None,
-            stage: None,
-            instance: None,
-            deploy: None,
-        }
+        samples::event(subject, &format!("{{\"reason\":\"{reason}\"}}"))
     }
 
     fn once(known: Vec<(String, Timestamp)>) -> OncePer {
