@@ -11,6 +11,7 @@ mod start;
 
 use std::{
     path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,10 @@ use crate::{
     report::{self, Chapter, Figure, Page},
     rivals::Setup,
 };
+
+/// How long it is listened to what others do, and what is still quiet, in cores.
+const LISTENING: Duration = Duration::from_secs(3);
+const OTHERS_MAX: f64 = 0.2;
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -90,8 +95,8 @@ struct Bench {
     args: RunArgs,
     cores: Cores,
     began: Instant,
-    /// How many processes wanted a core before this one.
-    load_before: f64,
+    /// Cores that others kept busy before it began.
+    others: f64,
 }
 
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
@@ -101,7 +106,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         args,
         cores,
         began: Instant::now(),
-        load_before: load()?,
+        others: others()?,
     };
     let only = &bench.args.only;
     let mut chapters = Vec::new();
@@ -164,10 +169,10 @@ impl Bench {
             .find_map(|line| line.strip_prefix("model name"));
         let model = model.map_or("", |model| model.trim_start_matches([' ', '\t', ':']));
         let kernel = read("/proc/sys/kernel/osrelease")?;
-        let others = match self.load_before {
-            quiet if quiet < 0.5 => String::new(),
+        let others = match self.others {
+            quiet if quiet < OTHERS_MAX => String::new(),
             busy => format!(
-                " **Others were at work on this machine (load {busy} at the start): this \
+                " **Others were at work on this machine ({busy:.1} cores at the start): this \
                  report is not to be trusted.**"
             ),
         };
@@ -186,11 +191,27 @@ impl Bench {
     }
 }
 
-/// Processes that want a core, over the last minute.
-fn load() -> anyhow::Result<f64> {
-    let text = read("/proc/loadavg")?;
-    let minute = text.split(' ').next().and_then(|load| load.parse().ok());
-    minute.context("the load of this machine")
+/// Processor time that others take, in cores, over a moment.
+fn others() -> anyhow::Result<f64> {
+    let before = idle_and_all()?;
+    thread::sleep(LISTENING);
+    let after = idle_and_all()?;
+    let (idle, all) = (after.0 - before.0, after.1 - before.1);
+    let cores = thread::available_parallelism()?.get() as f64;
+    Ok((1.0 - idle / all) * cores)
+}
+
+/// Of all processors since the start: without work, and in all.
+fn idle_and_all() -> anyhow::Result<(f64, f64)> {
+    let stat = read("/proc/stat")?;
+    let line = stat.lines().next().unwrap_or_default();
+    let times: Vec<f64> = line
+        .split_whitespace()
+        .filter_map(|time| time.parse().ok())
+        .collect();
+    // user, nice, system, idle, iowait, …
+    let idle = times.iter().skip(3).take(2).sum();
+    Ok((idle, times.iter().sum()))
 }
 
 fn read(path: &str) -> anyhow::Result<String> {
