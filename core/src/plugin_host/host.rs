@@ -112,10 +112,12 @@ impl PluginHost {
         let _watcher = watch::watch(self.folder(), poke.clone());
         let mut folder = Folder::new(self.folder().to_owned());
         while !token.is_cancelled() {
-            let settled;
-            (folder, settled) = scan(folder).await;
-            self.reconcile(folder.view()).await;
-            let again = if settled { RESCAN } else { SETTLE };
+            let seen;
+            (folder, seen) = scan(folder).await;
+            if seen.is_some() {
+                self.reconcile(folder.view()).await;
+            }
+            let again = if seen == Some(false) { SETTLE } else { RESCAN };
             tokio::select! {
                 () = token.cancelled() => {}
                 () = poke.notified() => {}
@@ -241,23 +243,23 @@ pub(super) fn not_found(kind: &'static str, name: &str) -> HostError {
     }
 }
 
-/// Looks at the folder off the async threads. What cannot be read changes
-/// nothing of what runs.
-async fn scan(mut folder: Folder) -> (Folder, bool) {
+/// Looks at the folder off the async threads, and says whether every file has
+/// settled. `None` where it could not be read: that changes nothing.
+async fn scan(mut folder: Folder) -> (Folder, Option<bool>) {
     let path = folder.path().to_owned();
     let scanning = tokio::task::spawn_blocking(move || {
         let settled = folder.scan();
         (folder, settled)
     });
     match scanning.await {
-        Ok((folder, Ok(settled))) => (folder, settled),
+        Ok((folder, Ok(settled))) => (folder, Some(settled)),
         Ok((folder, Err(error))) => {
             tracing::warn!(%error, folder = %path.display(), "the plugins folder cannot be read");
-            (folder, true)
+            (folder, None)
         }
         Err(panic) => {
             tracing::error!(%panic, "looking at the plugins folder failed");
-            (Folder::new(path), true)
+            (Folder::new(path), None)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What runs now, and how it is ended.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,6 +21,8 @@ pub(super) struct Live {
     pub plugins: BTreeMap<String, LivePlugin>,
     pub pipelines: BTreeMap<String, LivePipeline>,
     pub errors: Vec<FileError>,
+    /// Pipelines that the store knows and no file names, since when.
+    pub absent: BTreeMap<String, Instant>,
 }
 
 /// A plugin with its supervisor and, for a sink, the task that sends.

@@ -1,6 +1,10 @@
 //! Makes what runs equal to what the folder says.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +22,8 @@ use crate::model::PluginRole;
 
 /// Tests that may wait for one sink.
 const TESTS_WAITING: usize = 4;
+/// A pipeline that no file names keeps its place for so long.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 impl PluginHost {
     pub(super) async fn reconcile(&self, view: &View) {
@@ -195,21 +201,37 @@ impl PluginHost {
         }
     }
 
-    /// A pipeline that is configured no longer starts afresh if it comes back.
-    /// Only while every file can be read: a broken one may still hold it.
+    /// A pipeline that is configured no longer starts afresh if it comes back,
+    /// but not at once: its file may be on its way from one place to another. And
+    /// only while every file can be read: a broken one may still hold it.
     async fn forget_pipelines(&self, view: &View) {
         let store = &self.shared().store;
         let Ok(known) = store.read(|reader| reader.pipeline_names()).await else {
             return;
         };
-        for name in known {
-            if view.pipelines.contains_key(&name) {
-                continue;
-            }
+        for name in self.absent_for_long(view, known) {
             if let Err(error) = store.write(move |tx| tx.remove_pipeline(&name)).await {
                 tracing::warn!(%error, "a pipeline is forgotten later");
             }
         }
+    }
+
+    fn absent_for_long(&self, view: &View, known: Vec<String>) -> Vec<String> {
+        let now = Instant::now();
+        let mut live = self.live();
+        let before = std::mem::take(&mut live.absent);
+        let absent = known
+            .into_iter()
+            .filter(|name| !view.pipelines.contains_key(name));
+        live.absent = absent
+            .map(|name| {
+                let since = before.get(&name).copied().unwrap_or(now);
+                (name, since)
+            })
+            .collect();
+        let absent = live.absent.iter();
+        let for_long = absent.filter(|(_, since)| now.duration_since(**since) >= FORGET_AFTER);
+        for_long.map(|(name, _)| name.clone()).collect()
     }
 }
 

@@ -2,8 +2,13 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::{Host, projects_told, publish};
-use crate::support::folder::{put, put_built, webhook};
+use crate::support::{
+    folder::{put, put_built, webhook},
+    sse::PATIENCE,
+};
 
 #[tokio::test]
 async fn a_file_that_nothing_uses_is_listed_with_the_lines_that_would() {
@@ -159,5 +164,33 @@ async fn a_pinned_digest_lets_no_other_file_in() {
     let refused = host.plugin_is("hook", "failed").await;
     let error = refused["error"].as_str().expect("a reason");
     assert!(error.contains("sha256 = \""), "{error}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_pipeline_whose_file_is_away_for_a_moment_goes_on_where_it_was() {
+    let mut host = Host::start().await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n\
+           batch = { events = 3, wait = \"1h\" }\n";
+    put(&host.folder(), "hook.toml", &toml);
+    host.plugin_is("hook", "running").await;
+    host.pipeline(|all| all["state"] == "running").await;
+    publish(&host.server, "before").await;
+    host.pipeline(|all| all["batched"] == 1).await;
+
+    fs::remove_file(host.folder().join("hook.toml")).expect("removed");
+    let gone = async {
+        while host.server.json("/api/pipelines").await["items"] != json!([]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let gone = tokio::time::timeout(PATIENCE, gone).await;
+    gone.expect("it ends in time");
+    publish(&host.server, "meanwhile").await;
+    put(&host.folder(), "hook.toml", &toml);
+    publish(&host.server, "after").await;
+    let requests = host.target.received(1).await;
+    assert_eq!(projects_told(&requests), ["before", "meanwhile", "after"]);
     host.server.stop().await;
 }
