@@ -5,6 +5,7 @@
 
 mod delivery;
 mod deploy;
+mod dry_run;
 mod event;
 mod instance;
 mod names;
@@ -20,6 +21,10 @@ pub use delivery::{
     Attempt, AttemptOutcome, Delivery, DeliveryDetail, DeliveryState, TestOutcome, TestRequest,
 };
 pub use deploy::{Deploy, DeploySummary, Failure, Plan, Step, StepName, StepStatus, Strategy};
+pub use dry_run::{
+    DryAnswer, DryRun, DryRunDelivery, DryRunEvent, DryRunHeader, DryRunOutcome, DryRunPlugin,
+    DryRunRequest, DryRunRequestMade, DryRunSummary,
+};
 pub use event::{
     Actor, ActorKind, Event, EventId, EventType, NewEvent, Position, Severity, Subject,
 };

@@ -9,17 +9,19 @@ use super::{ApiError, FieldProblem};
 
 const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// A JSON body; what is wrong with it is said with its place.
-pub struct Body<T>(pub T);
+/// A JSON body of so many bytes at most; what is wrong with it is said with its
+/// place.
+pub struct Body<T, const BYTES_MAX: usize = BODY_BYTES_MAX>(pub T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Sync, const BYTES_MAX: usize> FromRequest<S> for Body<T, BYTES_MAX> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX)
+        let bytes = to_bytes(request.into_body(), BYTES_MAX)
             .await
             .map_err(|_| {
-                let detail = "the body is larger than 1 MiB, or broke off";
+                let most = BYTES_MAX >> 20;
+                let detail = format!("the body is larger than {most} MiB, or broke off");
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
             })?;
         let bytes = if bytes.is_empty() {

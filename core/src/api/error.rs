@@ -194,6 +194,10 @@ impl From<HostError> for ApiError {
             HostError::NotASink(_) | HostError::Conflict(_) | HostError::Grant(_) => {
                 Self::conflict(detail)
             }
+            HostError::Invalid { field, message } => Self::invalid(vec![FieldProblem {
+                field: format!("/{field}"),
+                message,
+            }]),
             HostError::Busy(_) => Self::busy(detail),
             HostError::Store(error) => error.into(),
             HostError::Folder { .. } | HostError::Sandbox(_) => {

@@ -9,6 +9,7 @@ mod compress;
 mod deliveries;
 mod deploy_logs;
 mod deploys;
+mod dry_run;
 mod error;
 mod events;
 pub mod format;
@@ -136,7 +137,9 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::test))
         .routes(routes!(plugins::replay))
         .routes(routes!(plugins::grant))
+        .routes(routes!(dry_run::plugin))
         .routes(routes!(pipelines::list))
+        .routes(routes!(dry_run::pipeline))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::replay))

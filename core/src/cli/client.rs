@@ -56,8 +56,19 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
+        self.write_within(ANSWER_TIMEOUT, method, path, body).await
+    }
+
+    /// For what takes its time.
+    pub(super) async fn write_within<T: DeserializeOwned>(
+        &self,
+        timeout: Duration,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let request = self.request(method, path).json(body);
-        read(self.send(request.timeout(ANSWER_TIMEOUT)).await?).await
+        read(self.send(request.timeout(timeout)).await?).await
     }
 
     /// The frames of an event stream until the server ends it.

@@ -14,6 +14,7 @@ mod openapi;
 mod plugin;
 mod plugin_build;
 mod plugin_compile;
+mod plugin_dry_run;
 mod plugin_grant;
 mod plugin_inspect;
 mod plugin_list;

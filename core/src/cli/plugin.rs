@@ -1,8 +1,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Outcome, client::Client, plugin_build, plugin_compile, plugin_grant, plugin_inspect,
-    plugin_list,
+    Outcome, client::Client, plugin_build, plugin_compile, plugin_dry_run, plugin_grant,
+    plugin_inspect, plugin_list,
 };
 use crate::config::ConfigError;
 
@@ -23,6 +23,8 @@ enum PluginCommand {
     List(plugin_list::ListArgs),
     /// Let a plugin reach the addresses that it asks for
     Grant(plugin_grant::GrantArgs),
+    /// Try a plugin or a whole pipeline on past events, without sending anything
+    DryRun(plugin_dry_run::DryRunArgs),
     /// The server's own compiler: a component on standard input, machine code on standard output
     #[command(hide = true)]
     Compile,
@@ -38,6 +40,7 @@ pub(super) async fn run(
         PluginCommand::Inspect(args) => plugin_inspect::run(args).await,
         PluginCommand::List(args) => plugin_list::run(&client()?, &args).await,
         PluginCommand::Grant(args) => plugin_grant::run(&client()?, &args).await,
+        PluginCommand::DryRun(args) => plugin_dry_run::run(&client()?, &args).await,
         PluginCommand::Compile => plugin_compile::run().await,
     }
 }

@@ -8,6 +8,9 @@ pub enum HostError {
     NotFound { kind: &'static str, name: String },
     #[error("plugin `{0}` is not a sink: only sinks send")]
     NotASink(String),
+    /// `field` is a path in the request, e.g. `answer/status`.
+    #[error("{field}: {message}")]
+    Invalid { field: String, message: String },
     /// It is there, but not in a state for this.
     #[error("{0}")]
     Conflict(String),
@@ -21,4 +24,13 @@ pub enum HostError {
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl HostError {
+    pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.to_owned(),
+            message: message.into(),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::{Notify, oneshot},
+    sync::{Notify, Semaphore, oneshot},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub public_url: Option<String>,
     pub runtime: Handle,
     pub started_at: Timestamp,
+    /// One at a time.
+    pub dry_runs: Semaphore,
     live: Mutex<Live>,
 }
 
@@ -94,6 +96,7 @@ impl PluginHost {
             folder,
             blocked: vec![listen],
             trust: Trust::default(),
+            rehearsal: None,
         };
         Ok(Self(Arc::new(Shared {
             kit,
@@ -102,6 +105,7 @@ impl PluginHost {
             public_url,
             runtime,
             started_at: Timestamp::now(),
+            dry_runs: Semaphore::new(1),
             live: Mutex::default(),
         })))
     }

@@ -56,6 +56,7 @@ pub async fn inspect(program: PathBuf, file: &str, wasm: &[u8]) -> anyhow::Resul
         )?,
         secrets: Secrets::default(),
         values: PluginValues::new(store, file),
+        rehearsal: None,
     };
     let description = Guest::start(&sandbox, &module, &setup)
         .await?

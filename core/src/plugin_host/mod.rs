@@ -21,6 +21,8 @@ mod plugin;
 mod delivery;
 mod pipeline;
 
+mod dry_run;
+
 mod error;
 mod grant;
 mod host;
@@ -30,6 +32,7 @@ mod reconcile;
 mod view;
 mod watch;
 
+pub use dry_run::Tried;
 pub use error::HostError;
 pub use host::{HostParts, PluginHost};
 pub use inspect::{Inspected, inspect};

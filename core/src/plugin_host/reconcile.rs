@@ -70,7 +70,7 @@ impl PluginHost {
         let status = Arc::new(PluginStatus::new(
             name,
             file_of(&wanted),
-            shared.bus.clone(),
+            Some(shared.bus.clone()),
         ));
         let (wanted, receiver) = watch::channel(wanted);
         let (supervisor, versions) = Supervisor::new(shared.kit.clone(), status.clone(), receiver);
@@ -151,12 +151,8 @@ impl PluginHost {
 
     fn runner(&self, versions: &Versions, status: &Arc<PluginStatus>) -> Runner {
         let shared = self.shared();
-        Runner::new(
-            shared.kit.sandbox.clone(),
-            shared.store.clone(),
-            versions.clone(),
-            status.clone(),
-        )
+        let sandbox = shared.kit.sandbox.clone();
+        Runner::new(sandbox, versions.clone(), status.clone())
     }
 
     /// Those that are gone or changed, or that use a plugin which will go.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rusqlite::{Row, ToSql, params, types::Value};
+use rusqlite::{OptionalExtension, Row, ToSql, params, types::Value};
 
 use super::{Reader, StoreError, Tx};
 use crate::{
@@ -120,6 +120,26 @@ impl Reader<'_> {
             scanned_to,
             head,
         })
+    }
+
+    /// The last event before this time; times are taken to grow with ids. Log
+    /// lines do not count.
+    pub fn last_before(&self, time: Timestamp) -> Result<EventId, StoreError> {
+        let mut at_or_after = self
+            .sql()
+            .prepare_cached("SELECT id, time FROM events WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+        let (mut low, mut high) = (0, self.head()?.id.0);
+        while low < high {
+            let middle = low + (high - low + 1) / 2;
+            let found = at_or_after
+                .query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            match found {
+                Some::<(i64, i64)>((id, at)) if at < time.unix_ms() => low = id.min(high),
+                _ => high = middle - 1,
+            }
+        }
+        Ok(EventId(low))
     }
 
     /// The same, ready to be sent and nothing else: half the work.

@@ -4,12 +4,14 @@
 mod clock;
 mod http;
 mod log;
+mod rehearsal;
 mod secrets;
 mod sign;
 mod store;
 
 pub use http::{GrantError, HttpAccess, HttpGrants, Trust};
 pub use log::PluginLog;
+pub use rehearsal::Rehearsal;
 pub use secrets::Secrets;
 pub use store::PluginValues;
 

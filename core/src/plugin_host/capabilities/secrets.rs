@@ -31,6 +31,16 @@ impl Secrets {
         Self(Arc::new(Known { values, scrubber }))
     }
 
+    /// Secrets of these names and without their values.
+    pub fn unknown<'n>(names: impl IntoIterator<Item = &'n String>) -> Self {
+        let values = names.into_iter();
+        let values = values.map(|name| (name.clone(), format!("(secret {name})")));
+        Self(Arc::new(Known {
+            values: values.collect(),
+            scrubber: Scrubber::default(),
+        }))
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.values.keys().map(String::as_str)
     }

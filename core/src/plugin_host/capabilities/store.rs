@@ -1,7 +1,10 @@
 //! `store`: key-value pairs of one plugin, durable with the result of the call
 //! that wrote them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     plugin_host::sandbox::{Fault, HostState, v1},
@@ -18,6 +21,8 @@ const TOTAL_BYTES_MAX: usize = 1 << 20;
 pub struct PluginValues {
     store: Store,
     plugin: Arc<str>,
+    /// What was written while rehearsing, which nobody keeps.
+    rehearsed: Option<Arc<Mutex<Changes>>>,
 }
 
 impl PluginValues {
@@ -25,10 +30,38 @@ impl PluginValues {
         Self {
             store,
             plugin: plugin.into(),
+            rehearsed: None,
         }
     }
 
+    /// The same pairs; what is written over them is forgotten with this.
+    pub fn rehearsing(store: Store, plugin: &str) -> Self {
+        Self {
+            rehearsed: Some(Arc::default()),
+            ..Self::new(store, plugin)
+        }
+    }
+
+    /// Takes what a rehearsed call wrote.
+    pub fn rehearse(&self, writes: Vec<PluginWrite>) {
+        if let Some(rehearsed) = &self.rehearsed {
+            let mut rehearsed = rehearsed.lock().unwrap_or_else(PoisonError::into_inner);
+            rehearsed.extend(writes.into_iter().map(|write| (write.key, write.value)));
+        }
+    }
+
+    fn rehearsed(&self) -> Changes {
+        let rehearsed = self.rehearsed.as_ref();
+        rehearsed.map_or_else(Changes::new, |rehearsed| {
+            let rehearsed = rehearsed.lock().unwrap_or_else(PoisonError::into_inner);
+            rehearsed.clone()
+        })
+    }
+
     async fn get(&self, key: String) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(value) = self.rehearsed().remove(&key) {
+            return Ok(value);
+        }
         let plugin = self.plugin.clone();
         self.store
             .read(move |reader| reader.plugin_value(&plugin, &key))
@@ -37,9 +70,14 @@ impl PluginValues {
 
     async fn sizes(&self) -> Result<Vec<(String, usize)>, StoreError> {
         let plugin = self.plugin.clone();
-        self.store
-            .read(move |reader| reader.plugin_value_sizes(&plugin))
-            .await
+        let stored = self
+            .store
+            .read(move |reader| reader.plugin_value_sizes(&plugin));
+        let mut sizes: BTreeMap<String, usize> = stored.await?.into_iter().collect();
+        for (key, value) in self.rehearsed() {
+            sizes.insert(key.clone(), value.map_or(0, |it| key.len() + it.len()));
+        }
+        Ok(sizes.into_iter().collect())
     }
 }
 

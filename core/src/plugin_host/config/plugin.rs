@@ -75,6 +75,26 @@ impl LimitOverrides {
 }
 
 impl PluginConfig {
+    /// One that nothing is configured for.
+    pub fn of(source: Source) -> Self {
+        Self {
+            source,
+            sha256: None,
+            config: serde_json::Value::Object(serde_json::Map::new()),
+            secrets: BTreeMap::new(),
+            grants: Grants::default(),
+            limits: LimitOverrides::default(),
+        }
+    }
+
+    /// Whether a file may be called so.
+    pub fn check_file(name: &str) -> Result<(), String> {
+        match source(name)? {
+            Source::File(_) => Ok(()),
+            Source::Builtin(_) => Err("a built-in plugin has no file".to_owned()),
+        }
+    }
+
     pub(super) fn from_raw(raw: raw::Plugin) -> Result<Self, String> {
         let raw::Plugin {
             file,

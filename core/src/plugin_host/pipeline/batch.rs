@@ -47,8 +47,8 @@ impl OpenBatch {
     }
 
     /// Whether its oldest member has waited long enough.
-    pub fn is_due(&self) -> bool {
-        self.time_left() == Some(Duration::ZERO)
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.due().is_some_and(|due| due <= now)
     }
 
     /// When it has to be sealed at the latest.

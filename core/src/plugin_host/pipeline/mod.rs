@@ -9,6 +9,7 @@ mod admission;
 mod batch;
 mod change;
 mod decide;
+mod dry;
 mod once;
 mod patience;
 mod run;
@@ -19,6 +20,7 @@ mod task;
 mod trail;
 mod when;
 
+pub use dry::{Considered, DryPipeline};
 pub use once::OncePer;
 pub use status::PipelineStatus;
 pub use task::{PipelineTask, SinkQueue};

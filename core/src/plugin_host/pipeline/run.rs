@@ -14,7 +14,7 @@ use super::{
 use crate::{
     events::{Frame, Next, Subscription},
     failpoint::{self, Failpoint},
-    model::{EventId, PipelineState},
+    model::{EventId, PipelineState, Timestamp},
     plugin_host::delivery::seal,
     store::{NewDelivery, PassedEvent, PipelineProgress, StoreError, Tx},
 };
@@ -198,7 +198,7 @@ impl Running {
 
     async fn store_progress(&mut self, decided: Decided, token: &CancellationToken) -> Option<()> {
         let cursor = self.subscription.cursor();
-        if cursor == self.stored && !self.batch.is_due() {
+        if cursor == self.stored && !self.batch.is_due(Timestamp::now()) {
             return Some(());
         }
         self.store(decided, cursor, token).await
@@ -254,7 +254,7 @@ impl Running {
         for event in passed {
             sealed.extend(self.batch.push(event));
         }
-        if self.batch.is_due() {
+        if self.batch.is_due(Timestamp::now()) {
             sealed.extend(self.batch.seal());
         }
         sealed

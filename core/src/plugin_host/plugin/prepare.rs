@@ -17,7 +17,7 @@ use crate::{
     plugin_host::{
         builtin,
         capabilities::{
-            GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust,
+            GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Rehearsal, Secrets, Trust,
         },
         compile::{CompileError, Compiler},
         config::{PluginConfig, SecretSource, Source},
@@ -40,6 +40,8 @@ pub struct Kit {
     /// Addresses that no plugin may ever reach: our own.
     pub blocked: Vec<SocketAddr>,
     pub trust: Trust,
+    /// Set for versions that only rehearse.
+    pub rehearsal: Option<Arc<Rehearsal>>,
 }
 
 /// Why a version cannot be used.
@@ -81,7 +83,7 @@ pub struct Prepared {
 impl Kit {
     /// File → digest → machine code → description → configuration. May be
     /// dropped at any await.
-    pub(super) async fn prepare(
+    pub async fn prepare(
         &self,
         plugin: &str,
         config: &PluginConfig,
@@ -133,6 +135,7 @@ impl Kit {
             http: self.http(HttpGrants::default())?,
             secrets: Secrets::default(),
             values: PluginValues::new(self.store.clone(), file),
+            rehearsal: None,
         };
         let mut guest = Guest::start(&self.sandbox, &module, &setup).await?;
         let description = guest.describe().await?;
@@ -190,7 +193,16 @@ impl Kit {
         module: &Module,
         config: &PluginConfig,
     ) -> Result<Setup, PrepareError> {
-        let secrets = read_secrets(&config.secrets).await?;
+        let (secrets, values) = match &self.rehearsal {
+            None => (
+                read_secrets(&config.secrets).await?,
+                PluginValues::new(self.store.clone(), plugin),
+            ),
+            Some(_) => (
+                Secrets::unknown(config.secrets.keys()),
+                PluginValues::rehearsing(self.store.clone(), plugin),
+            ),
+        };
         let grants = HttpGrants {
             origins: config.grants.http.clone(),
             networks: config.grants.networks.clone(),
@@ -200,8 +212,9 @@ impl Kit {
             limits: config.limits.over(module.role()),
             log: PluginLog::new(plugin, secrets.scrubber()),
             http: self.http(grants)?,
-            values: PluginValues::new(self.store.clone(), plugin),
+            values,
             secrets,
+            rehearsal: self.rehearsal.clone(),
         })
     }
 

@@ -6,14 +6,10 @@ use std::{
 use super::{PluginStatus, Version, Versions, rest::Rest};
 use crate::{
     model::TestRequest,
-    plugin_host::{
-        capabilities::PluginValues,
-        sandbox::{
-            Decision, DeliveryContext, DeliveryOutcome, Fault, FieldError, Guest, GuestEvent,
-            Sandbox, Setup,
-        },
+    plugin_host::sandbox::{
+        Decision, DeliveryContext, DeliveryOutcome, Fault, FieldError, Guest, GuestEvent, Sandbox,
     },
-    store::{PluginWrite, Store},
+    store::PluginWrite,
 };
 
 /// What an enricher may add to one event, as JSON.
@@ -24,7 +20,6 @@ const ANNOTATION_BYTES_MAX: usize = 32 << 10;
 /// again after a fault, once it has rested.
 pub struct Runner {
     sandbox: Sandbox,
-    store: Store,
     versions: Versions,
     status: Arc<PluginStatus>,
     running: Option<Running>,
@@ -52,15 +47,9 @@ pub enum RunError {
 }
 
 impl Runner {
-    pub fn new(
-        sandbox: Sandbox,
-        store: Store,
-        versions: Versions,
-        status: Arc<PluginStatus>,
-    ) -> Self {
+    pub fn new(sandbox: Sandbox, versions: Versions, status: Arc<PluginStatus>) -> Self {
         Self {
             sandbox,
-            store,
             versions,
             status,
             running: None,
@@ -137,6 +126,11 @@ impl Runner {
             .unwrap_or_default()
     }
 
+    /// Asks it again at once, however often it has failed.
+    pub fn wake(&mut self) {
+        self.rest = Rest::default();
+    }
+
     async fn guest(&mut self) -> Result<&mut Guest, RunError> {
         let Some(version) = self.versions.borrow_and_update().clone() else {
             self.running = None;
@@ -170,11 +164,7 @@ impl Runner {
                 last: self.status.last_fault(),
             });
         }
-        let setup = Setup {
-            values: PluginValues::new(self.store.clone(), self.plugin()),
-            ..version.setup.clone()
-        };
-        match start_configured(&self.sandbox, &version, &setup).await {
+        match start_configured(&self.sandbox, &version).await {
             Ok(guest) => {
                 self.running = Some(Running { version, guest });
                 Ok(())
@@ -217,12 +207,8 @@ impl Runner {
     }
 }
 
-async fn start_configured(
-    sandbox: &Sandbox,
-    version: &Version,
-    setup: &Setup,
-) -> Result<Guest, Fault> {
-    let mut guest = Guest::start(sandbox, &version.module, setup).await?;
+async fn start_configured(sandbox: &Sandbox, version: &Version) -> Result<Guest, Fault> {
+    let mut guest = Guest::start(sandbox, &version.module, &version.setup).await?;
     match guest.configure(&version.config).await? {
         Ok(()) => Ok(guest),
         Err(errors) => Err(Fault::BadAnswer(format!(

@@ -23,7 +23,8 @@ const DURATIONS_KEPT: usize = 1_024;
 /// What is known of one plugin; each change of its state is published.
 pub struct PluginStatus {
     name: String,
-    bus: Bus,
+    /// Without, changes are told to nobody: it is a dry run's.
+    bus: Option<Bus>,
     known: Mutex<Known>,
 }
 
@@ -64,7 +65,7 @@ pub struct Accepted {
 }
 
 impl PluginStatus {
-    pub fn new(name: &str, file: String, bus: Bus) -> Self {
+    pub fn new(name: &str, file: String, bus: Option<Bus>) -> Self {
         Self {
             name: name.to_owned(),
             bus,
@@ -262,13 +263,16 @@ impl PluginStatus {
             }
             payload
         };
+        let Some(bus) = &self.bus else {
+            return;
+        };
         let event = NewEvent::new(
             Subject::other(format!("plugins/{}", self.name)),
             severity,
             Actor::system("plugins"),
             Payload::PluginStatus(payload),
         );
-        if let Err(error) = self.bus.publish(event) {
+        if let Err(error) = bus.publish(event) {
             tracing::warn!(%error, plugin = self.name, "a change of a plugin could not be told");
         }
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{PluginRole, TestRequest},
-    plugin_host::capabilities::{HttpAccess, PluginLog, PluginValues, Secrets},
+    plugin_host::capabilities::{HttpAccess, PluginLog, PluginValues, Rehearsal, Secrets},
     store::PluginWrite,
 };
 
@@ -27,6 +27,8 @@ pub struct Setup {
     pub http: HttpAccess,
     pub secrets: Secrets,
     pub values: PluginValues,
+    /// Set where nothing that it does may leave or be kept.
+    pub rehearsal: Option<Arc<Rehearsal>>,
 }
 
 /// One running instance; owned by one task.

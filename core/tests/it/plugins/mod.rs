@@ -2,6 +2,7 @@
 
 mod contain;
 mod deliver;
+mod dry_run;
 mod examples;
 mod folder;
 mod replace;

@@ -61,6 +61,7 @@ impl Lab {
             http: http(&[], &[], &[]),
             secrets,
             values: PluginValues::new(self.store.clone(), "probe"),
+            rehearsal: None,
         }
     }
 

@@ -272,6 +272,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pipelines/{name}/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tries a whole pipeline on past events, without sending. */
+        post: operations["post_pipelines_name_dry-run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/plugins": {
         parameters: {
             query?: never;
@@ -300,6 +317,26 @@ export interface paths {
         get: operations["get_plugins_name"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plugins/{name}/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tries a plugin on past events, without sending: what it would have dropped,
+         *     added and sent, beside what really happened. Also one that is not installed.
+         */
+        post: operations["post_plugins_name_dry-run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -836,6 +873,135 @@ export interface components {
             retries?: number;
             /** Format: int64 */
             start_period_ms?: number;
+        };
+        /** @description An answer that nobody gave. */
+        DryAnswer: {
+            /**
+             * Format: int32
+             * @description HTTP status, 100 to 599.
+             */
+            status: number;
+            body?: string;
+        };
+        /**
+         * @description What a plugin or a pipeline would have done with past events, beside what
+         *     really happened. Nothing was sent and nothing is kept.
+         */
+        DryRun: {
+            since: components["schemas"]["Timestamp"];
+            until: components["schemas"]["Timestamp"];
+            /** @description Whether it came to the end of that time. */
+            complete: boolean;
+            /** @description What to know when reading it: why it stopped, what is missing. */
+            notes: string[];
+            summary: components["schemas"]["DryRunSummary"];
+            /** @description Those that took part. */
+            plugins: components["schemas"]["DryRunPlugin"][];
+            /** @description Oldest first. */
+            events: components["schemas"]["DryRunEvent"][];
+            /** @description In the order in which they would have been sealed. */
+            deliveries: components["schemas"]["DryRunDelivery"][];
+        };
+        DryRunDelivery: {
+            /** @description The id that it would have, or has. */
+            id: string;
+            sink: string;
+            events: components["schemas"]["EventId"][];
+            outcome: components["schemas"]["AttemptOutcome"];
+            /** @description Why it failed. */
+            reason?: string | null;
+            /** @description What would have been sent. */
+            requests: components["schemas"]["DryRunRequestMade"][];
+            /** @description Deliveries to this sink that really held one of the events. */
+            really: components["schemas"]["Delivery"][];
+        };
+        DryRunEvent: {
+            id: components["schemas"]["EventId"];
+            type: string;
+            time: components["schemas"]["Timestamp"];
+            subject: string;
+            severity: components["schemas"]["Severity"];
+            outcome: components["schemas"]["DryRunOutcome"];
+            /** @description Why it was dropped or held. */
+            reason?: string | null;
+            /** @description Who was asked and said what; none for log lines. */
+            steps: components["schemas"]["StepTrace"][];
+            /** @description What the steps would have asked of others. */
+            requests?: components["schemas"]["DryRunRequestMade"][];
+            /**
+             * @description What really happened: of a plugin by itself, only what it said, in each
+             *     pipeline. Empty where nobody asked, or where it is forgotten.
+             */
+            really: components["schemas"]["PipelineTrace"][];
+            /** @description Whether that was otherwise. */
+            differs: boolean;
+        };
+        DryRunHeader: {
+            name: string;
+            value: string;
+        };
+        /** @enum {string} */
+        DryRunOutcome: "passed" | "dropped" | "silent" | "held";
+        DryRunPlugin: {
+            name: string;
+            role: components["schemas"]["PluginRole"];
+            version: string;
+            /** @description SHA-256 of its file, hex. */
+            digest: string;
+            /** @description Whether the running server uses the same file for it. */
+            installed: boolean;
+            /** Format: int64 */
+            faults: number;
+            /** @description Lines to add to the configuration, for what it asks and does not have. */
+            missing_grants: string[];
+            /** @description What it wrote, oldest first; the newest 200 lines. */
+            log: components["schemas"]["PluginLogLine"][];
+        };
+        /** @description What to try on past events. Everything may be left out. */
+        DryRunRequest: {
+            /** @description How far back: a duration such as `24h` (the default), or a time (RFC 3339). */
+            since?: string | null;
+            /** @description Events at most, the oldest first: 1 to 2,000, 500 by default. */
+            limit?: number | null;
+            /**
+             * @description A TOML file as it would be put into the plugins folder. What it configures
+             *     goes before what the folder says.
+             */
+            toml?: string | null;
+            /** @description Files as they would be put into the plugins folder: `x.wasm` → base64. */
+            files?: {
+                [key: string]: string;
+            };
+            when?: null | components["schemas"]["When"];
+            answer?: null | components["schemas"]["DryAnswer"];
+        };
+        /**
+         * @description A request that was not sent, with the names of secrets in the place of their
+         *     values.
+         */
+        DryRunRequestMade: {
+            method: string;
+            url: string;
+            headers: components["schemas"]["DryRunHeader"][];
+            /** @description The first 4 KiB. */
+            body?: string | null;
+            /** @description Why it could not have been sent. */
+            refused?: string | null;
+        };
+        DryRunSummary: {
+            /** @description Events that `when` let in. */
+            events: number;
+            passed: number;
+            dropped: number;
+            /** @description Those that deploys of ours caused. */
+            silent: number;
+            /** @description Those that a failing step would have held up. */
+            held: number;
+            /** @description Those that really went otherwise. */
+            different: number;
+            deliveries: number;
+            /** @description Deliveries that the sink did not make. */
+            failed_deliveries: number;
         };
         /**
          * @description Whether the engine answers.
@@ -1813,6 +1979,16 @@ export type DeployStatus = components['schemas']['DeployStatus'];
 export type DeployStatusPayload = components['schemas']['DeployStatusPayload'];
 export type DeploySummary = components['schemas']['DeploySummary'];
 export type DockerHealth = components['schemas']['DockerHealth'];
+export type DryAnswer = components['schemas']['DryAnswer'];
+export type DryRun = components['schemas']['DryRun'];
+export type DryRunDelivery = components['schemas']['DryRunDelivery'];
+export type DryRunEvent = components['schemas']['DryRunEvent'];
+export type DryRunHeader = components['schemas']['DryRunHeader'];
+export type DryRunOutcome = components['schemas']['DryRunOutcome'];
+export type DryRunPlugin = components['schemas']['DryRunPlugin'];
+export type DryRunRequest = components['schemas']['DryRunRequest'];
+export type DryRunRequestMade = components['schemas']['DryRunRequestMade'];
+export type DryRunSummary = components['schemas']['DryRunSummary'];
 export type EngineState = components['schemas']['EngineState'];
 export type EngineView = components['schemas']['EngineView'];
 export type EnvEntry = components['schemas']['EnvEntry'];
@@ -2388,6 +2564,55 @@ export interface operations {
             };
         };
     };
+    "post_pipelines_name_dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DryRunRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRun"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_plugins: {
         parameters: {
             query?: never;
@@ -2427,6 +2652,55 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post_plugins_name_dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DryRunRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRun"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

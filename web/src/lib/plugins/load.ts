@@ -1,5 +1,13 @@
 import { answer, api } from '$lib/api/client';
-import type { Delivery, DeliveryDetail, Pipeline, Plugin, Position } from '$lib/api/schema';
+import type {
+	Delivery,
+	DeliveryDetail,
+	DryRun,
+	DryRunRequest,
+	Pipeline,
+	Plugin,
+	Position,
+} from '$lib/api/schema';
 
 const LATEST = 20;
 const OF_SINK = 50;
@@ -75,6 +83,16 @@ export function grant(plugin: string) {
 
 export function sendTest(name: string) {
 	return answer(api.POST('/api/plugins/{name}/test', { params: { path: { name } } }));
+}
+
+/** What a dry run is of. */
+export interface Tried {
+	kind: 'plugins' | 'pipelines';
+	name: string;
+}
+
+export function dryRun({ kind, name }: Tried, body: DryRunRequest): Promise<DryRun> {
+	return answer(api.POST(`/api/${kind}/{name}/dry-run`, { params: { path: { name } }, body }));
 }
 
 function uses({ steps, sinks }: Pipeline, plugin: string): boolean {

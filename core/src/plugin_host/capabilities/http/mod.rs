@@ -13,6 +13,7 @@ mod trust;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
+use reqwest::RequestBuilder;
 use url::Url;
 
 pub use self::trust::Trust;
@@ -21,9 +22,9 @@ use self::{
     networks::{Networks, Refusal},
     origin::Origin,
 };
-use super::Secrets;
+use super::{Rehearsal, Secrets, rehearsal::as_written};
 use crate::{
-    model::{PluginLogLevel, TestRequest},
+    model::{DryRunRequestMade, PluginLogLevel, TestRequest},
     plugin_host::sandbox::{
         HostState,
         v1::{self, http::Error},
@@ -90,16 +91,48 @@ impl HttpAccess {
         secrets: &Secrets,
         time_left: Duration,
     ) -> Result<v1::http::Response, Error> {
+        let ready = self.ready(request, secrets, time_left).await?;
+        let answer = ready.send().await;
+        let answer = answer.map_err(|error| self.failure(error, secrets))?;
+        let read = client::read(answer, secrets).await;
+        read.map_err(|error| self.failure(error, secrets))
+    }
+
+    /// A request that may be sent.
+    async fn ready(
+        &self,
+        request: v1::http::Request,
+        secrets: &Secrets,
+        time_left: Duration,
+    ) -> Result<RequestBuilder, Error> {
         let url = Url::parse(&request.url)
             .map_err(|error| Error::Invalid(format!("the URL cannot be read: {error}")))?;
         let client = self.client_for(&url)?.get().await;
         let client = client.map_err(Error::Connection)?;
         let timeout = request::timeout(request.timeout_ms, time_left)?;
-        let ready = request::build(client, url, request, secrets)?.timeout(timeout);
-        let answer = ready.send().await;
-        let answer = answer.map_err(|error| self.failure(error, secrets))?;
-        let read = client::read(answer, secrets).await;
-        read.map_err(|error| self.failure(error, secrets))
+        Ok(request::build(client, url, request, secrets)?.timeout(timeout))
+    }
+
+    /// Checks all that is checked before a request leaves, and lets it not leave.
+    async fn rehearse(
+        &self,
+        request: v1::http::Request,
+        secrets: &Secrets,
+        time_left: Duration,
+        rehearsal: &Rehearsal,
+    ) -> Result<v1::http::Response, Error> {
+        let written = as_written(&request);
+        let ready = self.ready(request, secrets, time_left).await;
+        let refused = ready.as_ref().err();
+        rehearsal.add(DryRunRequestMade {
+            refused: refused.map(|error| match error {
+                Error::Denied(line) => format!("not granted: add {line}"),
+                Error::Invalid(why) | Error::Connection(why) => why.clone(),
+                Error::Timeout => "no time was left".to_owned(),
+            }),
+            ..written
+        });
+        ready.map(|_| rehearsal.answer())
     }
 
     /// The client for a URL that is granted, which only this hands out.
@@ -169,7 +202,11 @@ impl v1::http::Host for HostState {
         let (http, secrets) = (self.setup.http.clone(), self.setup.secrets.clone());
         // As the guest wrote it: with the names of secrets, not their values.
         let (method, url) = (request.method.clone(), request.url.clone());
-        let answer = http.send(request, &secrets, self.time_left()).await;
+        let left = self.time_left();
+        let answer = match self.setup.rehearsal.clone() {
+            Some(rehearsal) => http.rehearse(request, &secrets, left, &rehearsal).await,
+            None => http.send(request, &secrets, left).await,
+        };
         self.requests.push(TestRequest {
             method,
             url,

@@ -1,0 +1,85 @@
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering},
+};
+
+use crate::{
+    model::{DryAnswer, DryRunHeader, DryRunRequestMade, Timestamp},
+    plugin_host::sandbox::v1::http::{Request, Response},
+};
+
+/// What is shown of a body.
+const BODY_BYTES_SHOWN: usize = 4 << 10;
+/// Requests that are remembered until they are taken.
+const MADE_MAX: usize = 100;
+
+/// What guests are lent while they only rehearse: the time of the event that
+/// they are asked about, and an answer that nobody gave. Nothing leaves.
+pub struct Rehearsal {
+    answer: DryAnswer,
+    now_ms: AtomicI64,
+    made: Mutex<Vec<DryRunRequestMade>>,
+}
+
+impl Rehearsal {
+    pub fn new(answer: DryAnswer) -> Self {
+        Self {
+            answer,
+            now_ms: AtomicI64::new(0),
+            made: Mutex::default(),
+        }
+    }
+
+    pub fn set_now(&self, now: Timestamp) {
+        self.now_ms.store(now.unix_ms(), Ordering::Relaxed);
+    }
+
+    /// What a guest takes for the time of day.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.now_ms.load(Ordering::Relaxed))
+    }
+
+    /// The requests since this was last asked.
+    pub fn take_made(&self) -> Vec<DryRunRequestMade> {
+        std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn answer(&self) -> Response {
+        Response {
+            status: self.answer.status,
+            headers: Vec::new(),
+            body: self.answer.body.clone().into_bytes(),
+        }
+    }
+
+    pub(super) fn add(&self, made: DryRunRequestMade) {
+        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < MADE_MAX {
+            all.push(made);
+        }
+    }
+}
+
+/// A request as the guest wrote it: with the names of secrets, not their values.
+pub(super) fn as_written(request: &Request) -> DryRunRequestMade {
+    let headers = request.headers.iter().map(|header| DryRunHeader {
+        name: header.name.clone(),
+        value: header.value.clone(),
+    });
+    DryRunRequestMade {
+        method: request.method.clone(),
+        url: request.url.clone(),
+        headers: headers.collect(),
+        body: request.body.as_deref().map(shown),
+        refused: None,
+    }
+}
+
+fn shown(body: &[u8]) -> String {
+    let cut = &body[..body.len().min(BODY_BYTES_SHOWN)];
+    let mut text = String::from_utf8_lossy(cut).into_owned();
+    if cut.len() < body.len() {
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,179 @@
+use std::{collections::BTreeMap, fs, io};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tempfile::TempDir;
+
+use super::Tried;
+use crate::{
+    model::{DryRunRequest, Throttle, When},
+    plugin_host::{
+        HostError, PluginHost,
+        config::{FileConfig, PipelineConfig, PluginConfig, Source},
+        host::not_found,
+        plugin::Wanted,
+    },
+};
+
+/// What a TOML file in a request is called in errors.
+const TOML: &str = "toml";
+
+/// What is to be tried: as the request says it, and else as the folder does.
+pub(super) struct Candidate {
+    pub tried: What,
+    /// All that take part, by name.
+    pub plugins: BTreeMap<String, PluginConfig>,
+    /// Files that are in no folder yet.
+    pub files: Option<Files>,
+}
+
+pub(super) enum What {
+    Plugin {
+        name: String,
+        when: When,
+    },
+    Pipeline {
+        name: String,
+        config: PipelineConfig,
+    },
+}
+
+/// Files of a request, for as long as this lives.
+pub(super) struct Files {
+    pub dir: TempDir,
+    names: Vec<String>,
+}
+
+impl Candidate {
+    pub fn new(
+        host: &PluginHost,
+        tried: Tried<'_>,
+        request: DryRunRequest,
+    ) -> Result<Self, HostError> {
+        let files = Files::unpack(&request.files)?;
+        let mut given = match &request.toml {
+            Some(text) => FileConfig::parse(TOML, text)
+                .map_err(|error| HostError::invalid("toml", error.to_string()))?,
+            None => FileConfig::default(),
+        };
+        let tried = match tried {
+            Tried::Plugin(name) => What::Plugin {
+                name: name.to_owned(),
+                // Somebody who tries a plugin wants to see what it does.
+                when: request.when.unwrap_or(When {
+                    planned: true,
+                    ..When::default()
+                }),
+            },
+            Tried::Pipeline(name) => What::Pipeline {
+                config: given
+                    .pipelines
+                    .remove(name)
+                    .or_else(|| configured_pipeline(host, name))
+                    .ok_or_else(|| not_found("pipeline", name))?,
+                name: name.to_owned(),
+            },
+        };
+        let mut plugins = BTreeMap::new();
+        for name in tried.plugins() {
+            let config = given
+                .plugins
+                .remove(name)
+                .or_else(|| files.as_ref().and_then(|files| files.configure(name)))
+                .or_else(|| configured_plugin(host, name))
+                .ok_or_else(|| not_found("plugin", name))?;
+            plugins.insert(name.to_owned(), config);
+        }
+        Ok(Self {
+            tried,
+            plugins,
+            files,
+        })
+    }
+
+    pub fn throttle(&self) -> Throttle {
+        match &self.tried {
+            What::Plugin { .. } => Throttle::default(),
+            What::Pipeline { config, .. } => config.throttle.clone(),
+        }
+    }
+
+    pub fn when(&self) -> &When {
+        match &self.tried {
+            What::Plugin { when, .. } => when,
+            What::Pipeline { config, .. } => &config.when,
+        }
+    }
+}
+
+impl What {
+    fn plugins(&self) -> Vec<&str> {
+        match self {
+            Self::Plugin { name, .. } => vec![name],
+            Self::Pipeline { config, .. } => config.plugins().collect(),
+        }
+    }
+
+    /// As deliveries name it.
+    pub fn pipeline(&self) -> &str {
+        match self {
+            Self::Plugin { .. } => "dry-run",
+            Self::Pipeline { name, .. } => name,
+        }
+    }
+}
+
+fn configured_pipeline(host: &PluginHost, name: &str) -> Option<PipelineConfig> {
+    let live = host.live();
+    Some(live.pipelines.get(name)?.config.clone())
+}
+
+fn configured_plugin(host: &PluginHost, name: &str) -> Option<PluginConfig> {
+    let live = host.live();
+    let wanted = live.plugins.get(name)?.wanted.borrow().clone();
+    match wanted {
+        Wanted::Run { config, .. } => Some(*config),
+        Wanted::Describe { file, .. } => Some(PluginConfig::of(Source::File(file))),
+        Wanted::Missing { .. } => None,
+    }
+}
+
+impl Files {
+    /// `None` where there are none.
+    fn unpack(files: &BTreeMap<String, String>) -> Result<Option<Self>, HostError> {
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let unwritable = |error: io::Error| HostError::Folder {
+            folder: "for the files of a dry run".to_owned(),
+            reason: error.to_string(),
+        };
+        let dir = tempfile::tempdir().map_err(unwritable)?;
+        for (name, content) in files {
+            let field = format!("files/{name}");
+            // The same rule as for `file = …`: a name, and no path.
+            PluginConfig::check_file(name)
+                .map_err(|message| HostError::invalid(&field, message))?;
+            let bytes = STANDARD
+                .decode(content)
+                .map_err(|error| HostError::invalid(&field, format!("expected base64: {error}")))?;
+            fs::write(dir.path().join(name), bytes).map_err(unwritable)?;
+        }
+        Ok(Some(Self {
+            dir,
+            names: files.keys().cloned().collect(),
+        }))
+    }
+
+    pub fn has(&self, source: &Source) -> bool {
+        match source {
+            Source::File(name) => self.names.contains(name),
+            Source::Builtin(_) => false,
+        }
+    }
+
+    /// A plugin that came as a file of its name and nothing else.
+    fn configure(&self, plugin: &str) -> Option<PluginConfig> {
+        let source = Source::File(format!("{plugin}.wasm"));
+        self.has(&source).then(|| PluginConfig::of(source))
+    }
+}
