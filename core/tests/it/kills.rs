@@ -12,7 +12,7 @@ use crate::support::{
     program::{NO_ENGINE, Program},
     shared::Shared,
     sse::PATIENCE,
-    target::Target,
+    target::{Answer, Target},
 };
 
 /// Every failpoint is in one of these two, and so in one of the tests.
@@ -39,22 +39,72 @@ fn no_failpoint_is_left_out() {
 
 #[tokio::test]
 async fn a_kill_on_the_way_to_a_sink_loses_nothing_and_repeats_only_what_was_under_way() {
+    for (point, time) in OF_DELIVERIES
+        .into_iter()
+        .flat_map(|point| (1..=3).map(move |time| (point, time)))
+    {
+        let failpoint = format!("{}:{time}", point.name());
+        let after = killed_at(&failpoint, "", Target::start().await).await;
+        assert!(
+            after.died || time > 1,
+            "{failpoint}: the server comes by there"
+        );
+        let requests = after.target.requests();
+        let ids: BTreeSet<&str> = requests.iter().map(|it| it.header("webhook-id")).collect();
+        let made = after.made.len();
+        assert_eq!(ids.len(), made, "{failpoint}: one delivery for each event");
+        assert!(
+            requests.len() <= made + 1,
+            "{failpoint}: only one was under way"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_kill_while_batches_fill_and_are_refused_loses_no_event_and_tells_none_twice() {
+    let batch = "batch = { events = 2, wait = \"1s\" }\n";
     for point in OF_DELIVERIES {
-        for time in 1..=3 {
+        for time in 1..=2 {
             let failpoint = format!("{}:{time}", point.name());
-            let died = delivers_through(&failpoint).await;
-            assert!(died || time > 1, "{failpoint}: the server comes by there");
+            let target = Target::start().await;
+            // The first batch goes on in halves.
+            target.answer_next([Answer::new(400, "no")]);
+            let after = killed_at(&failpoint, batch, target).await;
+            assert!(
+                after.died || time > 1,
+                "{failpoint}: the server comes by there"
+            );
+            let delivered = after.deliveries.iter();
+            let delivered = delivered.filter(|one| one["status"] == "delivered");
+            let told: Vec<i64> = delivered.flat_map(events_of).collect();
+            let distinct: BTreeSet<i64> = told.iter().copied().collect();
+            assert_eq!(told.len(), distinct.len(), "{failpoint}: {told:?}");
+            assert_eq!(distinct.len(), after.made.len(), "{failpoint}: {told:?}");
         }
     }
 }
 
-/// True if the server died on the way. It may come by a point less often than
-/// asked: several events share a transaction.
-async fn delivers_through(failpoint: &str) -> bool {
+fn events_of(delivery: &Value) -> Vec<i64> {
+    let events = delivery["events"].as_array().expect("events").iter();
+    events.filter_map(Value::as_i64).collect()
+}
+
+/// What is there when the server that came after a killed one has made it good.
+struct Aftermath {
+    /// It may come by a point less often than asked: several events share a
+    /// transaction.
+    died: bool,
+    /// Projects: each is one event.
+    made: BTreeSet<String>,
+    deliveries: Vec<Value>,
+    target: Target,
+}
+
+async fn killed_at(failpoint: &str, batch: &str, target: Target) -> Aftermath {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let target = Target::start().await;
     let toml = webhook("hook", "builtin:webhook", &target)
-        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n";
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n"
+        + batch;
     put(&dir.path().join("plugins"), "hook.toml", toml);
     // The pipeline gets its cursor in a first, quiet life.
     let quiet = Program::serve(dir.path()).await;
@@ -68,15 +118,7 @@ async fn delivers_through(failpoint: &str) -> bool {
     let mut acknowledged = BTreeSet::new();
     let mut died = true;
     if let Some(doomed) = Program::serve_armed(dir.path(), NO_ENGINE, failpoint).await {
-        for number in 0..5 {
-            let name = format!("p{number}");
-            let body = json!({"name": name, "spec": {"image": "none"}});
-            let post = doomed.http.post(format!("{}/api/projects", doomed.address));
-            match post.json(&body).send().await {
-                Ok(answer) if answer.status() == StatusCode::CREATED => acknowledged.insert(name),
-                _ => break,
-            };
-        }
+        acknowledged = make_projects(&doomed).await;
         died = !all_delivered(&doomed, acknowledged.len()).await;
         if !died {
             doomed.signal(rustix::process::Signal::KILL);
@@ -91,23 +133,33 @@ async fn delivers_through(failpoint: &str) -> bool {
         "{failpoint}: {acknowledged:?} of {made:?}"
     );
     assert!(all_delivered(&saved, made.len()).await, "{failpoint}");
-    let requests = target.requests();
-    let ids: BTreeSet<&str> = requests.iter().map(|it| it.header("webhook-id")).collect();
-    assert_eq!(
-        ids.len(),
-        made.len(),
-        "{failpoint}: one delivery for each event"
-    );
-    assert!(
-        requests.len() <= made.len() + 1,
-        "{failpoint}: only one was under way"
-    );
+    let deliveries = until(&saved, "/api/deliveries", |_| true).await;
     saved.signal(rustix::process::Signal::KILL);
     saved.ended().await;
-    died
+    Aftermath {
+        died,
+        made,
+        deliveries: deliveries["items"].as_array().cloned().unwrap_or_default(),
+        target,
+    }
 }
 
-/// False if the server dies before.
+/// Those that were acknowledged before the server died.
+async fn make_projects(doomed: &Program) -> BTreeSet<String> {
+    let mut acknowledged = BTreeSet::new();
+    for number in 0..5 {
+        let name = format!("p{number}");
+        let body = json!({"name": name, "spec": {"image": "none"}});
+        let post = doomed.http.post(format!("{}/api/projects", doomed.address));
+        match post.json(&body).send().await {
+            Ok(answer) if answer.status() == StatusCode::CREATED => acknowledged.insert(name),
+            _ => break,
+        };
+    }
+    acknowledged
+}
+
+/// As many events as that. False if the server dies before.
 async fn all_delivered(program: &Program, count: usize) -> bool {
     let search = async {
         loop {
@@ -115,7 +167,8 @@ async fn all_delivered(program: &Program, count: usize) -> bool {
                 return false;
             };
             let states = all["items"].as_array().expect("items").iter();
-            if states.filter(|one| one["status"] == "delivered").count() == count {
+            let delivered = states.filter(|one| one["status"] == "delivered");
+            if delivered.flat_map(events_of).count() == count {
                 return true;
             }
             tokio::task::yield_now().await;
