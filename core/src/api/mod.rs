@@ -20,6 +20,7 @@ mod pipelines;
 mod plugins;
 mod projects;
 mod query;
+mod secrets;
 mod security_headers;
 mod serve;
 mod spa;
@@ -136,6 +137,8 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::test))
         .routes(routes!(plugins::replay))
         .routes(routes!(plugins::grant))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(pipelines::list))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::get))

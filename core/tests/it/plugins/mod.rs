@@ -1,11 +1,14 @@
 //! Plugins over files, HTTP and the services they send to.
 
+mod canary;
 mod contain;
 mod deliver;
 mod examples;
 mod folder;
+mod outgoing;
 mod replace;
 mod restart;
+mod secrets;
 mod throttle;
 mod trust;
 
