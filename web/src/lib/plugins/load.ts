@@ -1,5 +1,6 @@
 import { answer, api } from '$lib/api/client';
-import type { Delivery, DeliveryDetail, Pipeline, Plugin, Position } from '$lib/api/schema';
+import type { Delivery, DeliveryDetail, Pipeline, Plugin, Position, Secret } from '$lib/api/schema';
+import { loadSecrets } from '$lib/secrets/load';
 
 const LATEST = 20;
 const OF_SINK = 50;
@@ -9,6 +10,7 @@ export interface PluginsPage {
 	pipelines: Pipeline[];
 	/** Newest first. */
 	deliveries: Delivery[];
+	secrets: Secret[];
 	as_of: Position;
 }
 
@@ -24,15 +26,17 @@ export interface PluginPage {
 }
 
 export async function loadPlugins(): Promise<PluginsPage> {
-	const [plugins, pipelines, deliveries] = await Promise.all([
+	const [plugins, pipelines, deliveries, secrets] = await Promise.all([
 		answer(api.GET('/api/plugins')),
 		answer(api.GET('/api/pipelines')),
 		answer(api.GET('/api/deliveries', { params: { query: { limit: LATEST } } })),
+		loadSecrets(),
 	]);
 	return {
 		plugins: plugins.items,
 		pipelines: pipelines.items,
 		deliveries: deliveries.items,
+		secrets,
 		as_of: oldest([plugins.as_of, pipelines.as_of, deliveries.as_of]),
 	};
 }
