@@ -13,7 +13,7 @@ use crate::{
     api::{self, AllowedHosts, ApiState, Parts},
     config::Config,
     deploys::{self, Deploys},
-    engine::Engine,
+    engine::{self, Engine},
     events::{Bus, Fanout, Log, Replay},
     instances::{self, Planned},
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
@@ -78,6 +78,7 @@ impl App {
             working.clone(),
         ));
 
+        store::finish_rotation(&data).context("a change of the key cannot be ended")?;
         let keyring = Keyring::open(data.path())
             .with_context(|| format!("cannot use `{}`", data.path().join("key").display()))?;
         let keyring = Arc::new(keyring);
@@ -90,7 +91,7 @@ impl App {
             cache: data.path().join("cache"),
             compiler: config.compiler,
             public_url: config.public_url.clone(),
-            listen: address,
+            blocked: [vec![address], engine::addresses(&config.engine).await].concat(),
             runtime: guests.handle().clone(),
         })?;
         tasks.spawn(plugins.clone().run(working.clone()));

@@ -23,10 +23,16 @@ pub enum Failpoint {
     StepActed,
     /// The result of a step is written down.
     StepRecorded,
+    /// A new key is there; the old one still opens everything.
+    KeyMade,
+    /// Everything is sealed with the new key, which is not in its place yet.
+    KeyUsed,
+    /// The new key is in its place.
+    KeyReplaced,
 }
 
 impl Failpoint {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::EventsCommitted,
         Self::EventsDecided,
         Self::DeliveriesStored,
@@ -35,6 +41,9 @@ impl Failpoint {
         Self::StepIntended,
         Self::StepActed,
         Self::StepRecorded,
+        Self::KeyMade,
+        Self::KeyUsed,
+        Self::KeyReplaced,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -47,6 +56,9 @@ impl Failpoint {
             Self::StepIntended => "step_intended",
             Self::StepActed => "step_acted",
             Self::StepRecorded => "step_recorded",
+            Self::KeyMade => "key_made",
+            Self::KeyUsed => "key_used",
+            Self::KeyReplaced => "key_replaced",
         }
     }
 

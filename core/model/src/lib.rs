@@ -12,6 +12,7 @@ mod names;
 mod payload;
 mod plugin;
 mod principal;
+mod secret;
 mod spec;
 mod status;
 mod timestamp;
@@ -41,6 +42,7 @@ pub use plugin::{
     PluginLogLevel, PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
 };
 pub use principal::Principal;
+pub use secret::{InvalidSecretName, Secret, SecretName};
 pub use spec::{
     DockerHealth, EnvEntry, HealthSpec, HttpProbe, Limits, PortSpec, Protocol, PullPolicy,
     RestartPolicy, Spec, SpecError, TcpProbe, VolumeSpec,

@@ -191,9 +191,10 @@ impl From<HostError> for ApiError {
         let detail = error.to_string();
         match error {
             HostError::NotFound { kind, name } => Self::not_found(kind, name),
-            HostError::NotASink(_) | HostError::Conflict(_) | HostError::Grant(_) => {
-                Self::conflict(detail)
-            }
+            HostError::NotASink(_)
+            | HostError::Conflict(_)
+            | HostError::SecretInUse { .. }
+            | HostError::Grant(_) => Self::conflict(detail),
             HostError::Invalid { field, message } => Self::invalid(vec![FieldProblem {
                 field: format!("/{field}"),
                 message,

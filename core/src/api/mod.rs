@@ -21,6 +21,7 @@ mod pipelines;
 mod plugins;
 mod projects;
 mod query;
+mod secrets;
 mod security_headers;
 mod serve;
 mod spa;
@@ -137,6 +138,8 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::test))
         .routes(routes!(plugins::replay))
         .routes(routes!(plugins::grant))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(dry_run::plugin))
         .routes(routes!(pipelines::list))
         .routes(routes!(dry_run::pipeline))

@@ -71,6 +71,13 @@ impl Client {
         read(self.send(request.timeout(timeout)).await?).await
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        let nothing = serde_json::Map::new();
+        let request = self.request(Method::DELETE, path).json(&nothing);
+        self.send(request.timeout(ANSWER_TIMEOUT)).await?;
+        Ok(())
+    }
+
     /// The frames of an event stream until the server ends it.
     pub(super) async fn stream(
         &self,

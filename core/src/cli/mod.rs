@@ -1,5 +1,5 @@
 //! The command line. Each command is a file; all but `serve`, `backup`,
-//! `restore` and most of `plugin` talk to a running server over its API.
+//! `restore`, `secret rotate-key` and most of `plugin` talk to a running server over its API.
 //!
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed or was
 //! cancelled · 4 the server cannot be reached.
@@ -19,6 +19,10 @@ mod plugin_grant;
 mod plugin_inspect;
 mod plugin_list;
 mod restore;
+mod secret;
+mod secret_list;
+mod secret_rotate;
+mod secret_set;
 mod serve;
 
 use std::process::ExitCode;
@@ -48,6 +52,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Build and look at plugins
     Plugin(plugin::PluginArgs),
+    /// Keep secrets for plugins, sealed on the server
+    Secret(secret::SecretArgs),
     /// Copy the database into one file, also while a server runs
     Backup(backup::BackupArgs),
     /// Put a backup in the place of the database
@@ -94,6 +100,7 @@ impl Cli {
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
             Command::Plugin(args) => plugin::run(args, client).await,
+            Command::Secret(args) => secret::run(args, client).await,
             Command::Backup(args) => backup::run(&args),
             Command::Restore(args) => restore::run(&args),
             Command::Demo(args) => demo::run(&client()?, args).await,

@@ -4,6 +4,7 @@
 //! `run` keeps its connection. Calls have timeouts of their own. `watch` turns
 //! the engine's events and listings into observations.
 
+mod address;
 mod client;
 mod containers;
 mod convert;
@@ -14,6 +15,7 @@ mod logs;
 mod seen;
 mod watch;
 
+pub use address::addresses;
 pub use client::{Connection, Engine, EngineState};
 pub use containers::{ContainerSpec, Inspection};
 pub use convert::{LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT, LABEL_SPEC_HASH, LABEL_STAGE};

@@ -1,5 +1,5 @@
 use super::{grant::GrantFileError, sandbox::SandboxError};
-use crate::store::StoreError;
+use crate::{model::SecretName, store::StoreError};
 
 /// Why something that was asked of the plugin host was not done.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,15 @@ pub enum HostError {
     /// It is there, but not in a state for this.
     #[error("{0}")]
     Conflict(String),
+    #[error(
+        "secret `{name}` is used by {}: take it out of {} first, or give it another value",
+        users.join(", "),
+        if users.len() == 1 { "its configuration" } else { "their configuration" }
+    )]
+    SecretInUse {
+        name: SecretName,
+        users: Vec<String>,
+    },
     #[error("plugin `{0}` is busy: try again in a moment")]
     Busy(String),
     #[error("the plugins folder {folder} cannot be used: {reason}")]

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     events::Bus,
     model::{Delivery, Principal, Severity, TestOutcome, Timestamp},
-    store::{Keyring, Store},
+    store::{Keyring, SealedSecrets, Store},
 };
 
 /// How often the folder is looked at, whatever the watcher says.
@@ -50,8 +50,9 @@ pub struct HostParts {
     /// Our own binary, which compiles in a process of its own.
     pub compiler: PathBuf,
     pub public_url: Option<String>,
-    /// Our own address, which no plugin may reach.
-    pub listen: SocketAddr,
+    /// What no plugin may reach, whatever it is granted: our own address, and the
+    /// engine's.
+    pub blocked: Vec<SocketAddr>,
     /// Runs guests, apart from HTTP, Docker and event streams.
     pub runtime: Handle,
 }
@@ -82,7 +83,7 @@ impl PluginHost {
             cache,
             compiler,
             public_url,
-            listen,
+            blocked,
             runtime,
         } = parts;
         make_folder(&folder).map_err(|error| HostError::Folder {
@@ -91,10 +92,11 @@ impl PluginHost {
         })?;
         let kit = Kit {
             sandbox: Sandbox::new()?,
-            compiler: Arc::new(Compiler::new(compiler, cache, keyring)),
+            compiler: Arc::new(Compiler::new(compiler, cache, keyring.clone())),
             store: store.clone(),
+            secrets: SealedSecrets::new(store.clone(), keyring),
             folder,
-            blocked: vec![listen],
+            blocked,
             trust: Trust::default(),
             rehearsal: None,
         };

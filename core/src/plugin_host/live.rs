@@ -12,7 +12,7 @@ use super::{
     pipeline::PipelineStatus,
     plugin::{PluginStatus, Versions, Wanted},
 };
-use crate::model::{PluginRole, PluginState};
+use crate::model::{PluginRole, PluginState, SecretName};
 
 /// What runs now.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(super) struct Live {
     pub plugins: BTreeMap<String, LivePlugin>,
     pub pipelines: BTreeMap<String, LivePipeline>,
     pub errors: Vec<FileError>,
+    /// Which plugins take a secret from the sealed store, as the folder says.
+    pub secret_users: BTreeMap<SecretName, Vec<String>>,
     /// Pipelines that the store knows and no file names, since when.
     pub absent: BTreeMap<String, Instant>,
 }

@@ -29,6 +29,7 @@ mod host;
 mod inspect;
 mod live;
 mod reconcile;
+mod secrets;
 mod view;
 mod watch;
 

@@ -18,7 +18,7 @@ use super::{
     pipeline::{PipelineStatus, PipelineTask, SinkQueue},
     plugin::{PluginStatus, Runner, Supervisor, Versions, Wanted},
 };
-use crate::model::PluginRole;
+use crate::model::{PluginRole, SecretName};
 
 /// Tests that may wait for one sink.
 const TESTS_WAITING: usize = 4;
@@ -36,7 +36,11 @@ impl PluginHost {
         for (name, config) in &view.pipelines {
             self.start_pipeline(name, config);
         }
-        self.live().errors.clone_from(&view.errors);
+        {
+            let mut live = self.live();
+            live.errors.clone_from(&view.errors);
+            live.secret_users = secret_users(view);
+        }
         if view.errors.is_empty() {
             self.forget_pipelines(view).await;
         }
@@ -239,6 +243,16 @@ fn given(
     names
         .map(|name| plugins.get(name).map(|plugin| plugin.status.clone()))
         .collect()
+}
+
+fn secret_users(view: &View) -> BTreeMap<SecretName, Vec<String>> {
+    let mut users: BTreeMap<SecretName, Vec<String>> = BTreeMap::new();
+    for (plugin, config) in &view.plugins {
+        for name in config.stored_secrets() {
+            users.entry(name.clone()).or_default().push(plugin.clone());
+        }
+    }
+    users
 }
 
 /// Configured plugins by their name, other files by their file name.

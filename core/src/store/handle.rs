@@ -140,7 +140,7 @@ fn no_thread(error: &std::io::Error) -> StoreError {
 }
 
 /// The connection of the writer.
-fn connect(database: &Path) -> Result<Connection, StoreError> {
+pub(super) fn connect(database: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(database)?;
     connection.busy_timeout(checkpoint::PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(128);

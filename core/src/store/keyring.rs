@@ -42,15 +42,21 @@ impl Keyring {
     /// Reads the key, or makes one where there is none yet.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         let path = DataDir::key_in(data_dir);
-        match File::open(&path) {
-            Ok(mut file) => {
-                let mut key = [0; KEY_BYTES];
-                file.read_exact(&mut key)?;
-                Ok(Self { key })
-            }
+        match Self::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(&path),
-            Err(error) => Err(error),
+            read_or_not => read_or_not,
         }
+    }
+
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
+        let mut key = [0; KEY_BYTES];
+        File::open(path)?.read_exact(&mut key)?;
+        Ok(Self { key })
+    }
+
+    /// Tells keys apart; says nothing of the key itself.
+    pub(super) fn id(&self) -> String {
+        hex::encode(&self.mac("key-id", b"")[..8])
     }
 
     /// Seals `value` for one `purpose`, e.g. `env:shop/prod`: opened only with
@@ -99,7 +105,8 @@ impl Keyring {
         own.verify_slice(mac).is_ok()
     }
 
-    fn create(path: &Path) -> io::Result<Self> {
+    /// A new one, on disk when this returns.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
         let mut file = File::options()

@@ -74,6 +74,11 @@ impl DataDir {
         path.join("key")
     }
 
+    /// The key that takes its place, while that is done.
+    pub fn next_key_in(path: &Path) -> PathBuf {
+        path.join("key.next")
+    }
+
     pub fn cache(&self) -> PathBuf {
         self.path.join("cache")
     }

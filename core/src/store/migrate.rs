@@ -7,6 +7,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_kept.sql"),
     include_str!("migrations/0003_pipelines.sql"),
+    include_str!("migrations/0004_secrets.sql"),
 ];
 
 /// Settings that must stand before the first table, then the tables.

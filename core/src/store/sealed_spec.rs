@@ -45,6 +45,21 @@ impl SealedSpec {
         Ok(spec)
     }
 
+    /// The same, under another key.
+    pub(super) fn reseal(
+        &self,
+        lane: &Lane,
+        old: &Keyring,
+        new: &Keyring,
+    ) -> Result<Self, SealError> {
+        let mut spec = self.open(lane, old)?;
+        for entry in spec.env.iter_mut().filter(|entry| entry.secret) {
+            let purpose = purpose(lane, &entry.name);
+            entry.value = entry.value.as_ref().map(|value| new.seal(&purpose, value));
+        }
+        Ok(Self(spec))
+    }
+
     /// Without any value of a secret: fit to be shown.
     pub fn masked(&self) -> Spec {
         self.0.masked()

@@ -7,15 +7,18 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tiny_forge::failpoint::Failpoint;
 
-use crate::support::{
-    folder::{put, webhook},
-    program::{NO_ENGINE, Program},
-    shared::Shared,
-    sse::PATIENCE,
-    target::{Answer, Target},
+use crate::{
+    keys::OF_KEYS,
+    support::{
+        folder::{put, webhook},
+        program::{NO_ENGINE, Program},
+        shared::Shared,
+        sse::PATIENCE,
+        target::{Answer, Target},
+    },
 };
 
-/// Every failpoint is in one of these two, and so in one of the tests.
+/// Every failpoint is in one of these two, or of the key, and so in one of the tests.
 const OF_DELIVERIES: [Failpoint; 5] = [
     Failpoint::EventsCommitted,
     Failpoint::EventsDecided,
@@ -31,7 +34,7 @@ const OF_STEPS: [Failpoint; 3] = [
 
 #[test]
 fn no_failpoint_is_left_out() {
-    let mut covered = OF_DELIVERIES.iter().chain(&OF_STEPS);
+    let mut covered = OF_DELIVERIES.iter().chain(&OF_STEPS).chain(&OF_KEYS);
     for point in Failpoint::ALL {
         assert!(covered.any(|one| *one == point), "{}", point.name());
     }

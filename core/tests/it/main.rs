@@ -12,6 +12,7 @@ mod formats;
 mod history;
 mod http;
 mod invariants;
+mod keys;
 mod kills;
 mod lanes;
 mod plugins;

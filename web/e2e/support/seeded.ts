@@ -38,6 +38,7 @@ export class Seeded {
 async function addPlugins(server: Server, chat: Chat): Promise<void> {
 	chat.always = INVALID_TOKEN;
 	await server.writeSecret('slack-path', 'T0/B0/very-secret-path');
+	await server.putSecret('kept', 'very-secret-value');
 	await server.copyPlugin('plugins/dist/webhook.wasm', 'webhook.wasm');
 	const pipeline = `
 [pipeline.everything]

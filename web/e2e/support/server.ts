@@ -73,6 +73,11 @@ export class Server {
 		return writeFile(this.path(name), value, { mode: 0o600 });
 	}
 
+	/** Into the server's own sealed store. */
+	putSecret(name: string, value: string): Promise<unknown> {
+		return this.#answer('PUT', `/api/secrets/${name}`, { value });
+	}
+
 	async pluginState(name: string): Promise<string | undefined> {
 		const { items } = await this.get<{ items: { name: string; state: string }[] }>('/api/plugins');
 		return items.find((plugin) => plugin.name === name)?.state;

@@ -38,10 +38,10 @@ struct Ring {
 }
 
 impl PluginLog {
-    pub fn new(plugin: &str, scrubber: Scrubber) -> Self {
+    pub fn new(plugin: &str, scrubber: &Scrubber) -> Self {
         Self(Arc::new(Shared {
             plugin: plugin.to_owned(),
-            scrubber,
+            scrubber: scrubber.clone(),
             ring: Mutex::new(Ring {
                 lines: VecDeque::new(),
                 allowance: BURST_LINES,
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_and_says_how_much_is_lost() {
-        let log = PluginLog::new("noisy", Scrubber::default());
+        let log = PluginLog::new("noisy", &Scrubber::default());
         for _ in 0..1000 {
             log.write(PluginLogLevel::Info, "again");
         }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_oldest_lines_make_room_and_long_ones_are_cut() {
-        let log = PluginLog::new("long", Scrubber::default());
+        let log = PluginLog::new("long", &Scrubber::default());
         for line in 0..=LINES_MAX {
             log.ring().push(PluginLogLevel::Info, line.to_string());
         }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_taken_out_of_a_line() {
-        let log = PluginLog::new("leaky", Scrubber::new(["correct-horse"]));
+        let log = PluginLog::new("leaky", &Scrubber::new(["correct-horse"]));
         log.write(PluginLogLevel::Error, "token correct-horse refused");
         assert_eq!(log.lines()[0].message, "token (secret) refused");
     }

@@ -12,7 +12,7 @@ mod store;
 pub use http::{GrantError, HttpAccess, HttpGrants, Trust};
 pub use log::PluginLog;
 pub use rehearsal::Rehearsal;
-pub use secrets::Secrets;
+pub use secrets::{SecretValue, Secrets};
 pub use store::PluginValues;
 
 pub(super) use store::PendingWrites;

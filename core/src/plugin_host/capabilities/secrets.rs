@@ -2,6 +2,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
+use memchr::memmem;
+
+use super::http::Origin;
 use crate::{plugin_host::sandbox::GuestEvent, scrub::Scrubber};
 
 /// How a plugin names a secret: `{secret:NAME}`.
@@ -10,8 +13,10 @@ const CLOSE: &str = "}";
 /// The same in the path of a parsed URL.
 const OPEN_IN_PATH: &str = "%7Bsecret:";
 const CLOSE_IN_PATH: &str = "%7D";
-/// What is left of a placeholder that stands in data.
-const DISARMED: &str = "{ secret:";
+/// What all placeholders have in common, and what may stand before it. In data, a
+/// space between the two makes it text.
+const WORD: &str = "secret:";
+const BRACES: [&[u8]; 3] = [b"{", b"%7B", b"%7b"];
 
 /// The secrets of one plugin, by the name it knows them by. Cheap to clone;
 /// never shown.
@@ -20,44 +25,144 @@ pub struct Secrets(Arc<Known>);
 
 #[derive(Default)]
 struct Known {
-    values: BTreeMap<String, String>,
+    values: BTreeMap<String, Bound>,
     scrubber: Scrubber,
 }
 
+struct Bound {
+    value: String,
+    /// The only origins it may go to; else all that the plugin may reach.
+    to: Option<Vec<Origin>>,
+}
+
+/// A value, and where it may go.
+pub struct SecretValue {
+    pub value: String,
+    pub to: Option<Vec<String>>,
+}
+
+impl Bound {
+    fn new(name: &str, secret: SecretValue) -> Result<Self, String> {
+        let SecretValue { value, to } = secret;
+        let parse = |origin: &String| {
+            Origin::parse(origin).map_err(|reason| {
+                format!("`{origin}` in the `to` of secret `{name}` is no origin: {reason}")
+            })
+        };
+        let to = to.map(|to| to.iter().map(parse).collect::<Result<_, _>>());
+        Ok(Self {
+            value,
+            to: to.transpose()?,
+        })
+    }
+}
+
 impl Secrets {
-    pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
-        let values: BTreeMap<String, String> = values.into_iter().collect();
-        let scrubber = Scrubber::new(values.values().map(String::as_str));
-        Self(Arc::new(Known { values, scrubber }))
+    /// The error is of an origin that is none.
+    pub fn new(values: impl IntoIterator<Item = (String, SecretValue)>) -> Result<Self, String> {
+        let values = values.into_iter().map(|(name, value)| {
+            let bound = Bound::new(&name, value)?;
+            Ok((name, bound))
+        });
+        let values: BTreeMap<String, Bound> = values.collect::<Result<_, String>>()?;
+        let scrubber = Scrubber::new(values.values().map(|bound| bound.value.as_str()));
+        Ok(Self(Arc::new(Known { values, scrubber })))
     }
 
-    /// Secrets of these names and without their values.
-    pub fn unknown<'n>(names: impl IntoIterator<Item = &'n String>) -> Self {
-        let values = names.into_iter();
-        let values = values.map(|name| (name.clone(), format!("(secret {name})")));
-        Self(Arc::new(Known {
-            values: values.collect(),
+    /// Secrets of these names, which may go to these origins, without their values.
+    pub fn unknown(
+        named: impl IntoIterator<Item = (String, Option<Vec<String>>)>,
+    ) -> Result<Self, String> {
+        let values = named.into_iter().map(|(name, to)| {
+            let value = format!("(secret {name})");
+            let bound = Bound::new(&name, SecretValue { value, to })?;
+            Ok((name, bound))
+        });
+        Ok(Self(Arc::new(Known {
+            values: values.collect::<Result<_, String>>()?,
             scrubber: Scrubber::default(),
-        }))
+        })))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.values.keys().map(String::as_str)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.values.is_empty()
+    }
+
     /// Takes these secrets out of text.
-    pub fn scrubber(&self) -> Scrubber {
-        self.0.scrubber.clone()
+    pub fn scrubber(&self) -> &Scrubber {
+        &self.0.scrubber
+    }
+
+    /// What may be put into a request to `origin`.
+    pub(super) fn for_origin<'s>(&'s self, origin: &'s Origin) -> SecretsFor<'s> {
+        SecretsFor {
+            secrets: self,
+            origin,
+        }
     }
 
     /// The error says which secret is missing.
     pub(super) fn value(&self, name: &str) -> Result<&str, String> {
-        let value = self.0.values.get(name).map(String::as_str);
-        value.ok_or_else(|| {
+        Ok(&self.bound(name)?.value)
+    }
+
+    fn bound(&self, name: &str) -> Result<&Bound, String> {
+        self.0.values.get(name).ok_or_else(|| {
             format!("secret `{name}` is not set for this plugin: add it to its `secrets`")
         })
     }
 
+    /// An event's text comes from anywhere, a container's output included: if it
+    /// names a secret, and a sink passes it on, the secret must not go with it.
+    pub(in crate::plugin_host) fn disarm<'e>(&self, event: &'e GuestEvent) -> Cow<'e, GuestEvent> {
+        let texts = [
+            &event.subject,
+            &event.actor,
+            &event.payload,
+            &event.annotations,
+        ];
+        if self.0.values.is_empty() || !texts.iter().any(|text| is_armed(text.as_bytes())) {
+            return Cow::Borrowed(event);
+        }
+        Cow::Owned(GuestEvent {
+            subject: disarmed_text(&event.subject),
+            actor: disarmed_text(&event.actor),
+            payload: disarmed_text(&event.payload),
+            annotations: disarmed_text(&event.annotations),
+            ..event.clone()
+        })
+    }
+
+    /// The same for what a target answered, which may also repeat a secret; or its
+    /// beginning, where the rest `is_cut`.
+    pub(super) fn disarm_answer(&self, text: Vec<u8>, is_cut: bool) -> Vec<u8> {
+        let scrubber = self.scrubber();
+        let scrubbed = if is_cut {
+            scrubber.scrub_cut(&text)
+        } else {
+            scrubber.scrub_bytes(&text)
+        };
+        let text = scrubbed.unwrap_or(text);
+        if is_armed(&text) {
+            disarmed(&text)
+        } else {
+            text
+        }
+    }
+}
+
+/// The secrets of a plugin as far as they may go to one origin.
+#[derive(Clone, Copy)]
+pub(super) struct SecretsFor<'s> {
+    secrets: &'s Secrets,
+    origin: &'s Origin,
+}
+
+impl SecretsFor<'_> {
     /// Puts secrets where text names them, `escape`d for the place they go to.
     pub(super) fn fill(
         &self,
@@ -75,31 +180,17 @@ impl Secrets {
         self.fill_between(OPEN_IN_PATH, CLOSE_IN_PATH, path.as_bytes(), escape)
     }
 
-    /// An event's text comes from anywhere, a container's output included: if it
-    /// names a secret, and a sink passes it on, the secret must not go with it.
-    pub(in crate::plugin_host) fn disarm<'e>(&self, event: &'e GuestEvent) -> Cow<'e, GuestEvent> {
-        let texts = [
-            &event.subject,
-            &event.actor,
-            &event.payload,
-            &event.annotations,
-        ];
-        if self.0.values.is_empty() || !texts.iter().any(|text| text.contains(OPEN)) {
-            return Cow::Borrowed(event);
+    fn value(&self, name: &str) -> Result<&str, String> {
+        let Bound { value, to } = self.secrets.bound(name)?;
+        let origins = to.as_deref().unwrap_or_default();
+        if to.is_some() && !origins.iter().any(|origin| origin.covers(self.origin)) {
+            return Err(format!(
+                "secret `{name}` may not go to {origin}: add it to the `to` of that secret, if it \
+                 is to go there",
+                origin = self.origin
+            ));
         }
-        let disarmed = |text: &str| text.replace(OPEN, DISARMED);
-        Cow::Owned(GuestEvent {
-            subject: disarmed(&event.subject),
-            actor: disarmed(&event.actor),
-            payload: disarmed(&event.payload),
-            annotations: disarmed(&event.annotations),
-            ..event.clone()
-        })
-    }
-
-    /// The same for what a target answered, which may also repeat a secret.
-    pub(super) fn disarm_answer(&self, text: String) -> String {
-        self.0.scrubber.scrub(text).replace(OPEN, DISARMED)
+        Ok(value)
     }
 
     fn fill_between(
@@ -138,9 +229,31 @@ impl fmt::Debug for Secrets {
     }
 }
 
+fn is_armed(text: &[u8]) -> bool {
+    let mut words = memmem::find_iter(text, WORD);
+    words.any(|at| BRACES.iter().any(|brace| text[..at].ends_with(brace)))
+}
+
+fn disarmed(text: &[u8]) -> Vec<u8> {
+    let mut disarmed = Vec::with_capacity(text.len() + 8);
+    let mut from = 0;
+    for at in memmem::find_iter(text, WORD) {
+        disarmed.extend(&text[from..at]);
+        if BRACES.iter().any(|brace| text[..at].ends_with(brace)) {
+            disarmed.push(b' ');
+        }
+        from = at;
+    }
+    disarmed.extend(&text[from..]);
+    disarmed
+}
+
+fn disarmed_text(text: &str) -> String {
+    String::from_utf8(disarmed(text.as_bytes())).expect("text with spaces put in is text")
+}
+
 fn find(text: &[u8], what: &str) -> Option<usize> {
-    text.windows(what.len())
-        .position(|window| window == what.as_bytes())
+    memmem::find(text, what.as_bytes())
 }
 
 /// `None` when it is no name: then the text only looks like a placeholder.
@@ -154,22 +267,62 @@ fn name(text: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GuestEvent, Secrets};
+    use super::{GuestEvent, Origin, SecretValue, Secrets};
     use crate::model::Severity;
 
-    fn secrets() -> Secrets {
-        Secrets::new([("TOKEN".to_owned(), "s3cret-value".to_owned())])
+    fn secrets(to: Option<&str>) -> Secrets {
+        let value = SecretValue {
+            value: "s3cret-value".into(),
+            to: to.map(|origin| vec![origin.to_owned()]),
+        };
+        Secrets::new([("TOKEN".to_owned(), value)]).expect("an origin")
+    }
+
+    fn fill_bound(text: &str, to: Option<&str>) -> Result<String, String> {
+        let origin = Origin::parse("https://a.example").expect("an origin");
+        let secrets = secrets(to);
+        let filled = secrets.for_origin(&origin);
+        let filled = filled.fill(text.as_bytes(), str::to_uppercase)?;
+        Ok(String::from_utf8(filled).expect("UTF-8"))
     }
 
     fn fill(text: &str) -> Result<String, String> {
-        let filled = secrets().fill(text.as_bytes(), str::to_uppercase)?;
-        Ok(String::from_utf8(filled).expect("UTF-8"))
+        fill_bound(text, None)
     }
 
     #[test]
     fn a_placeholder_is_filled_with_the_escaped_value() {
         let filled = fill("Bearer {secret:TOKEN}, {secret:TOKEN}").expect("filled");
         assert_eq!(filled, "Bearer S3CRET-VALUE, S3CRET-VALUE");
+    }
+
+    #[test]
+    fn a_bound_secret_goes_to_its_origins_alone() {
+        for to in [
+            "https://a.example",
+            "https://A.example:443",
+            "https://*.example",
+        ] {
+            assert_eq!(
+                fill_bound("{secret:TOKEN}", Some(to)).as_deref(),
+                Ok("S3CRET-VALUE")
+            );
+        }
+        for to in [
+            "http://a.example",
+            "https://a.example:8443",
+            "https://b.example",
+        ] {
+            let refused = fill_bound("{secret:TOKEN}", Some(to)).expect_err("refused");
+            assert!(refused.contains("https://a.example"), "{refused}");
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
+        let value = SecretValue {
+            value: String::new(),
+            to: Some(vec!["a.example".into()]),
+        };
+        let wrong = Secrets::new([("TOKEN".to_owned(), value)]);
+        assert!(wrong.expect_err("no origin").contains("`a.example`"));
     }
 
     #[test]
@@ -187,26 +340,31 @@ mod tests {
 
     #[test]
     fn secrets_are_never_shown() {
-        assert_eq!(format!("{:?}", secrets()), r#"{"TOKEN"}"#);
+        assert_eq!(format!("{:?}", secrets(None)), r#"{"TOKEN"}"#);
     }
 
     #[test]
     fn a_placeholder_in_an_event_is_data() {
-        let event = GuestEvent {
-            id: 1,
-            kind: "deploy_log".into(),
-            time: String::new(),
-            node: String::new(),
-            subject: "shop/prod".into(),
-            severity: Severity::Info,
-            actor: String::new(),
-            cause: None,
-            payload: r#"{"line":"{secret:TOKEN}"}"#.into(),
-            annotations: "{}".into(),
-        };
-        let disarmed = secrets().disarm(&event).into_owned();
-        let same = secrets().fill(disarmed.payload.as_bytes(), str::to_owned);
-        assert_eq!(same, Ok(disarmed.payload.into_bytes()));
-        assert_eq!(Secrets::default().disarm(&event).into_owned(), event);
+        for placeholder in ["{secret:TOKEN}", "%7Bsecret:TOKEN%7D", "%7bsecret:TOKEN%7d"] {
+            let event = GuestEvent {
+                id: 1,
+                kind: "deploy_log".into(),
+                time: String::new(),
+                node: String::new(),
+                subject: "shop/prod".into(),
+                severity: Severity::Info,
+                actor: String::new(),
+                cause: None,
+                payload: format!(r#"{{"line":"{placeholder}"}}"#),
+                annotations: "{}".into(),
+            };
+            let disarmed = secrets(None).disarm(&event).into_owned();
+            assert!(
+                !disarmed.payload.contains(placeholder),
+                "{}",
+                disarmed.payload
+            );
+            assert_eq!(Secrets::default().disarm(&event).into_owned(), event);
+        }
     }
 }

@@ -37,15 +37,23 @@ fn hmac_sha256(secrets: &Secrets, name: &str, data: &[u8]) -> Result<Vec<u8>, St
 
 #[cfg(test)]
 mod tests {
-    use super::{Secrets, hmac_sha256};
+    use super::{super::SecretValue, Secrets, hmac_sha256};
 
     #[test]
     fn a_secret_of_standard_webhooks_is_decoded_first() {
-        let secrets = Secrets::new([
-            ("HOOK".to_owned(), "whsec_a2V5".to_owned()),
-            ("PLAIN".to_owned(), "key".to_owned()),
-            ("BROKEN".to_owned(), "whsec_!".to_owned()),
-        ]);
+        let secrets = [
+            ("HOOK", "whsec_a2V5"),
+            ("PLAIN", "key"),
+            ("BROKEN", "whsec_!"),
+        ];
+        let secrets = secrets.map(|(name, value)| {
+            let value = SecretValue {
+                value: value.to_owned(),
+                to: None,
+            };
+            (name.to_owned(), value)
+        });
+        let secrets = Secrets::new(secrets).expect("unbound");
         let text = b"The quick brown fox jumps over the lazy dog";
         let expected = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
         for name in ["HOOK", "PLAIN"] {

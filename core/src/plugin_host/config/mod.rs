@@ -10,7 +10,7 @@ mod raw;
 use std::collections::BTreeMap;
 
 pub use pipeline::PipelineConfig;
-pub use plugin::{PluginConfig, SecretSource, Source};
+pub use plugin::{PluginConfig, SecretConfig, SecretSource, Source};
 
 /// What one file configures.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,7 +82,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::FileConfig;
+    use super::{FileConfig, SecretSource};
 
     fn refusal(text: &str) -> String {
         let parsed = FileConfig::parse("a.toml", text);
@@ -98,6 +98,7 @@ mod tests {
             file = "builtin:slack"
             config.url = "https://hooks.slack.com/services/{secret:SLACK}"
             secrets.SLACK = "env:SLACK_PATH"
+            secrets.MORE = { from = "store:slack-more", to = ["https://hooks.slack.com"] }
             grants.http = ["https://hooks.slack.com"]
             limits.cpu_ms = 200
 
@@ -109,6 +110,10 @@ mod tests {
         )
         .expect("a good file");
         assert_eq!(config.plugins["slack"].grants.http.len(), 1);
+        let more = &config.plugins["slack"].secrets["MORE"];
+        let stored = "slack-more".parse().expect("a name");
+        assert_eq!(more.source, SecretSource::Store(stored));
+        assert_eq!(more.to.as_deref().map(<[_]>::len), Some(1));
         let alerts = &config.pipelines["alerts"];
         assert_eq!(alerts.steps.len(), 2);
         assert_eq!(alerts.when.types, ["deploy_status"]);
@@ -126,11 +131,22 @@ mod tests {
             path.contains("line 2") && path.contains("in the plugins folder"),
             "{path}"
         );
-        let secret = refusal("[plugin.x]\nfile = \"x.wasm\"\nsecrets.A = \"hunter22\"\n");
-        assert!(
-            secret.contains("env:") && !secret.contains("hunter22"),
-            "{secret}"
-        );
+        for wrong in [
+            "\"hunter22\"",
+            "\"store:hunter 22\"",
+            "1234567890",
+            "{ from = \"hunter22\", to = [] }",
+            "{ value = \"hunter22\" }",
+        ] {
+            let secret = refusal(&format!(
+                "[plugin.x]\nfile = \"x.wasm\"\nsecrets.A = {wrong}\n"
+            ));
+            let is_told = secret.contains("env:") || secret.contains("secret's name");
+            let has_value = ["hunter", "1234567890"]
+                .iter()
+                .any(|it| secret.contains(it));
+            assert!(is_told && !has_value, "{wrong}: {secret}");
+        }
         let kind = refusal("[pipeline.x]\nwhen.type = \"deploy\"\nsinks = [\"a\"]\n");
         assert!(kind.contains("deploy_status"), "{kind}");
         let empty = refusal("[pipeline.x]\nwhen.type = \"audit\"\n");

@@ -1,9 +1,18 @@
-use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
 use super::raw;
-use crate::{model::PluginRole, plugin_host::sandbox::Limits};
+use crate::{
+    model::{PluginRole, SecretName},
+    plugin_host::sandbox::Limits,
+};
 
 /// A `[plugin.NAME]`, checked as far as it can be without its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +22,7 @@ pub struct PluginConfig {
     pub sha256: Option<String>,
     /// What the plugin's own `configure` gets.
     pub config: serde_json::Value,
-    pub secrets: BTreeMap<String, SecretSource>,
+    pub secrets: BTreeMap<String, SecretConfig>,
     pub grants: Grants,
     pub limits: LimitOverrides,
 }
@@ -36,12 +45,22 @@ impl fmt::Display for Source {
     }
 }
 
+/// A secret as the operator gives it to a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretConfig {
+    pub source: SecretSource,
+    /// The only origins it may go to; otherwise all that the plugin may reach.
+    pub to: Option<Vec<String>>,
+}
+
 /// Where the value of a secret is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     Environment(String),
     /// Its content without the final line end.
     File(PathBuf),
+    /// In the sealed store, under this name.
+    Store(SecretName),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,6 +114,17 @@ impl PluginConfig {
         }
     }
 
+    /// What it takes from the sealed store, each once.
+    pub fn stored_secrets(&self) -> BTreeSet<&SecretName> {
+        let sources = self.secrets.values().map(|secret| &secret.source);
+        sources
+            .filter_map(|source| match source {
+                SecretSource::Store(name) => Some(name),
+                SecretSource::Environment(_) | SecretSource::File(_) => None,
+            })
+            .collect()
+    }
+
     pub(super) fn from_raw(raw: raw::Plugin) -> Result<Self, String> {
         let raw::Plugin {
             file,
@@ -106,7 +136,7 @@ impl PluginConfig {
         } = raw;
         let secrets = secrets
             .into_iter()
-            .map(|(name, source)| Ok((name.clone(), secret(&name, &source)?)))
+            .map(|(name, source)| Ok((name.clone(), secret(&name, source)?)))
             .collect::<Result<_, String>>()?;
         Ok(Self {
             source: source(&file)?,
@@ -135,19 +165,33 @@ fn source(file: &str) -> Result<Source, String> {
     ))
 }
 
-/// The value never appears in the message: it may be the secret itself.
-fn secret(name: &str, source: &str) -> Result<SecretSource, String> {
+fn secret(name: &str, raw: raw::Secret) -> Result<SecretConfig, String> {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
     if name.is_empty() || !name.bytes().all(allowed) {
         return Err(format!("secret name `{name}`: use letters, digits and _"));
     }
-    match source.split_once(':') {
+    let (from, to) = match raw {
+        raw::Secret::From(from) => (from, None),
+        raw::Secret::Bound(raw::BoundSecret { from, to }) => (from, Some(to)),
+    };
+    let source = secret_source(name, &from)?;
+    Ok(SecretConfig { source, to })
+}
+
+/// The value never appears in the message: it may be the secret itself.
+fn secret_source(name: &str, from: &str) -> Result<SecretSource, String> {
+    match from.split_once(':') {
         Some(("env", variable)) if !variable.is_empty() => {
             Ok(SecretSource::Environment(variable.to_owned()))
         }
         Some(("file", path)) if path.starts_with('/') => Ok(SecretSource::File(path.into())),
+        Some(("store", stored)) => stored
+            .parse()
+            .map(SecretSource::Store)
+            .map_err(|error| format!("secrets.{name}: {error}")),
         _ => Err(format!(
-            "secrets.{name}: expected where to find it, \"env:VARIABLE\" or \"file:/absolute/path\", not the value itself"
+            "secrets.{name}: expected where to find it, \"env:VARIABLE\", \"file:/absolute/path\" \
+             or \"store:NAME\", not the value itself"
         )),
     }
 }

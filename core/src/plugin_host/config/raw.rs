@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::model::{OnError, Severity};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     #[serde(default)]
@@ -15,7 +15,7 @@ pub(super) struct File {
     pub pipeline: BTreeMap<String, Pipeline>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plugin {
     pub file: String,
@@ -24,11 +24,30 @@ pub(super) struct Plugin {
     #[serde(default)]
     pub config: toml::Table,
     #[serde(default)]
-    pub secrets: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, Secret>,
     #[serde(default)]
     pub grants: Grants,
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// `"env:TOKEN"` or `{ from = "env:TOKEN", to = ["https://a.example"] }`.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected where to find it, \"env:VARIABLE\", \"file:/absolute/path\" or \"store:NAME\", \
+                 or { from = \"…\", to = [\"https://…\"] }"
+)]
+pub(super) enum Secret {
+    From(String),
+    Bound(BoundSecret),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BoundSecret {
+    pub from: String,
+    pub to: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

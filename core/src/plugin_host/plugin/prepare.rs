@@ -1,5 +1,10 @@
 use std::{
-    borrow::Cow, collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc,
+    borrow::Cow,
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,13 +22,14 @@ use crate::{
     plugin_host::{
         builtin,
         capabilities::{
-            GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Rehearsal, Secrets, Trust,
+            GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Rehearsal, SecretValue,
+            Secrets, Trust,
         },
         compile::{CompileError, Compiler},
-        config::{PluginConfig, SecretSource, Source},
+        config::{PluginConfig, SecretConfig, SecretSource, Source},
         sandbox::{Fault, Guest, Limits, LoadError, Module, Sandbox, SandboxError, Setup},
     },
-    store::Store,
+    store::{SealedSecrets, SecretError, Store},
 };
 
 /// A component is not larger than this.
@@ -36,8 +42,9 @@ pub struct Kit {
     pub sandbox: Sandbox,
     pub compiler: Arc<Compiler>,
     pub store: Store,
+    pub secrets: SealedSecrets,
     pub folder: PathBuf,
-    /// Addresses that no plugin may ever reach: our own.
+    /// Addresses that no plugin may ever reach: our own, and the engine's.
     pub blocked: Vec<SocketAddr>,
     pub trust: Trust,
     /// Set for versions that only rehearse.
@@ -70,6 +77,8 @@ pub enum PrepareError {
     /// May go away by itself, so it is tried again.
     #[error("secret `{name}`: {reason}")]
     Secret { name: String, reason: String },
+    #[error("{0}")]
+    SecretTo(String),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
 }
@@ -195,11 +204,11 @@ impl Kit {
     ) -> Result<Setup, PrepareError> {
         let (secrets, values) = match &self.rehearsal {
             None => (
-                read_secrets(&config.secrets).await?,
+                self.read_secrets(&config.secrets).await?,
                 PluginValues::new(self.store.clone(), plugin),
             ),
             Some(_) => (
-                Secrets::unknown(config.secrets.keys()),
+                unknown_secrets(&config.secrets)?,
                 PluginValues::rehearsing(self.store.clone(), plugin),
             ),
         };
@@ -216,6 +225,41 @@ impl Kit {
             secrets,
             rehearsal: self.rehearsal.clone(),
         })
+    }
+
+    async fn read_secrets(
+        &self,
+        configured: &BTreeMap<String, SecretConfig>,
+    ) -> Result<Secrets, PrepareError> {
+        let mut values = Vec::new();
+        for (name, SecretConfig { source, to }) in configured {
+            let value = self.read_secret(source).await;
+            let value = value.map_err(|reason| PrepareError::Secret {
+                name: name.clone(),
+                reason,
+            })?;
+            let to = to.clone();
+            values.push((name.clone(), SecretValue { value, to }));
+        }
+        Secrets::new(values).map_err(PrepareError::SecretTo)
+    }
+
+    async fn read_secret(&self, source: &SecretSource) -> Result<String, String> {
+        match source {
+            SecretSource::Environment(variable) => config::environment(variable)
+                .ok_or_else(|| format!("the environment variable {variable} is not set")),
+            SecretSource::File(path) => read_secret_file(path).await,
+            SecretSource::Store(name) => match self.secrets.value(name).await {
+                Ok(Some(value)) => Ok(value),
+                Ok(None) => Err(format!(
+                    "there is no `{name}` in the sealed store: set it with `tiny-forge secret set {name}`"
+                )),
+                Err(SecretError::Seal(error)) => Err(format!(
+                    "{error}; or set it anew with `tiny-forge secret set {name}`"
+                )),
+                Err(error @ SecretError::Store(_)) => Err(error.to_string()),
+            },
+        }
     }
 
     fn http(&self, grants: HttpGrants) -> Result<HttpAccess, GrantError> {
@@ -258,32 +302,22 @@ fn check_against_schema(
     Err(PrepareError::Config(errors.join("; ")))
 }
 
-async fn read_secrets(sources: &BTreeMap<String, SecretSource>) -> Result<Secrets, PrepareError> {
-    let mut values = BTreeMap::new();
-    for (name, source) in sources {
-        let value = read_secret(source)
-            .await
-            .map_err(|reason| PrepareError::Secret {
-                name: name.clone(),
-                reason,
-            })?;
-        values.insert(name.clone(), value);
-    }
-    Ok(Secrets::new(values))
+/// For a rehearsal, which has no use for their values.
+fn unknown_secrets(configured: &BTreeMap<String, SecretConfig>) -> Result<Secrets, PrepareError> {
+    let named = configured.iter();
+    let named = named.map(|(name, secret)| (name.clone(), secret.to.clone()));
+    Secrets::unknown(named).map_err(PrepareError::SecretTo)
 }
 
-async fn read_secret(source: &SecretSource) -> Result<String, String> {
-    let path = match source {
-        SecretSource::Environment(variable) => {
-            return config::environment(variable)
-                .ok_or_else(|| format!("the environment variable {variable} is not set"));
-        }
-        SecretSource::File(path) => path,
-    };
+async fn read_secret_file(path: &Path) -> Result<String, String> {
     let reading = tokio::fs::read_to_string(path);
     let text = tokio::time::timeout(SECRET_FILE_TIMEOUT, reading)
         .await
         .map_err(|_| format!("{} cannot be read in time", path.display()))?
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    let value = text.trim_end_matches(['\r', '\n']);
+    if value.is_empty() {
+        return Err(format!("{} is empty", path.display()));
+    }
+    Ok(value.to_owned())
 }

@@ -7,6 +7,7 @@ use super::{
     Decision, DeliveryContext, DeliveryOutcome, Description, Fault, FieldError, GuestEvent,
     HostState, Limits, Module, Sandbox,
     call::{Call, Ended},
+    clean,
     contract::convert,
     meter::Meter,
     module::{Exports, RoleExports},
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     model::{PluginRole, TestRequest},
     plugin_host::capabilities::{HttpAccess, PluginLog, PluginValues, Rehearsal, Secrets},
+    scrub::Scrubber,
     store::PluginWrite,
 };
 
@@ -81,7 +83,9 @@ impl Guest {
         let plugin = &self.exports.plugin;
         let ended = call.run(plugin.call_describe(&mut self.store)).await;
         let answer = self.end(Budget::Start, ended)?;
-        convert::description(answer).map_err(|problem| self.die(Fault::BadAnswer(problem)))
+        let told = convert::description(answer);
+        let told = told.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
+        Ok(clean::description(told, self.scrubber()))
     }
 
     /// `config` is a JSON object. The inner error is the guest's own verdict.
@@ -93,7 +97,8 @@ impl Guest {
             .await;
         let verdict = self.end(Budget::Start, ended)?;
         self.store.data_mut().writes.keep();
-        Ok(verdict.map_err(convert::field_errors))
+        let errors = verdict.map_err(convert::field_errors);
+        Ok(errors.map_err(|errors| clean::field_errors(errors, self.scrubber())))
     }
 
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, Fault> {
@@ -105,9 +110,13 @@ impl Guest {
         let ended = call
             .run(role.call_filter(&mut self.store, convert::event(&event)))
             .await;
-        let decision = self.end(Budget::Call, ended)?.map_err(Fault::Refused)?;
+        let answer = self.end(Budget::Call, ended)?;
+        let decision = answer.map_err(|reason| self.refused(reason))?;
         self.store.data_mut().writes.keep();
-        Ok(convert::decision(decision))
+        Ok(clean::decision(
+            convert::decision(decision),
+            self.scrubber(),
+        ))
     }
 
     /// What it adds to the event, if anything.
@@ -123,11 +132,12 @@ impl Guest {
         let ended = call
             .run(role.call_enrich(&mut self.store, convert::event(&event)))
             .await;
-        let answer = self.end(Budget::Call, ended)?.map_err(Fault::Refused)?;
+        let answer = self.end(Budget::Call, ended)?;
+        let answer = answer.map_err(|reason| self.refused(reason))?;
         let added = answer.as_deref().map(convert::object).transpose();
         let added = added.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
         self.store.data_mut().writes.keep();
-        Ok(added)
+        Ok(added.map(|added| clean::object(added, self.scrubber())))
     }
 
     pub async fn deliver(
@@ -147,7 +157,7 @@ impl Guest {
             .await;
         let outcome = self.end(Budget::Call, ended)?;
         self.store.data_mut().writes.keep();
-        Ok(convert::outcome(outcome))
+        Ok(clean::outcome(convert::outcome(outcome), self.scrubber()))
     }
 
     /// What successful calls wrote to `store` since the last take. The owner
@@ -164,6 +174,15 @@ impl Guest {
     /// Whether only a new instance can help.
     pub fn is_dead(&self) -> bool {
         self.life != Life::Idle
+    }
+
+    fn scrubber(&self) -> &Scrubber {
+        self.store.data().setup.secrets.scrubber()
+    }
+
+    /// The guest's own error, which it survives.
+    fn refused(&self, reason: String) -> Fault {
+        clean::fault(Fault::Refused(reason), self.scrubber())
     }
 
     fn begin(&mut self, budget: Budget) -> Result<Call, Fault> {
@@ -191,7 +210,7 @@ impl Guest {
 
     fn die(&mut self, fault: Fault) -> Fault {
         self.life = Life::Dead;
-        fault
+        clean::fault(fault, self.scrubber())
     }
 
     fn is_no(&mut self, wanted: PluginRole) -> Fault {

@@ -6,6 +6,7 @@
 //! after a [`Fault`] it is dropped and made anew.
 
 mod call;
+mod clean;
 mod contract;
 mod engine;
 mod fault;

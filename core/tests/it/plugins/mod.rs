@@ -1,12 +1,15 @@
 //! Plugins over files, HTTP and the services they send to.
 
+mod canary;
 mod contain;
 mod deliver;
 mod dry_run;
 mod examples;
 mod folder;
+mod outgoing;
 mod replace;
 mod restart;
+mod secrets;
 mod throttle;
 mod trust;
 

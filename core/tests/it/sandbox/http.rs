@@ -1,4 +1,11 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -7,6 +14,7 @@ use axum::{
     http::{HeaderMap, Uri},
     response::Redirect,
     routing::any,
+    serve::ListenerExt,
 };
 use tiny_forge::plugin_host::{
     capabilities::HttpAccess,
@@ -22,6 +30,8 @@ use super::{
 /// A target that answers with what it was sent. Ends with its owner.
 struct Target {
     address: SocketAddr,
+    /// Those that it has accepted.
+    connections: Arc<AtomicUsize>,
     _server: JoinSet<()>,
 }
 
@@ -34,13 +44,20 @@ impl Target {
                 "/redirect",
                 any(|| async { Redirect::temporary("/reached") }),
             )
+            .route("/away", any(away))
             .route("/slow", any(slow))
             .route("/length", any(length))
             .fallback(echo);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = connections.clone();
+        let listener = listener.tap_io(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, routes).await.expect("served") });
         Self {
             address,
+            connections,
             _server: server,
         }
     }
@@ -49,9 +66,18 @@ impl Target {
         format!("http://{}", self.address)
     }
 
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     fn granted(&self) -> HttpAccess {
         http(&[&self.origin()], &["127.0.0.1/32"], &[])
     }
+}
+
+/// To where the query says.
+async fn away(uri: Uri) -> Redirect {
+    Redirect::temporary(uri.query().expect("an address"))
 }
 
 async fn slow() -> &'static str {
@@ -94,17 +120,17 @@ async fn echo(request: Request) -> String {
 
 /// Posts once; drops with the answer's body, or fails with the error's words.
 #[derive(Clone, Default)]
-struct Post<'t> {
-    url: &'t str,
-    header: Option<(&'t str, &'t str)>,
-    body: &'t [u8],
+pub struct Post<'t> {
+    pub url: &'t str,
+    pub header: Option<(&'t str, &'t str)>,
+    pub body: &'t [u8],
     /// Sends the event's payload instead.
-    forward: bool,
-    timeout_ms: u32,
+    pub forward: bool,
+    pub timeout_ms: u32,
 }
 
 impl Post<'_> {
-    fn source(&self) -> Source {
+    pub fn source(&self) -> Source {
         let pointer_and_length =
             |at: u32, bytes: usize| format!("(i32.const {at}) (i32.const {bytes})");
         let mut source = Source::new(super::guest::Role::Filter)
@@ -266,6 +292,80 @@ async fn a_redirect_is_an_answer_and_not_followed() {
     let target = Target::start().await;
     let url = format!("{}/redirect", target.origin());
     assert_eq!(post(&url, target.granted()).await, Ok(String::new()));
+}
+
+#[tokio::test]
+async fn a_redirect_takes_a_secret_nowhere_even_to_where_it_might_go() {
+    let (target, other) = (Target::start().await, Target::start().await);
+    let origins = [target.origin(), other.origin()];
+    let both = http(
+        &origins.each_ref().map(String::as_str),
+        &["127.0.0.1/32"],
+        &[],
+    );
+    let post = Post {
+        url: &format!(
+            "{}/away?{}/stolen?k={{secret:TOKEN}}",
+            target.origin(),
+            other.origin()
+        ),
+        header: Some(("x-token", "{secret:TOKEN}")),
+        ..Post::default()
+    };
+    assert_eq!(post.send(both).await, Ok(String::new()));
+    assert_eq!((target.connections(), other.connections()), (1, 0));
+}
+
+#[tokio::test]
+async fn whether_it_is_granted_is_asked_before_anything_else() {
+    let target = Target::start().await;
+    let url = format!("{}/{{secret:NONE}}", target.origin());
+    let wrong = Post {
+        url: &url,
+        header: Some(("host", "{secret:NONE}")),
+        ..Post::default()
+    };
+    // Not what else is wrong with it, nor whether the address may be reached.
+    let denied = wrong.send(http(&[], &[], &[target.address])).await;
+    assert_eq!(
+        denied,
+        Err(format!("grants.http = [\"{}\"]", target.origin()))
+    );
+    // Not even whether there is such a name.
+    let nowhere = post("https://nowhere.invalid/", http(&[], &[], &[])).await;
+    assert_eq!(
+        nowhere,
+        Err(r#"grants.http = ["https://nowhere.invalid"]"#.into())
+    );
+    // Then the address, then the rest.
+    let denied = wrong.send(http(&[&target.origin()], &[], &[])).await;
+    assert_eq!(denied, Err(r#"grants.networks = ["127.0.0.1/32"]"#.into()));
+    let invalid = wrong.send(target.granted()).await.expect_err("refused");
+    assert!(invalid.contains("`NONE`"), "{invalid}");
+    assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_url_with_a_user_is_refused() {
+    let target = Target::start().await;
+    for user in ["user", "user:password", "{secret:TOKEN}"] {
+        let url = format!("http://{user}@{}/", target.address);
+        let refused = post(&url, target.granted()).await.expect_err("refused");
+        assert!(refused.contains("no user and password"), "{refused}");
+    }
+    assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test]
+async fn no_plugin_sends_over_a_connection_of_another_one() {
+    let target = Target::start().await;
+    let (one, other) = (target.granted(), target.granted());
+    for (http, connections) in [(&one, 1), (&one, 1), (&other, 2), (&one, 2)] {
+        post(&target.origin(), http.clone())
+            .await
+            .expect("an answer");
+        assert_eq!(target.connections(), connections);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use tiny_forge::{
     events::Log,
     model::{PluginRole, Severity},
     plugin_host::{
-        capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust},
+        capabilities::{
+            HttpAccess, HttpGrants, PluginLog, PluginValues, SecretValue, Secrets, Trust,
+        },
         compile::{CompileError, Compiled, Compiler},
         sandbox::{Fault, Guest, GuestEvent, Limits, LoadError, Module, Sandbox, Setup},
     },
@@ -53,7 +55,11 @@ impl Lab {
     }
 
     pub fn setup(&self, role: PluginRole) -> Setup {
-        let secrets = Secrets::new([("TOKEN".to_owned(), SECRET.to_owned())]);
+        let token = SecretValue {
+            value: SECRET.to_owned(),
+            to: None,
+        };
+        let secrets = Secrets::new([("TOKEN".to_owned(), token)]).expect("unbound");
         Setup {
             plugin: "probe".into(),
             limits: Limits::for_role(role),

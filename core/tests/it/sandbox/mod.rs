@@ -4,7 +4,7 @@ mod answers;
 mod capabilities;
 mod compile;
 pub mod guest;
-mod http;
+pub mod http;
 mod lab;
 mod limits;
 mod loading;

@@ -36,8 +36,12 @@ impl Program {
     /// On a machine that trusts what is in this file.
     pub async fn serve_trusting(data: &Path, certificates: &Path) -> Self {
         let file = certificates.to_str().expect("a path in UTF-8");
-        let binary = Binary::new().with("SSL_CERT_FILE", file);
-        let started = Self::start(&binary, data, NO_ENGINE).await;
+        Self::serve_as(data, &Binary::new().with("SSL_CERT_FILE", file)).await
+    }
+
+    /// In this environment.
+    pub async fn serve_as(data: &Path, binary: &Binary) -> Self {
+        let started = Self::start(binary, data, NO_ENGINE).await;
         started.expect("it says where it listens")
     }
 

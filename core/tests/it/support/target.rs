@@ -1,7 +1,10 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -29,6 +32,7 @@ struct Shared {
     count: watch::Sender<usize>,
     /// Used up one by one; then 200.
     answers: Mutex<VecDeque<Answer>>,
+    echoes: AtomicBool,
 }
 
 /// One request as it arrived.
@@ -84,6 +88,7 @@ impl Target {
             requests: Mutex::default(),
             count: watch::Sender::new(0),
             answers: Mutex::default(),
+            echoes: AtomicBool::new(false),
         });
         let router = Router::new().fallback(receive).with_state(shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -107,6 +112,11 @@ impl Target {
             .lock()
             .expect("no test panicked")
             .extend(answers);
+    }
+
+    /// From now on it refuses everything, and repeats what it was sent.
+    pub fn echo(&self) {
+        self.shared.echoes.store(true, Ordering::SeqCst);
     }
 
     pub fn requests(&self) -> Vec<Received> {
@@ -156,6 +166,12 @@ async fn receive(
         headers,
         body,
     };
+    let echo = Answer::new(400, &format!("you sent {request:?}"));
+    let usual = if shared.echoes.load(Ordering::SeqCst) {
+        echo
+    } else {
+        Answer::new(200, "ok")
+    };
     let count = {
         let mut requests = shared.requests.lock().expect("no test panicked");
         requests.push(request);
@@ -163,7 +179,7 @@ async fn receive(
     };
     shared.count.send_replace(count);
     let told = shared.answers.lock().expect("no test panicked").pop_front();
-    let answer = told.unwrap_or_else(|| Answer::new(200, "ok"));
+    let answer = told.unwrap_or(usual);
     let status = StatusCode::from_u16(answer.status).expect("a status");
     let mut response = (status, answer.body).into_response();
     for (name, value) in answer.headers {

@@ -467,6 +467,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Secrets of the sealed store, and those that plugins look for there. Never a value. */
+        get: operations["get_secrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/secrets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets a secret, or gives it another value. Plugins that use it have it from their
+         *     next call on.
+         */
+        put: operations["put_secrets_name"];
+        post?: never;
+        /** Removes a secret; refused while a plugin's configuration names it. */
+        delete: operations["delete_secrets_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/status": {
         parameters: {
             query?: never;
@@ -649,6 +687,16 @@ export interface components {
             name: components["schemas"]["ProjectName"];
             created_at: components["schemas"]["Timestamp"];
             stages: components["schemas"]["LaneView"][];
+        } & {
+            as_of: components["schemas"]["Position"];
+        };
+        /** @description One thing, with the event that it is as of. */
+        AsOf_Secret: {
+            name: components["schemas"]["SecretName"];
+            created_at?: null | components["schemas"]["Timestamp"];
+            updated_at?: null | components["schemas"]["Timestamp"];
+            /** @description Plugins whose configuration names it. */
+            used_by: string[];
         } & {
             as_of: components["schemas"]["Position"];
         };
@@ -1456,6 +1504,22 @@ export interface components {
          * @description A list, with the event that it is as of: a stream that starts after that
          *     event misses nothing.
          */
+        List_Secret: {
+            items: {
+                name: components["schemas"]["SecretName"];
+                created_at?: null | components["schemas"]["Timestamp"];
+                updated_at?: null | components["schemas"]["Timestamp"];
+                /** @description Plugins whose configuration names it. */
+                used_by: string[];
+            }[];
+            /** @description `cursor` of the next page. */
+            next?: string | null;
+            as_of: components["schemas"]["Position"];
+        };
+        /**
+         * @description A list, with the event that it is as of: a stream that starts after that
+         *     event misses nothing.
+         */
         List_Subscription: {
             items: {
                 /** @description As `hello` says it. */
@@ -1748,6 +1812,23 @@ export interface components {
         };
         /** @enum {string} */
         RestartPolicy: "no" | "always" | "unless-stopped" | "on-failure";
+        /**
+         * @description A secret of the sealed store, or one that plugins look for there. Its value is
+         *     never shown.
+         */
+        Secret: {
+            name: components["schemas"]["SecretName"];
+            created_at?: null | components["schemas"]["Timestamp"];
+            updated_at?: null | components["schemas"]["Timestamp"];
+            /** @description Plugins whose configuration names it. */
+            used_by: string[];
+        };
+        /** @description The value of a secret: it goes in, and never out. */
+        SecretInput: {
+            value: string;
+        };
+        /** @description Names a secret of the sealed store. */
+        SecretName: string;
         /** @enum {string} */
         Severity: "debug" | "info" | "warning" | "error" | "critical";
         SinkQueue: {
@@ -1960,6 +2041,7 @@ export type AsOfDeploy = components['schemas']['AsOf_Deploy'];
 export type AsOfInstance = components['schemas']['AsOf_Instance'];
 export type AsOfPlugin = components['schemas']['AsOf_Plugin'];
 export type AsOfProject = components['schemas']['AsOf_Project'];
+export type AsOfSecret = components['schemas']['AsOf_Secret'];
 export type Asked = components['schemas']['Asked'];
 export type Attempt = components['schemas']['Attempt'];
 export type AttemptOutcome = components['schemas']['AttemptOutcome'];
@@ -2020,6 +2102,7 @@ export type ListInstance = components['schemas']['List_Instance'];
 export type ListPipeline = components['schemas']['List_Pipeline'];
 export type ListPlugin = components['schemas']['List_Plugin'];
 export type ListProject = components['schemas']['List_Project'];
+export type ListSecret = components['schemas']['List_Secret'];
 export type ListSubscription = components['schemas']['List_Subscription'];
 export type LogLine = components['schemas']['LogLine'];
 export type LogPage = components['schemas']['LogPage'];
@@ -2053,6 +2136,9 @@ export type PullProgress = components['schemas']['PullProgress'];
 export type RecentDrop = components['schemas']['RecentDrop'];
 export type Replayed = components['schemas']['Replayed'];
 export type RestartPolicy = components['schemas']['RestartPolicy'];
+export type Secret = components['schemas']['Secret'];
+export type SecretInput = components['schemas']['SecretInput'];
+export type SecretName = components['schemas']['SecretName'];
 export type Severity = components['schemas']['Severity'];
 export type SinkQueue = components['schemas']['SinkQueue'];
 export type Spec = components['schemas']['Spec'];
@@ -3011,6 +3097,93 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_secrets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Secret"];
+                };
+            };
+        };
+    };
+    put_secrets_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecretInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AsOf_Secret"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_secrets_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

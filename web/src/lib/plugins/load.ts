@@ -7,7 +7,9 @@ import type {
 	Pipeline,
 	Plugin,
 	Position,
+	Secret,
 } from '$lib/api/schema';
+import { loadSecrets } from '$lib/secrets/load';
 
 const LATEST = 20;
 const OF_SINK = 50;
@@ -17,6 +19,7 @@ export interface PluginsPage {
 	pipelines: Pipeline[];
 	/** Newest first. */
 	deliveries: Delivery[];
+	secrets: Secret[];
 	as_of: Position;
 }
 
@@ -32,15 +35,17 @@ export interface PluginPage {
 }
 
 export async function loadPlugins(): Promise<PluginsPage> {
-	const [plugins, pipelines, deliveries] = await Promise.all([
+	const [plugins, pipelines, deliveries, secrets] = await Promise.all([
 		answer(api.GET('/api/plugins')),
 		answer(api.GET('/api/pipelines')),
 		answer(api.GET('/api/deliveries', { params: { query: { limit: LATEST } } })),
+		loadSecrets(),
 	]);
 	return {
 		plugins: plugins.items,
 		pipelines: pipelines.items,
 		deliveries: deliveries.items,
+		secrets,
 		as_of: oldest([plugins.as_of, pipelines.as_of, deliveries.as_of]),
 	};
 }

@@ -16,11 +16,11 @@ use ipnet::IpNet;
 use reqwest::RequestBuilder;
 use url::Url;
 
+pub(super) use self::origin::Origin;
 pub use self::trust::Trust;
 use self::{
     client::LazyClient,
     networks::{Networks, Refusal},
-    origin::Origin,
 };
 use super::{Rehearsal, Secrets, rehearsal::as_written};
 use crate::{
@@ -107,10 +107,12 @@ impl HttpAccess {
     ) -> Result<RequestBuilder, Error> {
         let url = Url::parse(&request.url)
             .map_err(|error| Error::Invalid(format!("the URL cannot be read: {error}")))?;
-        let client = self.client_for(&url)?.get().await;
+        let origin = Origin::of(&url).map_err(Error::Invalid)?;
+        let client = self.client_for(&url, &origin)?.get().await;
         let client = client.map_err(Error::Connection)?;
         let timeout = request::timeout(request.timeout_ms, time_left)?;
-        Ok(request::build(client, url, request, secrets)?.timeout(timeout))
+        let ready = request::build(client, url, request, secrets.for_origin(&origin))?;
+        Ok(ready.timeout(timeout))
     }
 
     /// Checks all that is checked before a request leaves, and lets it not leave.
@@ -136,17 +138,16 @@ impl HttpAccess {
     }
 
     /// The client for a URL that is granted, which only this hands out.
-    fn client_for(&self, url: &Url) -> Result<&LazyClient, Error> {
-        let origin = Origin::of(url).map_err(Error::Invalid)?;
+    fn client_for(&self, url: &Url, origin: &Origin) -> Result<&LazyClient, Error> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::Invalid(
                 "a URL has no user and password: use a header".into(),
             ));
         }
-        let granted = self.0.origins.iter().find(|grant| grant.covers(&origin));
+        let granted = self.0.origins.iter().find(|grant| grant.covers(origin));
         let client = granted.and_then(|grant| self.0.clients.get(&grant.port()));
         let Some(client) = client else {
-            return Err(Error::Denied(self.grant_of_origin(&origin)));
+            return Err(Error::Denied(self.grant_of_origin(origin)));
         };
         // A host that is an address is connected to without being looked up.
         let address = match url.host() {
@@ -200,8 +201,10 @@ impl v1::http::Host for HostState {
     ) -> wasmtime::Result<Result<v1::http::Response, Error>> {
         self.count_host_call()?;
         let (http, secrets) = (self.setup.http.clone(), self.setup.secrets.clone());
-        // As the guest wrote it: with the names of secrets, not their values.
-        let (method, url) = (request.method.clone(), request.url.clone());
+        // As the guest wrote it: with the names of secrets, not their values, unless it
+        // has found one out.
+        let scrub = |text: &String| secrets.scrubber().scrub(text.clone());
+        let (method, url) = (scrub(&request.method), scrub(&request.url));
         let left = self.time_left();
         let answer = match self.setup.rehearsal.clone() {
             Some(rehearsal) => http.rehearse(request, &secrets, left, &rehearsal).await,

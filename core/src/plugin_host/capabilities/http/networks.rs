@@ -31,13 +31,18 @@ const CLOSED: [&str; 23] = [
 ];
 
 /// Where clouds tell a machine its credentials: no grant opens these.
-const METADATA: [&str; 6] = [
+const METADATA: [&str; 11] = [
     "169.254.169.254",
     "169.254.170.2",
+    "169.254.170.23",
+    "169.254.0.23",
     "100.100.100.200",
     "168.63.129.16",
+    "192.0.0.192",
     "fd00:ec2::254",
+    "fd00:ec2::23",
     "fd20:ce::254",
+    "fe80::a9fe:a9fe",
 ];
 
 /// Which addresses a plugin may connect to.
@@ -127,12 +132,16 @@ fn wrapped(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
         [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => {
             vec![v4(high, low)]
         }
+        // IPv4-translated.
+        [0, 0, 0, 0, 0xffff, 0, high, low] => vec![v4(high, low)],
         // NAT64, well-known and local.
         [0x64, 0xff9b, 0 | 1, ..] => vec![v4(s[6], s[7])],
         // 6to4.
         [0x2002, high, low, ..] => vec![v4(high, low)],
         // Teredo: its server, and the client with its bits turned over.
         [0x2001, 0, high, low, ..] => vec![v4(high, low), v4(!s[6], !s[7])],
+        // ISATAP.
+        [.., 0 | 0x200, 0x5efe, high, low] => vec![v4(high, low)],
         _ => Vec::new(),
     }
 }
@@ -159,10 +168,14 @@ mod tests {
     #[test]
     fn closed_networks_are_closed_in_every_wrapping() {
         for address in [
+            "0.1.2.3:80",
             "127.0.0.1:80",
+            "127.255.255.254:80",
             "10.1.2.3:80",
             "100.64.0.1:80",
+            "100.127.255.254:80",
             "169.254.1.1:80",
+            "172.16.0.1:80",
             "172.31.0.1:80",
             "192.0.0.1:80",
             "192.168.1.1:80",
@@ -170,10 +183,18 @@ mod tests {
             "255.255.255.255:80",
             "[::1]:80",
             "[fc00::1]:80",
+            "[fdff::1]:80",
             "[fe80::1]:80",
+            "[febf::1]:80",
             "[ff02::1]:80",
             "[::ffff:127.0.0.1]:80",
+            "[::ffff:10.0.0.1]:80",
+            "[::ffff:192.168.0.1]:80",
             "[::127.0.0.1]:80",
+            "[::10.0.0.1]:80",
+            "[::ffff:0:127.0.0.1]:80",
+            "[2606:4700::5efe:10.0.0.1]:80",
+            "[2002:c0a8:101::1]:80",
             "[2002:7f00:1::]:80",
             "[64:ff9b::7f00:1]:80",
             "[64:ff9b:1::7f00:1]:80",
@@ -207,7 +228,18 @@ mod tests {
             "169.254.169.254:80",
             "[::ffff:169.254.169.254]:80",
             "[64:ff9b::a9fe:a9fe]:80",
+            "[::169.254.169.254]:80",
+            "[2002:a9fe:a9fe::]:80",
+            "[2001:0:a9fe:a9fe::1]:80",
+            "[2001:0:1:1::5601:5601]:80",
+            "169.254.170.2:80",
+            "100.100.100.200:80",
+            "168.63.129.16:80",
+            "192.0.0.192:80",
             "[fd00:ec2::254]:80",
+            "[fe80::a9fe:a9fe]:80",
+            "[::127.0.0.1]:8080",
+            "[64:ff9b::7f00:1]:8080",
         ] {
             let refusal = check(&all, address);
             assert!(

@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 /// Where a plugin may send requests: scheme, host, port, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(in crate::plugin_host::capabilities) struct Origin {
     scheme: String,
     host: HostPattern,
     port: u16,
@@ -19,7 +19,7 @@ enum HostPattern {
 
 impl Origin {
     /// Reads `scheme://host[:port]`; the error says what is wrong.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::plugin_host::capabilities) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
             .ok_or("it begins with `https://` or `http://`")?;
@@ -59,7 +59,7 @@ impl Origin {
     }
 
     /// Whether a grant of `self` lets a request to `other` through.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(in crate::plugin_host::capabilities) fn covers(&self, other: &Self) -> bool {
         let host = match (&self.host, &other.host) {
             (HostPattern::Below(parent), HostPattern::Is(Host::Domain(name))) => name
                 .strip_suffix(parent.as_str())

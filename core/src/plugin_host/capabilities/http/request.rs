@@ -6,7 +6,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{super::Secrets, Error};
+use super::{super::secrets::SecretsFor, Error};
 use crate::plugin_host::sandbox::v1::http::{Header, Request};
 
 const TIMEOUT_MS_DEFAULT: u32 = 10_000;
@@ -16,8 +16,10 @@ const HEADER_BYTES_MAX: usize = 16 << 10;
 /// Kept back from what is left of the call, for the guest to answer a timeout.
 const ANSWER_TIME: Duration = Duration::from_millis(200);
 
-/// Headers that the connection needs for itself, or that name another host.
-const RESERVED: [HeaderName; 8] = [
+/// Headers that the connection needs for itself, or that name another host; and
+/// those that let a target repeat a secret so that it is not found: compressed, or
+/// a piece at a time.
+const RESERVED: [HeaderName; 11] = [
     header::HOST,
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -26,6 +28,9 @@ const RESERVED: [HeaderName; 8] = [
     header::TRAILER,
     header::UPGRADE,
     header::PROXY_AUTHORIZATION,
+    header::ACCEPT_ENCODING,
+    header::RANGE,
+    header::IF_RANGE,
 ];
 
 /// How long the target has to answer: the guest is still alive afterwards.
@@ -43,7 +48,7 @@ pub(super) fn build(
     client: &Client,
     url: Url,
     request: Request,
-    secrets: &Secrets,
+    secrets: SecretsFor<'_>,
 ) -> Result<RequestBuilder, Error> {
     let Request {
         method,
@@ -55,6 +60,7 @@ pub(super) fn build(
     let url = fill_url(url, secrets)?;
     let headers = fill_headers(&named, secrets)?;
     let mut ready = client.request(parse_method(&method)?, url);
+    ready = ready.header(header::ACCEPT_ENCODING, "identity");
     if let Some(body) = body {
         ready = ready.body(fill_body(&body, &headers, secrets)?);
     }
@@ -71,7 +77,7 @@ fn parse_method(method: &str) -> Result<Method, Error> {
 }
 
 /// Never touches scheme, host and port.
-fn fill_url(mut url: Url, secrets: &Secrets) -> Result<Url, Error> {
+fn fill_url(mut url: Url, secrets: SecretsFor<'_>) -> Result<Url, Error> {
     let path = text(secrets.fill_path(url.path(), |value| percent(value, b"-._~!$&'()*+,;=:@/")))?;
     url.set_path(&path);
     if let Some(query) = url.query() {
@@ -82,7 +88,7 @@ fn fill_url(mut url: Url, secrets: &Secrets) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn fill_headers(named: &[Header], secrets: &Secrets) -> Result<HeaderMap, Error> {
+fn fill_headers(named: &[Header], secrets: SecretsFor<'_>) -> Result<HeaderMap, Error> {
     let bytes: usize = named
         .iter()
         .map(|header| header.name.len() + header.value.len())
@@ -105,7 +111,7 @@ fn fill_headers(named: &[Header], secrets: &Secrets) -> Result<HeaderMap, Error>
 fn fill_header(
     name: &str,
     value: &str,
-    secrets: &Secrets,
+    secrets: SecretsFor<'_>,
 ) -> Result<(HeaderName, HeaderValue), Error> {
     let parsed = HeaderName::from_bytes(name.as_bytes());
     let Ok(parsed) = parsed else {
@@ -118,12 +124,14 @@ fn fill_header(
     }
     let filled = secrets.fill(value.as_bytes(), str::to_owned);
     // The value itself stays out of the message: it may be a secret.
-    let value = HeaderValue::from_bytes(&filled.map_err(Error::Invalid)?)
+    let mut value = HeaderValue::from_bytes(&filled.map_err(Error::Invalid)?)
         .map_err(|_| Error::Invalid(format!("header `{name}` has a value that cannot be sent")))?;
+    // Neither shown nor kept by those who see it on its way.
+    value.set_sensitive(true);
     Ok((parsed, value))
 }
 
-fn fill_body(body: &[u8], headers: &HeaderMap, secrets: &Secrets) -> Result<Vec<u8>, Error> {
+fn fill_body(body: &[u8], headers: &HeaderMap, secrets: SecretsFor<'_>) -> Result<Vec<u8>, Error> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim().to_lowercase();
@@ -163,20 +171,39 @@ mod tests {
     use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
     use url::Url;
 
-    use super::{Error, Header, Secrets, fill_body, fill_headers, fill_url, parse_method, timeout};
+    use super::{
+        super::{
+            super::{SecretValue, Secrets},
+            Origin,
+        },
+        Error, Header, fill_body, fill_headers, fill_url, parse_method, timeout,
+    };
     use std::time::Duration;
 
     fn secrets() -> Secrets {
-        Secrets::new([
-            ("PATH".to_owned(), "T0/B0?x#y z".to_owned()),
-            ("TEXT".to_owned(), "a\"b\\c&d=é".to_owned()),
-            ("LINES".to_owned(), "one\r\nEvil: two".to_owned()),
-        ])
+        let values = [
+            ("PATH", "T0/B0?x#y z"),
+            ("TEXT", "a\"b\\c&d=é"),
+            ("LINES", "one\r\nEvil: two"),
+        ];
+        let values = values.map(|(name, value)| {
+            let value = SecretValue {
+                value: value.to_owned(),
+                to: None,
+            };
+            (name.to_owned(), value)
+        });
+        Secrets::new(values).expect("unbound")
+    }
+
+    fn origin() -> Origin {
+        Origin::parse("https://a.test").expect("an origin")
     }
 
     fn filled(url: &str) -> String {
         let url = Url::parse(url).expect("a URL");
-        fill_url(url, &secrets()).map_or_else(|_| "refused".into(), String::from)
+        let filled = fill_url(url, secrets().for_origin(&origin()));
+        filled.map_or_else(|_| "refused".into(), String::from)
     }
 
     #[test]
@@ -198,7 +225,12 @@ mod tests {
         let body = |kind: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            let filled = fill_body(b"<{secret:TEXT}>", &headers, &secrets()).expect("filled");
+            let filled = fill_body(
+                b"<{secret:TEXT}>",
+                &headers,
+                secrets().for_origin(&origin()),
+            )
+            .expect("filled");
             String::from_utf8(filled).expect("UTF-8")
         };
         assert_eq!(body("application/json; charset=utf-8"), r#"<a\"b\\c&d=é>"#);
@@ -217,7 +249,7 @@ mod tests {
                 name: name.into(),
                 value: value.into(),
             };
-            match fill_headers(&[header], &secrets()) {
+            match fill_headers(&[header], secrets().for_origin(&origin())) {
                 Ok(_) => None,
                 Err(error) => Some(format!("{error:?}")),
             }
@@ -226,6 +258,8 @@ mod tests {
         for (name, value) in [
             ("host", "evil.test"),
             ("Content-Length", "1"),
+            ("Accept-Encoding", "gzip"),
+            ("range", "bytes=0-3"),
             ("bad name", "x"),
             ("x", "one\r\ntwo: three"),
         ] {
@@ -237,7 +271,7 @@ mod tests {
             name: "x".into(),
             value: String::new(),
         };
-        assert!(fill_headers(&vec![header; 65], &secrets()).is_err());
+        assert!(fill_headers(&vec![header; 65], secrets().for_origin(&origin())).is_err());
     }
 
     #[test]

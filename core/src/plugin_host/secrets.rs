@@ -1,0 +1,87 @@
+//! The sealed store of secrets, and who takes them from there.
+
+use std::collections::BTreeMap;
+
+use super::{HostError, PluginHost, host::not_found, plugin::Wanted};
+use crate::{
+    model::{Position, Principal, Secret, SecretName},
+    store::StoredSecret,
+};
+
+impl PluginHost {
+    /// Those that are set, and those that plugins look for, by name.
+    pub async fn secrets(&self) -> Result<(Vec<Secret>, Position), HostError> {
+        let store = &self.shared().store;
+        let (stored, as_of) = store
+            .read(|reader| Ok((reader.secrets()?, reader.head()?)))
+            .await?;
+        let users = self.live().secret_users.clone();
+        let unset = users.iter().map(|(name, used_by)| Secret {
+            name: name.clone(),
+            created_at: None,
+            updated_at: None,
+            used_by: used_by.clone(),
+        });
+        let mut all: BTreeMap<SecretName, Secret> =
+            unset.map(|secret| (secret.name.clone(), secret)).collect();
+        for stored in stored {
+            let secret = shown(stored, &users);
+            all.insert(secret.name.clone(), secret);
+        }
+        Ok((all.into_values().collect(), as_of))
+    }
+
+    /// Gives it a value, which plugins that run have from their next call on.
+    pub async fn put_secret(
+        &self,
+        _: &Principal,
+        name: SecretName,
+        value: &str,
+    ) -> Result<Secret, HostError> {
+        let stored = self.shared().kit.secrets.put(name.clone(), value).await?;
+        tracing::info!(secret = %name, "a secret was set");
+        let live = self.live();
+        for plugin in live.plugins.values() {
+            // Prepared again, it reads the new value; a guest of its own follows.
+            plugin
+                .wanted
+                .send_if_modified(|wanted| takes(wanted, &name));
+        }
+        Ok(shown(stored, &live.secret_users))
+    }
+
+    /// Refused while a plugin's configuration names it: that would stop at its next
+    /// change, long after whoever did this has gone.
+    pub async fn remove_secret(&self, _: &Principal, name: SecretName) -> Result<(), HostError> {
+        if let Some(users) = self.live().secret_users.get(&name) {
+            let users = users.clone();
+            return Err(HostError::SecretInUse { name, users });
+        }
+        if !self.shared().kit.secrets.remove(name.clone()).await? {
+            return Err(not_found("secret", name.as_str()));
+        }
+        tracing::info!(secret = %name, "a secret was removed");
+        Ok(())
+    }
+}
+
+fn shown(stored: StoredSecret, users: &BTreeMap<SecretName, Vec<String>>) -> Secret {
+    let StoredSecret {
+        name,
+        created_at,
+        updated_at,
+    } = stored;
+    Secret {
+        used_by: users.get(&name).cloned().unwrap_or_default(),
+        created_at: Some(created_at),
+        updated_at: Some(updated_at),
+        name,
+    }
+}
+
+fn takes(wanted: &Wanted, name: &SecretName) -> bool {
+    match wanted {
+        Wanted::Run { config, .. } => config.stored_secrets().contains(name),
+        Wanted::Describe { .. } | Wanted::Missing { .. } => false,
+    }
+}

@@ -1,0 +1,75 @@
+//! What plugins may reach, as operators set it up.
+
+use serde_json::json;
+
+use super::Host;
+use crate::support::{
+    binary::Binary,
+    folder::{put, webhook},
+    program::Program,
+    server::Server,
+    target::Target,
+};
+
+#[tokio::test]
+async fn an_engine_over_tcp_is_reached_by_no_plugin() {
+    let engine = Target::start().await;
+    let address = engine.origin().replace("http://", "tcp://");
+    let server = Server::configured(|dir, args| {
+        put(
+            &dir.join("plugins"),
+            "hook.toml",
+            webhook("hook", "builtin:webhook", &engine),
+        );
+        args.engine = Some(address);
+    })
+    .await;
+    let events = server.sse("/api/events?after=0").await;
+    let target = Target::start().await;
+    let mut host = Host {
+        server,
+        target,
+        events,
+    };
+    host.plugin_is("hook", "running").await;
+    let (_, tested) = host.server.post("/api/plugins/hook/test", &json!({})).await;
+    let detail = tested["detail"].as_str().expect("a reason");
+    assert!(detail.contains("can be granted to no plugin"), "{tested}");
+    // The server itself has asked it, for its version.
+    let requests = engine.requests();
+    assert!(requests.iter().all(|it| it.path != "/hook"), "{requests:?}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_not_used() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (target, proxy) = (Target::start().await, Target::start().await);
+    let toml = webhook("hook", "builtin:webhook", &target)
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n";
+    put(&dir.path().join("plugins"), "hook.toml", toml);
+    let names = [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ];
+    let binary = names.iter().fold(Binary::new(), |binary, name| {
+        binary.with(name, &proxy.origin())
+    });
+    let program = Program::serve_as(dir.path(), &binary).await;
+    let mut events = program.sse("/api/events?after=0", None).await;
+    events
+        .until(|event| event["type"] == "plugin_status" && event["payload"]["state"] == "running")
+        .await;
+    let tested = program
+        .http
+        .post(format!("{}/api/plugins/hook/test", program.address))
+        .json(&json!({}));
+    assert_eq!(tested.send().await.expect("an answer").status(), 200);
+    assert_eq!(target.requests().len(), 1);
+    assert_eq!(proxy.requests().len(), 0);
+    program.end(rustix::process::Signal::TERM).await;
+}
