@@ -86,9 +86,12 @@ pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
         Fault::Host(text) => Fault::Host(scrubber.scrub(text)),
         limit @ (Fault::OverMemory { .. }
         | Fault::OverCpu { .. }
+        | Fault::OverStartCpu { .. }
         | Fault::OverWall { .. }
         | Fault::HostCalls { .. }
         | Fault::Output { .. }
+        // Told before any of its code has run.
+        | Fault::Misfit { .. }
         | Fault::Dead) => limit,
     }
 }
