@@ -357,6 +357,24 @@ async fn a_url_with_a_user_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_not_http_is_reached_by_no_url() {
+    for url in [
+        "unix:///var/run/docker.sock",
+        "http+unix://%2Fvar%2Frun%2Fdocker.sock/info",
+        "file:///etc/passwd",
+        "ftp://a.example/",
+        "data:text/plain,x",
+    ] {
+        let granted = http(&["https://*.example"], &["0.0.0.0/0"], &[]);
+        let refused = post(url, granted).await.expect_err("refused");
+        assert!(
+            refused.contains("neither `https` nor `http`"),
+            "{url}: {refused}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn no_plugin_sends_over_a_connection_of_another_one() {
     let target = Target::start().await;
     let (one, other) = (target.granted(), target.granted());
@@ -478,8 +496,9 @@ async fn a_timeout_is_an_error_that_the_guest_survives() {
         timeout_ms: 20,
         ..Post::default()
     };
+    let http = target.granted();
     // `timeout` has no words.
-    assert_eq!(post.send(target.granted()).await, Err(String::new()));
+    assert_eq!(post.send(http.clone()).await, Err(String::new()));
 
     let lab = Lab::new();
     let mut guest = lab
@@ -490,8 +509,9 @@ async fn a_timeout_is_an_error_that_the_guest_survives() {
             }
             .source(),
             |setup| {
-                setup.http = target.granted();
-                setup.limits.wall = Duration::from_millis(100);
+                // It has read the machine's certificates by now.
+                setup.http = http;
+                setup.limits.wall = Duration::from_millis(200);
             },
         )
         .await;
