@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of `sdk/wit`: the contract as Rust types, and the
+//! What wit-bindgen makes of `sdk/wit/v1`: the contract as Rust types, and the
 //! functions that cross the boundary. Nothing of it is public API.
 //!
 //! A component's world is the union of the worlds that were exported into it,
@@ -13,12 +13,12 @@
 
 pub mod common {
     wit_bindgen::generate!({
-        path: "wit",
+        path: "wit/v1",
         inline: "
             package tiny-forge:sdk;
             world common {
-                include tiny-forge:plugin/imports@0.1.0;
-                export tiny-forge:plugin/plugin@0.1.0;
+                include tiny-forge:plugin/imports@1.0.0;
+                export tiny-forge:plugin/plugin@1.0.0;
             }
         ",
         generate_all,
@@ -31,10 +31,10 @@ pub mod common {
 macro_rules! role {
     ($world:literal) => {
         wit_bindgen::generate!({
-            path: "wit",
+            path: "wit/v1",
             inline: $world,
             with: {
-                "tiny-forge:plugin/types@0.1.0": crate::bindings::common::tiny_forge::plugin::types,
+                "tiny-forge:plugin/types@1.0.0": crate::bindings::common::tiny_forge::plugin::types,
             },
             pub_export_macro: true,
             export_macro_name: "export_role",
@@ -45,16 +45,16 @@ macro_rules! role {
 
 pub mod filter {
     role!(
-        "package tiny-forge:sdk; world filter-only { export tiny-forge:plugin/filter-role@0.1.0; }"
+        "package tiny-forge:sdk; world filter-only { export tiny-forge:plugin/filter-role@1.0.0; }"
     );
 }
 
 pub mod enricher {
     role!(
-        "package tiny-forge:sdk; world enricher-only { export tiny-forge:plugin/enricher-role@0.1.0; }"
+        "package tiny-forge:sdk; world enricher-only { export tiny-forge:plugin/enricher-role@1.0.0; }"
     );
 }
 
 pub mod sink {
-    role!("package tiny-forge:sdk; world sink-only { export tiny-forge:plugin/sink-role@0.1.0; }");
+    role!("package tiny-forge:sdk; world sink-only { export tiny-forge:plugin/sink-role@1.0.0; }");
 }

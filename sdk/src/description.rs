@@ -105,16 +105,22 @@ impl From<Description> for wire::Description {
             secrets,
             store,
         } = description;
+        let capability = |name: &str, values| wire::Capability {
+            name: name.to_owned(),
+            values,
+        };
+        let listed =
+            |name, values: Vec<String>| (!values.is_empty()).then(|| capability(name, values));
+        let store = store.then(|| capability("store", Vec::new()));
         Self {
             name,
             version,
             description,
             config_schema,
-            capabilities: wire::Capabilities {
-                http,
-                secrets,
-                store,
-            },
+            capabilities: [listed("http", http), listed("secrets", secrets), store]
+                .into_iter()
+                .flatten()
+                .collect(),
         }
     }
 }

@@ -1,21 +1,21 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{meter::Meter, ticker::Ticking};
+use super::{Fault, meter::Meter, ticker::Ticking};
 
 /// One call of a guest, while it runs: measured, ticked, and cut off.
 pub(super) struct Call {
     pub(super) meter: Arc<Meter>,
     pub(super) wall: Duration,
-    /// What the guest may compute.
-    pub(super) cpu: Duration,
+    /// What it comes to when the guest computes for too long.
+    pub(super) over_cpu: Fault,
     pub(super) _ticking: Ticking,
 }
 
-/// How a call ended, with the limit of computing that held.
+/// How a call ended.
 pub(super) struct Ended<R> {
     /// `None` when it took too long.
     pub(super) result: Option<wasmtime::Result<R>>,
-    pub(super) cpu: Duration,
+    pub(super) over_cpu: Fault,
 }
 
 impl Call {
@@ -23,7 +23,7 @@ impl Call {
         let result = tokio::time::timeout(self.wall, self.meter.measure(guest)).await;
         Ended {
             result: result.ok(),
-            cpu: self.cpu,
+            over_cpu: self.over_cpu,
         }
     }
 }

@@ -2,12 +2,11 @@ use std::sync::Arc;
 
 use wasmtime::{
     Config, Engine, Strategy,
-    component::{Component, HasSelf, Linker},
+    component::{Component, Linker},
 };
 
 use super::{
-    HostState, LoadError, Module,
-    contract::v1,
+    HostState, LoadError, Module, contract,
     ticker::{Ticker, Ticking},
 };
 use crate::plugin_host::compile::Compiled;
@@ -35,8 +34,7 @@ impl Sandbox {
         let failed = |error: wasmtime::Error| SandboxError(format!("{error:#}"));
         let engine = engine().map_err(failed)?;
         let mut linker = Linker::new(&engine);
-        v1::Offer::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
-            .map_err(failed)?;
+        contract::add_to_linker(&mut linker).map_err(failed)?;
         let ticker =
             Ticker::start(engine.clone()).map_err(|error| SandboxError(error.to_string()))?;
         Ok(Self(Arc::new(Shared {

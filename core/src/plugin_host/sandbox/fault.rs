@@ -15,35 +15,45 @@ const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted"
 /// itself and survives, the instance is dead and has to be made anew.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("it trapped: {message}{}", indented(backtrace))]
+    #[error(
+        "it trapped ({message}): the frames say where, innermost first, and its log has the \
+         message where it panicked{}",
+        indented(backtrace)
+    )]
     Trap {
         message: String,
         /// Innermost frame first.
         backtrace: Vec<String>,
     },
     #[error(
-        "it asked for more than {} of memory: let it use less, or raise its memory limit",
+        "it asked for more than {} of memory: let it use less, or raise `limits.memory_mib`",
         size(*limit)
     )]
     OverMemory { limit: usize },
     #[error(
-        "it computed for more than {} ms: let it do less at once, or raise its CPU limit",
+        "it computed for more than {} ms: let it do less at once, or raise `limits.cpu_ms`",
         limit.as_millis()
     )]
     OverCpu { limit: Duration },
     #[error(
-        "it took longer than {} ms, waiting included: let it wait less, or raise its wall \
-         clock limit",
+        "it computed for more than {} ms while it was started: let `describe` and `configure` \
+         do less",
+        limit.as_millis()
+    )]
+    OverStartCpu { limit: Duration },
+    #[error(
+        "it took longer than {} ms, waiting included: let it wait less, or raise \
+         `limits.wall_ms`",
         limit.as_millis()
     )]
     OverWall { limit: Duration },
     #[error(
         "it called the host more than {limit} times in one call: let it call less, or raise \
-         its limit of host calls"
+         `limits.host_calls`"
     )]
     HostCalls { limit: u32 },
     #[error(
-        "it handed over more than {} at once: let it send less, or raise its output limit",
+        "it handed over more than {} at once: let it send less, or raise `limits.output_kib`",
         size(*limit)
     )]
     Output { limit: usize },
@@ -53,6 +63,11 @@ pub enum Fault {
     /// What it answered breaks the contract.
     #[error("its answer cannot be used: {0}")]
     BadAnswer(String),
+    #[error(
+        "it does not fit plugin contract {contract}, which it names: {reason}. Build it from \
+         that contract as it was published in sdk/wit"
+    )]
+    Misfit { contract: String, reason: String },
     /// The host could not do its part.
     #[error("the host could not do its part: {0}")]
     Host(String),
@@ -66,27 +81,28 @@ impl Fault {
         match self {
             Self::Trap { .. } => "trap",
             Self::OverMemory { .. } => "over_memory",
-            Self::OverCpu { .. } => "over_cpu",
+            Self::OverCpu { .. } | Self::OverStartCpu { .. } => "over_cpu",
             Self::OverWall { .. } => "over_wall",
             Self::HostCalls { .. } => "host_calls",
             Self::Output { .. } => "output",
             Self::Refused(_) => "refused",
             Self::BadAnswer(_) => "bad_answer",
+            Self::Misfit { .. } => "misfit",
             Self::Host(_) => "host",
             Self::Dead => "dead",
         }
     }
 
-    /// What an error of wasmtime means for the plugin's author. `cpu` is the
-    /// limit that held during the call.
-    pub(super) fn of(error: &wasmtime::Error, state: &HostState, cpu: Duration) -> Self {
+    /// What an error of wasmtime means for the plugin's author. `over_cpu` is
+    /// what to say when it computed for too long.
+    pub(super) fn of(error: &wasmtime::Error, state: &HostState, over_cpu: Self) -> Self {
         let limits = &state.setup.limits;
         if let Some(own) = error.downcast_ref::<Self>() {
             return own.clone();
         }
         let trap = error.downcast_ref::<Trap>();
         if trap == Some(&Trap::Interrupt) {
-            return Self::OverCpu { limit: cpu };
+            return over_cpu;
         }
         if state.memory.has_refused() {
             return Self::OverMemory {
@@ -118,8 +134,12 @@ fn frames(error: &wasmtime::Error) -> Vec<String> {
 
 fn frame(frame: &FrameInfo) -> String {
     match frame.func_name() {
-        Some(name) => name.to_owned(),
-        None => format!("function {}", frame.func_index()),
+        // Without the hash that makes a symbol unique.
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!(
+            "function {}, whose name the file does not keep",
+            frame.func_index()
+        ),
     }
 }
 

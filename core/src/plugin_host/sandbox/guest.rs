@@ -8,9 +8,8 @@ use super::{
     HostState, Limits, Module, Sandbox,
     call::{Call, Ended},
     clean,
-    contract::convert,
+    contract::{Exports, json},
     meter::Meter,
-    module::{Exports, RoleExports},
 };
 use crate::{
     model::{PluginRole, TestRequest},
@@ -38,6 +37,7 @@ pub struct Guest {
     sandbox: Sandbox,
     store: Store<HostState>,
     meter: Arc<Meter>,
+    role: PluginRole,
     exports: Exports,
     life: Life,
     /// Computed so far while starting.
@@ -73,6 +73,7 @@ impl Guest {
             start_spent: meter.spent(),
             store,
             meter,
+            role: module.role(),
             exports,
             life: Life::Idle,
         })
@@ -80,43 +81,31 @@ impl Guest {
 
     pub async fn describe(&mut self) -> Result<Description, Fault> {
         let call = self.begin(Budget::Start)?;
-        let plugin = &self.exports.plugin;
-        let ended = call.run(plugin.call_describe(&mut self.store)).await;
+        let ended = call.run(self.exports.describe(&mut self.store)).await;
         let answer = self.end(Budget::Start, ended)?;
-        let told = convert::description(answer);
-        let told = told.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
+        let told = answer.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
         Ok(clean::description(told, self.scrubber()))
     }
 
     /// `config` is a JSON object. The inner error is the guest's own verdict.
     pub async fn configure(&mut self, config: &str) -> Result<Result<(), Vec<FieldError>>, Fault> {
         let call = self.begin(Budget::Start)?;
-        let plugin = &self.exports.plugin;
-        let ended = call
-            .run(plugin.call_configure(&mut self.store, config))
-            .await;
+        let asked = self.exports.configure(&mut self.store, config);
+        let ended = call.run(asked).await;
         let verdict = self.end(Budget::Start, ended)?;
         self.store.data_mut().writes.keep();
-        let errors = verdict.map_err(convert::field_errors);
-        Ok(errors.map_err(|errors| clean::field_errors(errors, self.scrubber())))
+        Ok(verdict.map_err(|errors| clean::field_errors(errors, self.scrubber())))
     }
 
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, Fault> {
-        let call = self.begin(Budget::Call)?;
-        let RoleExports::Filter(role) = &self.exports.role else {
-            return Err(self.is_no(PluginRole::Filter));
-        };
+        let call = self.begin_as(PluginRole::Filter)?;
         let event = self.store.data().setup.secrets.disarm(event);
-        let ended = call
-            .run(role.call_filter(&mut self.store, convert::event(&event)))
-            .await;
+        let asked = self.exports.filter(&mut self.store, &event);
+        let ended = call.run(asked).await;
         let answer = self.end(Budget::Call, ended)?;
         let decision = answer.map_err(|reason| self.refused(reason))?;
         self.store.data_mut().writes.keep();
-        Ok(clean::decision(
-            convert::decision(decision),
-            self.scrubber(),
-        ))
+        Ok(clean::decision(decision, self.scrubber()))
     }
 
     /// What it adds to the event, if anything.
@@ -124,17 +113,13 @@ impl Guest {
         &mut self,
         event: &GuestEvent,
     ) -> Result<Option<Map<String, Value>>, Fault> {
-        let call = self.begin(Budget::Call)?;
-        let RoleExports::Enricher(role) = &self.exports.role else {
-            return Err(self.is_no(PluginRole::Enricher));
-        };
+        let call = self.begin_as(PluginRole::Enricher)?;
         let event = self.store.data().setup.secrets.disarm(event);
-        let ended = call
-            .run(role.call_enrich(&mut self.store, convert::event(&event)))
-            .await;
+        let asked = self.exports.enrich(&mut self.store, &event);
+        let ended = call.run(asked).await;
         let answer = self.end(Budget::Call, ended)?;
         let answer = answer.map_err(|reason| self.refused(reason))?;
-        let added = answer.as_deref().map(convert::object).transpose();
+        let added = answer.as_deref().map(json::object).transpose();
         let added = added.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
         self.store.data_mut().writes.keep();
         Ok(added.map(|added| clean::object(added, self.scrubber())))
@@ -145,19 +130,14 @@ impl Guest {
         context: &DeliveryContext,
         events: &[GuestEvent],
     ) -> Result<DeliveryOutcome, Fault> {
-        let call = self.begin(Budget::Call)?;
-        let RoleExports::Sink(role) = &self.exports.role else {
-            return Err(self.is_no(PluginRole::Sink));
-        };
+        let call = self.begin_as(PluginRole::Sink)?;
         let secrets = &self.store.data().setup.secrets;
         let events: Vec<_> = events.iter().map(|event| secrets.disarm(event)).collect();
-        let events: Vec<_> = events.iter().map(|event| convert::event(event)).collect();
-        let ended = call
-            .run(role.call_deliver(&mut self.store, convert::context(context), &events))
-            .await;
+        let asked = self.exports.deliver(&mut self.store, context, &events);
+        let ended = call.run(asked).await;
         let outcome = self.end(Budget::Call, ended)?;
         self.store.data_mut().writes.keep();
-        Ok(clean::outcome(convert::outcome(outcome), self.scrubber()))
+        Ok(clean::outcome(outcome, self.scrubber()))
     }
 
     /// What successful calls wrote to `store` since the last take. The owner
@@ -199,6 +179,17 @@ impl Guest {
         ))
     }
 
+    /// A call in a role that is not its own never reaches the guest.
+    fn begin_as(&mut self, wanted: PluginRole) -> Result<Call, Fault> {
+        if self.role != wanted {
+            return Err(Fault::Host(format!(
+                "it was called as a {}, which it is not",
+                wanted.as_str()
+            )));
+        }
+        self.begin(Budget::Call)
+    }
+
     fn end<R>(&mut self, budget: Budget, ended: Ended<R>) -> Result<R, Fault> {
         let answer = judge(ended, &self.store).map_err(|fault| self.die(fault))?;
         if budget == Budget::Start {
@@ -211,14 +202,6 @@ impl Guest {
     fn die(&mut self, fault: Fault) -> Fault {
         self.life = Life::Dead;
         clean::fault(fault, self.scrubber())
-    }
-
-    fn is_no(&mut self, wanted: PluginRole) -> Fault {
-        self.life = Life::Idle;
-        Fault::Host(format!(
-            "it was called as a {}, which it is not",
-            wanted.as_str()
-        ))
     }
 }
 
@@ -246,17 +229,25 @@ fn arm(
     start_spent: Duration,
 ) -> Call {
     let limits = &store.data().setup.limits;
-    let (cpu, spent, wall) = match budget {
-        Budget::Start => (limits.start_cpu, start_spent, limits.wall),
-        Budget::Call => (limits.call_cpu, Duration::ZERO, limits.wall),
+    let wall = limits.wall;
+    let over_cpu = match budget {
+        Budget::Start => {
+            let limit = limits.start_cpu;
+            meter.arm(limit, start_spent);
+            Fault::OverStartCpu { limit }
+        }
+        Budget::Call => {
+            let limit = limits.call_cpu;
+            meter.arm(limit, Duration::ZERO);
+            Fault::OverCpu { limit }
+        }
     };
-    meter.arm(cpu, spent);
     store.data_mut().begin_call();
     store.set_epoch_deadline(1);
     Call {
         meter: meter.clone(),
         wall,
-        cpu,
+        over_cpu,
         _ticking: sandbox.ticking(),
     }
 }
@@ -264,7 +255,7 @@ fn arm(
 fn judge<R>(ended: Ended<R>, store: &Store<HostState>) -> Result<R, Fault> {
     let state = store.data();
     match ended.result {
-        Some(result) => result.map_err(|error| Fault::of(&error, state, ended.cpu)),
+        Some(result) => result.map_err(|error| Fault::of(&error, state, ended.over_cpu)),
         None => Err(Fault::OverWall {
             limit: state.setup.limits.wall,
         }),

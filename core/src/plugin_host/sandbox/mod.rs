@@ -12,6 +12,7 @@ mod engine;
 mod fault;
 mod guest;
 mod limits;
+mod load_error;
 mod meter;
 mod module;
 mod state;
@@ -22,7 +23,8 @@ pub use engine::{Sandbox, SandboxError};
 pub use fault::Fault;
 pub use guest::{Guest, Setup};
 pub use limits::Limits;
-pub use module::{LoadError, Module};
+pub use load_error::LoadError;
+pub use module::Module;
 pub use words::{Decision, DeliveryContext, DeliveryOutcome, Description, FieldError, GuestEvent};
 
 pub(super) use contract::v1;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::{Fault, Setup, limits::MemoryLimiter, v1};
+use super::{Fault, Setup, limits::MemoryLimiter};
 use crate::{model::TestRequest, plugin_host::capabilities::PendingWrites};
 
 /// The host's side of one guest: what its host functions work on.
@@ -55,6 +55,3 @@ impl HostState {
         self.call_ends.saturating_duration_since(Instant::now())
     }
 }
-
-/// The interface of types has no functions.
-impl v1::offered_types::Host for HostState {}

@@ -49,7 +49,7 @@ impl Source {
             call: format!("(i32.const {ANSWER})"),
             extra: String::new(),
             encoding: StringEncoding::UTF8,
-            wit: Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/wit"),
+            wit: Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/wit/v1"),
         }
     }
 
@@ -66,7 +66,7 @@ impl Source {
     /// A host function under a name of the guest's own.
     pub fn import(mut self, name: &str, interface: &str, function: &str, ty: &str) -> Self {
         let import = format!(
-            r#"(import "tiny-forge:plugin/{interface}@0.1.0" "{function}" (func ${name} {ty}))"#
+            r#"(import "tiny-forge:plugin/{interface}@1.0.0" "{function}" (func ${name} {ty}))"#
         );
         self.imports.push_str(&import);
         self
@@ -151,17 +151,17 @@ impl Source {
                     (param $old i32) (param $old_size i32) (param $align i32) (param $size i32)
                     (result i32)
                     {realloc})
-                (func $describe (export "tiny-forge:plugin/plugin@0.1.0#describe") (result i32)
+                (func $describe (export "tiny-forge:plugin/plugin@1.0.0#describe") (result i32)
                     {describe})
-                (func $configure (export "tiny-forge:plugin/plugin@0.1.0#configure")
+                (func $configure (export "tiny-forge:plugin/plugin@1.0.0#configure")
                     (param i32 i32) (result i32)
                     (i32.const {ANSWER}))
-                (func $call (export "tiny-forge:plugin/{interface}@0.1.0#{function}")
+                (func $call (export "tiny-forge:plugin/{interface}@1.0.0#{function}")
                     (param{params}) (result i32)
                     {call}))"#
         );
         let version = contract_version(&self.wit);
-        let text = text.replace("@0.1.0", &format!("@{version}"));
+        let text = text.replace("@1.0.0", &format!("@{version}"));
         wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
@@ -185,6 +185,21 @@ impl Source {
             .and_then(|encoder| encoder.encode())
             .unwrap_or_else(|error| panic!("no component: {error:?}"))
     }
+}
+
+/// The contract in another version, with more functions of the host's clock.
+pub fn contract(version: &str, more: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/wit/v1");
+    for entry in std::fs::read_dir(published).expect("the contract") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("WIT");
+        let text = text
+            .replace("@1.0.0", &format!("@{version}"))
+            .replace("interface clock {", &format!("interface clock {{ {more}"));
+        std::fs::write(dir.path().join(path.file_name().expect("a name")), text).expect("written");
+    }
+    dir
 }
 
 fn contract_version(wit: &Path) -> String {

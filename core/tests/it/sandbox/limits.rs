@@ -74,19 +74,19 @@ async fn time_is_limited_before_the_first_call_too() {
     setup.limits.start_cpu = Duration::from_millis(50);
     let limit = setup.limits.start_cpu;
     let fault = Guest::start(&lab.sandbox, &module, &setup).await;
-    assert_eq!(fault.err(), Some(Fault::OverCpu { limit }));
+    assert_eq!(fault.err(), Some(Fault::OverStartCpu { limit }));
 
     let module = lab.module(&Source::new(Role::Filter).describe(SPIN)).await;
     let guest = Guest::start(&lab.sandbox, &module, &setup).await;
     let described = guest.expect("a guest").describe().await;
-    assert_eq!(described, Err(Fault::OverCpu { limit }));
+    assert_eq!(described, Err(Fault::OverStartCpu { limit }));
 }
 
 #[tokio::test]
 async fn what_runs_around_a_call_is_limited_too() {
     let fault = fault_of(Source::new(Role::Filter).realloc(SPIN)).await;
     assert_eq!(fault.kind(), "over_cpu");
-    let after = r#"(func (export "cabi_post_tiny-forge:plugin/filter-role@0.1.0#filter")
+    let after = r#"(func (export "cabi_post_tiny-forge:plugin/filter-role@1.0.0#filter")
         (param i32) (loop $again (br $again)))"#;
     let fault = fault_of(Source::new(Role::Filter).extra(after)).await;
     assert_eq!(fault.kind(), "over_cpu");

@@ -4,7 +4,7 @@ use tiny_forge::{
 };
 
 use super::{
-    guest::{Role, Source},
+    guest::{Role, Source, contract},
     lab::Lab,
 };
 
@@ -49,9 +49,9 @@ async fn an_unknown_import_is_refused_by_name() {
     let names = vec!["acme:things/magic".to_owned()];
     assert_eq!(refused, LoadError::UnknownImport { names });
     let refused =
-        refusal(r#"(component (import "tiny-forge:plugin/mail@0.1.0" (instance)))"#).await;
+        refusal(r#"(component (import "tiny-forge:plugin/mail@1.0.0" (instance)))"#).await;
     assert!(
-        refused.to_string().contains("tiny-forge:plugin/mail@0.1.0"),
+        refused.to_string().contains("tiny-forge:plugin/mail@1.0.0"),
         "{refused}"
     );
 }
@@ -60,19 +60,19 @@ async fn an_unknown_import_is_refused_by_name() {
 async fn an_import_of_another_shape_is_refused() {
     let refused = refusal(
         r#"(component
-            (import "tiny-forge:plugin/clock@0.1.0"
-                (instance (export "set-ms" (func (param "ms" u64)))))
+            (import "tiny-forge:plugin/clock@1.0.0"
+                (instance (export "now-ms" (func (param "ms" u64)))))
             (instance $none)
-            (export "tiny-forge:plugin/plugin@0.1.0" (instance $none))
-            (export "tiny-forge:plugin/filter-role@0.1.0" (instance $none)))"#,
+            (export "tiny-forge:plugin/plugin@1.0.0" (instance $none))
+            (export "tiny-forge:plugin/filter-role@1.0.0" (instance $none)))"#,
     )
     .await;
-    let LoadError::Broken(message) = refused else {
+    let LoadError::Misfit { reason, .. } = refused else {
         panic!("{refused}");
     };
     assert!(
-        message.contains("set-ms") || message.contains("clock"),
-        "{message}"
+        reason.contains("now-ms") && reason.contains("clock"),
+        "{reason}"
     );
 }
 
@@ -83,43 +83,55 @@ async fn one_role_each() {
     let two = refusal(
         r#"(component
             (instance $none)
-            (export "tiny-forge:plugin/plugin@0.1.0" (instance $none))
-            (export "tiny-forge:plugin/filter-role@0.1.0" (instance $none))
-            (export "tiny-forge:plugin/sink-role@0.1.0" (instance $none)))"#,
+            (export "tiny-forge:plugin/plugin@1.0.0" (instance $none))
+            (export "tiny-forge:plugin/filter-role@1.0.0" (instance $none))
+            (export "tiny-forge:plugin/sink-role@1.0.0" (instance $none)))"#,
     )
     .await;
     let roles = vec!["filter-role", "sink-role"];
     assert_eq!(two, LoadError::TwoRoles { roles });
+    let later = refusal(
+        r#"(component
+            (instance $none)
+            (export "tiny-forge:plugin/plugin@1.1.0" (instance $none))
+            (export "tiny-forge:plugin/guard-role@1.1.0" (instance $none)))"#,
+    )
+    .await;
+    let wants = "1.1.0".to_owned();
+    assert_eq!(later, LoadError::NewerContract { wants });
     let empty = refusal(
         r#"(component
             (instance $none)
-            (export "tiny-forge:plugin/plugin@0.1.0" (instance $none))
-            (export "tiny-forge:plugin/filter-role@0.1.0" (instance $none)))"#,
+            (export "tiny-forge:plugin/plugin@1.0.0" (instance $none))
+            (export "tiny-forge:plugin/filter-role@1.0.0" (instance $none)))"#,
     )
     .await;
-    assert!(matches!(empty, LoadError::Broken(_)), "{empty}");
+    assert!(matches!(empty, LoadError::Misfit { .. }), "{empty}");
 }
 
 #[tokio::test]
-async fn a_newer_contract_is_refused_with_both_versions() {
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk/wit");
-    for entry in std::fs::read_dir(wit).expect("the contract") {
-        let path = entry.expect("an entry").path();
-        let text = std::fs::read_to_string(&path).expect("WIT");
-        let name = path.file_name().expect("a name");
-        let newer = text.replace("@0.1.0", "@0.2.0");
-        std::fs::write(dir.path().join(name), newer).expect("a newer contract");
-    }
+async fn the_contract_is_known_before_anything_runs() {
     let lab = Lab::new();
-    let newer = Source::new(Role::Filter).wit(dir.path()).component();
-    let refused = lab.load(&newer).await.err().expect("a refusal");
-    let message = refused.to_string();
-    assert!(
-        message.contains("0.2.0") && message.contains("0.1.0"),
-        "{message}"
-    );
-    assert!(matches!(refused, LoadError::NewerContract { .. }));
+    let built_for = |version: &str| {
+        let dir = contract(version, "");
+        Source::new(Role::Filter)
+            .start("(unreachable)")
+            .wit(dir.path())
+            .component()
+    };
+    for version in ["0.1.0", "0.1.4", "1.0.0", "1.0.9", "1.7.0"] {
+        let module = lab.load(&built_for(version)).await.expect("a plugin");
+        assert_eq!(module.contract(), version);
+    }
+    for (version, is_newer) in [("0.0.9", false), ("0.2.0", false), ("2.0.0", true)] {
+        let refused = lab.load(&built_for(version)).await.err();
+        let wants = version.to_owned();
+        let expected = match is_newer {
+            true => LoadError::NewerContract { wants },
+            false => LoadError::NoContract { wants },
+        };
+        assert_eq!(refused, Some(expected));
+    }
 }
 
 #[tokio::test]
@@ -143,4 +155,18 @@ async fn what_is_no_component_is_told_apart() {
     );
     let refused = lab.compile(&vec![0; 65 << 20]).await.err();
     assert!(matches!(refused, Some(CompileError::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn an_export_of_another_shape_than_its_contract_says_is_told_apart() {
+    let lab = Lab::new();
+    // Its description is that of version 1, and it calls itself older.
+    let dir = contract("0.1.0", "");
+    let source = Source::new(Role::Filter).wit(dir.path());
+    let fault = lab.start(&source).await.err().expect("a fault");
+    assert_eq!(fault.kind(), "misfit", "{fault}");
+    assert!(
+        fault.to_string().contains("plugin contract 0.1.0"),
+        "{fault}"
+    );
 }

@@ -60,8 +60,8 @@ fn each_plugin_is_one_component_with_its_role_and_without_wasi() {
             );
         }
         let expected = BTreeSet::from([
-            "tiny-forge:plugin/plugin@0.1.0".to_owned(),
-            format!("tiny-forge:plugin/{role}-role@0.1.0"),
+            "tiny-forge:plugin/plugin@1.0.0".to_owned(),
+            format!("tiny-forge:plugin/{role}-role@1.0.0"),
         ]);
         assert_eq!(exports, expected, "{folder}");
 

@@ -1,0 +1,153 @@
+//! What guests export has the same shape in every version so far, under types of
+//! its own: this writes it down once.
+
+/// `Indices`, where the functions of a component are, and `Exports`, the functions
+/// of one of its instances. The module has the bindings, `event` and `description`.
+macro_rules! exports {
+    () => {
+        use wasmtime::{Store, component::Instance, component::InstancePre};
+
+        use crate::{
+            model::PluginRole,
+            plugin_host::sandbox::{Decision, DeliveryOutcome, FieldError},
+        };
+
+        pub struct Indices {
+            plugin: plugin::GuestIndices,
+            role: RoleIndices,
+        }
+
+        enum RoleIndices {
+            Filter(filter_role::GuestIndices),
+            Enricher(enricher_role::GuestIndices),
+            Sink(sink_role::GuestIndices),
+        }
+
+        pub struct Exports {
+            plugin: plugin::Guest,
+            role: RoleExports,
+        }
+
+        enum RoleExports {
+            Filter(filter_role::Guest),
+            Enricher(enricher_role::Guest),
+            Sink(sink_role::Guest),
+        }
+
+        impl Indices {
+            pub fn new(role: PluginRole, of: &InstancePre<HostState>) -> wasmtime::Result<Self> {
+                Ok(Self {
+                    plugin: plugin::GuestIndices::new(of)?,
+                    role: match role {
+                        PluginRole::Filter => {
+                            RoleIndices::Filter(filter_role::GuestIndices::new(of)?)
+                        }
+                        PluginRole::Enricher => {
+                            RoleIndices::Enricher(enricher_role::GuestIndices::new(of)?)
+                        }
+                        PluginRole::Sink => RoleIndices::Sink(sink_role::GuestIndices::new(of)?),
+                    },
+                })
+            }
+
+            pub fn load(
+                &self,
+                store: &mut Store<HostState>,
+                instance: &Instance,
+            ) -> wasmtime::Result<Exports> {
+                Ok(Exports {
+                    plugin: self.plugin.load(&mut *store, instance)?,
+                    role: match &self.role {
+                        RoleIndices::Filter(it) => RoleExports::Filter(it.load(store, instance)?),
+                        RoleIndices::Enricher(it) => {
+                            RoleExports::Enricher(it.load(store, instance)?)
+                        }
+                        RoleIndices::Sink(it) => RoleExports::Sink(it.load(store, instance)?),
+                    },
+                })
+            }
+        }
+
+        impl Exports {
+            pub async fn describe(
+                &self,
+                store: &mut Store<HostState>,
+            ) -> wasmtime::Result<Result<Description, String>> {
+                Ok(description(self.plugin.call_describe(store).await?))
+            }
+
+            pub async fn configure(
+                &self,
+                store: &mut Store<HostState>,
+                config: &str,
+            ) -> wasmtime::Result<Result<(), Vec<FieldError>>> {
+                let verdict = self.plugin.call_configure(store, config).await?;
+                let field_error =
+                    |plugin::FieldError { field, message }| FieldError { field, message };
+                Ok(verdict.map_err(|errors| errors.into_iter().map(field_error).collect()))
+            }
+
+            pub async fn filter(
+                &self,
+                store: &mut Store<HostState>,
+                about: &GuestEvent,
+            ) -> wasmtime::Result<Result<Decision, String>> {
+                let RoleExports::Filter(role) = &self.role else {
+                    wasmtime::bail!("it is no filter");
+                };
+                let decision = role.call_filter(store, event(about)).await?;
+                Ok(decision.map(|decision| match decision {
+                    filter_role::Decision::Keep => Decision::Keep,
+                    filter_role::Decision::Drop(reason) => Decision::Drop(reason),
+                }))
+            }
+
+            pub async fn enrich(
+                &self,
+                store: &mut Store<HostState>,
+                about: &GuestEvent,
+            ) -> wasmtime::Result<Result<Option<String>, String>> {
+                let RoleExports::Enricher(role) = &self.role else {
+                    wasmtime::bail!("it is no enricher");
+                };
+                role.call_enrich(store, event(about)).await
+            }
+
+            pub async fn deliver(
+                &self,
+                store: &mut Store<HostState>,
+                context: &DeliveryContext,
+                events: &[std::borrow::Cow<'_, GuestEvent>],
+            ) -> wasmtime::Result<DeliveryOutcome> {
+                let RoleExports::Sink(role) = &self.role else {
+                    wasmtime::bail!("it is no sink");
+                };
+                let DeliveryContext {
+                    delivery_id,
+                    attempt,
+                    first_attempt,
+                    test,
+                    public_url,
+                } = context;
+                let context = sink_role::Context {
+                    delivery_id,
+                    attempt: *attempt,
+                    first_attempt,
+                    test: *test,
+                    public_url: public_url.as_deref(),
+                };
+                let events: Vec<_> = events.iter().map(|it| event(it)).collect();
+                let outcome = role.call_deliver(store, context, &events).await?;
+                Ok(match outcome {
+                    sink_role::Outcome::Ok => DeliveryOutcome::Ok,
+                    sink_role::Outcome::Retry(sink_role::Retry { after_ms, reason }) => {
+                        DeliveryOutcome::Retry { after_ms, reason }
+                    }
+                    sink_role::Outcome::Reject(reason) => DeliveryOutcome::Reject(reason),
+                })
+            }
+        }
+    };
+}
+
+pub(super) use exports;
