@@ -70,6 +70,9 @@ pub struct Plugin {
     pub version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Version of the plugin contract that it was built for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
     /// SHA-256 of the running file, hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,

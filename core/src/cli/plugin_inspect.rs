@@ -39,7 +39,8 @@ fn print(inspected: &Inspected) {
         inspected.role.as_str()
     );
     println!("{}", inspected.description);
-    println!("\nsha256   {}", inspected.digest);
+    println!("\ncontract {}", inspected.contract);
+    println!("sha256   {}", inspected.digest);
     println!("size     {} bytes", inspected.size_bytes);
     println!("http     {}", or_none(&inspected.asked.http));
     println!("secrets  {}", or_none(&inspected.asked.secrets));

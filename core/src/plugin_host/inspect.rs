@@ -23,6 +23,8 @@ pub struct Inspected {
     pub name: String,
     pub version: String,
     pub role: PluginRole,
+    /// Version of the plugin contract that it was built for.
+    pub contract: String,
     pub description: String,
     /// SHA-256, hex.
     pub digest: String,
@@ -72,6 +74,7 @@ pub async fn inspect(program: PathBuf, file: &str, wasm: &[u8]) -> anyhow::Resul
         name: description.name,
         version: description.version,
         role: module.role(),
+        contract: module.contract().to_owned(),
         description: description.description,
         digest,
         size_bytes: wasm.len(),

@@ -125,6 +125,7 @@ fn broken_file(error: &FileError) -> Plugin {
         role: None,
         version: None,
         description: None,
+        contract: None,
         digest: None,
         loaded_at: None,
         config_schema: None,

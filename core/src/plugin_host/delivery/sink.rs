@@ -147,7 +147,7 @@ impl SinkTask {
                         return wait(for_another, token).await;
                     }
                     Ok(outcome) => judge(outcome, attempt, first_attempt),
-                    Err(RunError::Fault { fault, .. }) => judge_fault(fault.to_string(), attempt),
+                    Err(fault @ RunError::Fault { .. }) => judge_fault(fault.to_string(), attempt),
                 }
                 .or_split(&queued, &events)
             }

@@ -18,7 +18,7 @@ use crate::{
     model::{EventId, PipelineState, PluginRole, Timestamp},
     plugin_host::{
         config::PipelineConfig,
-        plugin::{Runner, Versions},
+        plugin::{Runner, Version, Versions},
     },
     store::{PassedEvent, Store, Tx},
 };
@@ -116,12 +116,12 @@ impl PipelineTask {
             .into_iter()
             .zip(&self.config.steps)
         {
-            let role = self
-                .role_of(&mut runner.versions(), &step.plugin, token)
+            let version = self
+                .version_of(&mut runner.versions(), &step.plugin, token)
                 .await?;
+            let role = version.module.role();
             if role == PluginRole::Sink {
-                self.status
-                    .fail(format!("`{}` is a sink: name it under sinks", step.plugin));
+                self.misplaced(&step.plugin, &version, "sinks");
                 return None;
             }
             steps.push(Step {
@@ -131,28 +131,33 @@ impl PipelineTask {
             });
         }
         for sink in &self.sinks {
-            let role = self
-                .role_of(&mut sink.versions.clone(), &sink.name, token)
+            let version = self
+                .version_of(&mut sink.versions.clone(), &sink.name, token)
                 .await?;
-            if role != PluginRole::Sink {
-                let role = role.as_str();
-                self.status
-                    .fail(format!("`{}` is a {role}: name it under steps", sink.name));
+            if version.module.role() != PluginRole::Sink {
+                self.misplaced(&sink.name, &version, "steps");
                 return None;
             }
         }
         Some(steps)
     }
 
-    async fn role_of(
+    fn misplaced(&self, plugin: &str, version: &Version, place: &str) {
+        let role = version.module.role().as_str();
+        self.status.fail(format!(
+            "`{plugin}`, {}, has the role {role}: name it under `{place}`",
+            version.label()
+        ));
+    }
+
+    async fn version_of(
         &self,
         versions: &mut Versions,
         plugin: &str,
         token: &CancellationToken,
-    ) -> Option<PluginRole> {
+    ) -> Option<Arc<Version>> {
         until_present(versions, plugin, &self.status, token).await?;
-        let version = versions.borrow().clone()?;
-        Some(version.module.role())
+        versions.borrow().clone()
     }
 }
 

@@ -35,5 +35,21 @@ pub struct Version {
     pub config: String,
 }
 
+impl Version {
+    /// For texts: `version 1.2.3 (sha256 3f2a91c0d4e1)`.
+    pub fn label(&self) -> String {
+        label(&self.number, self.module.digest())
+    }
+}
+
+fn label(number: &str, digest: &str) -> String {
+    format!("version {number} ({})", short(digest))
+}
+
+/// As much of a digest as tells files apart.
+fn short(digest: &str) -> String {
+    format!("sha256 {}", digest.get(..12).unwrap_or(digest))
+}
+
 /// The version to use now; none when the plugin cannot be used.
 pub type Versions = watch::Receiver<Option<Arc<Version>>>;

@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 use super::{
     Version,
     grants::{self, Missing},
+    label,
     runner::describe_fields,
+    short,
     status::{Accepted, Identity},
 };
 use crate::{
@@ -27,7 +29,9 @@ use crate::{
         },
         compile::{CompileError, Compiler},
         config::{PluginConfig, SecretConfig, SecretSource, Source},
-        sandbox::{Fault, Guest, Limits, LoadError, Module, Sandbox, SandboxError, Setup},
+        sandbox::{
+            Description, Fault, Guest, Limits, LoadError, Module, Sandbox, SandboxError, Setup,
+        },
     },
     store::{SealedSecrets, SecretError, Store},
 };
@@ -64,12 +68,9 @@ pub enum PrepareError {
     TooLarge { bytes: u64 },
     #[error("the file's digest is {found}: set sha256 = \"{found}\" once you have looked at it")]
     OtherDigest { found: String },
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("it cannot be started: {0}")]
-    Fault(#[from] Fault),
+    /// `which` names it, as far as it is known.
+    #[error("{which}: {problem}")]
+    File { which: String, problem: FileProblem },
     #[error("configuration: {0}")]
     Config(String),
     #[error(transparent)]
@@ -81,6 +82,17 @@ pub enum PrepareError {
     SecretTo(String),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+}
+
+/// What is wrong with a file itself.
+#[derive(Debug, thiserror::Error)]
+pub enum FileProblem {
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("it cannot be started: {0}")]
+    Fault(#[from] Fault),
 }
 
 /// A version that can be used, and what people want to know of it.
@@ -99,13 +111,16 @@ impl Kit {
     ) -> Result<Prepared, PrepareError> {
         let module = self.load(&config.source, config.sha256.as_deref()).await?;
         let setup = self.setup(plugin, &module, config).await?;
-        let mut guest = Guest::start(&self.sandbox, &module, &setup).await?;
-        let description = guest.describe().await?;
+        let (mut guest, description) = self.start(&config.source, &module, &setup).await?;
         check_against_schema(&description.config_schema, &config.config)?;
         let text = config.config.to_string();
+        let number = description.version.clone();
+        let in_version =
+            |fault: Fault| blame(&config.source, module.digest(), Some(&number), fault);
         guest
             .configure(&text)
-            .await?
+            .await
+            .map_err(in_version)?
             .map_err(|errors| PrepareError::Config(describe_fields(&errors)))?;
         let granted = Granted {
             http: config.grants.http.clone(),
@@ -117,7 +132,6 @@ impl Kit {
                 .collect(),
             secrets: config.secrets.keys().cloned().collect(),
         };
-        let number = description.version.clone();
         Ok(Prepared {
             accepted: Accepted {
                 missing: Missing::of(&description.asked, config),
@@ -136,7 +150,8 @@ impl Kit {
 
     /// What a file says of itself, for one that nobody has configured.
     pub(super) async fn describe(&self, file: &str) -> Result<(Identity, String), PrepareError> {
-        let module = self.load(&Source::File(file.to_owned()), None).await?;
+        let source = Source::File(file.to_owned());
+        let module = self.load(&source, None).await?;
         let setup = Setup {
             plugin: file.to_owned(),
             limits: Limits::for_role(module.role()),
@@ -146,8 +161,7 @@ impl Kit {
             values: PluginValues::new(self.store.clone(), file),
             rehearsal: None,
         };
-        let mut guest = Guest::start(&self.sandbox, &module, &setup).await?;
-        let description = guest.describe().await?;
+        let (_, description) = self.start(&source, &module, &setup).await?;
         let toml = grants::suggest(
             file,
             module.role().as_str(),
@@ -157,20 +171,35 @@ impl Kit {
         Ok((identity(&module, description), toml))
     }
 
+    async fn start(
+        &self,
+        source: &Source,
+        module: &Module,
+        setup: &Setup,
+    ) -> Result<(Guest, Description), PrepareError> {
+        let failed = |fault: Fault| blame(source, module.digest(), None, fault);
+        let mut guest = Guest::start(&self.sandbox, module, setup)
+            .await
+            .map_err(failed)?;
+        let description = guest.describe().await.map_err(failed)?;
+        Ok((guest, description))
+    }
+
     async fn load(&self, source: &Source, pinned: Option<&str>) -> Result<Module, PrepareError> {
         let wasm = self.read(source).await?;
         let digest = hex::encode(Sha256::digest(&wasm));
         if pinned.is_some_and(|pinned| pinned != digest) {
             return Err(PrepareError::OtherDigest { found: digest });
         }
-        let compiled = self.compiler.compile(&wasm, &digest).await?;
+        let compiled = self.compiler.compile(&wasm, &digest).await;
+        let compiled = compiled.map_err(|problem| blame(source, &digest, None, problem))?;
         drop(wasm);
         let sandbox = self.sandbox.clone();
         let loading = tokio::task::spawn_blocking(move || sandbox.load(&compiled));
         let loaded = loading.await.unwrap_or_else(|panic| {
             Err(LoadError::Broken(format!("loading it panicked: {panic}")))
         });
-        Ok(loaded?)
+        loaded.map_err(|problem| blame(source, &digest, None, problem))
     }
 
     async fn read(&self, source: &Source) -> Result<Cow<'static, [u8]>, PrepareError> {
@@ -268,9 +297,27 @@ impl Kit {
     }
 }
 
-fn identity(module: &Module, description: crate::plugin_host::sandbox::Description) -> Identity {
+/// The version is known once the file has described itself.
+fn blame(
+    source: &Source,
+    digest: &str,
+    number: Option<&str>,
+    problem: impl Into<FileProblem>,
+) -> PrepareError {
+    let which = match number {
+        Some(number) => format!("`{source}`, {}", label(number, digest)),
+        None => format!("`{source}` ({})", short(digest)),
+    };
+    PrepareError::File {
+        which,
+        problem: problem.into(),
+    }
+}
+
+fn identity(module: &Module, description: Description) -> Identity {
     Identity {
         role: module.role(),
+        contract: module.contract().to_owned(),
         description,
         digest: module.digest().to_owned(),
         loaded_at: Timestamp::now(),

@@ -36,14 +36,19 @@ struct Running {
 pub enum RunError {
     #[error("plugin `{plugin}` cannot be used at present")]
     Absent { plugin: String },
-    #[error("plugin `{plugin}` rests after faults, the last: {last}")]
+    #[error("plugin `{plugin}` rests after faults, the last in {last}")]
     Resting {
         plugin: String,
         for_another: Duration,
         last: String,
     },
-    #[error("plugin `{plugin}`: {fault}")]
-    Fault { plugin: String, fault: Fault },
+    #[error("plugin `{plugin}`, {version}: {fault}")]
+    Fault {
+        plugin: String,
+        /// With its digest.
+        version: String,
+        fault: Fault,
+    },
 }
 
 impl Runner {
@@ -169,7 +174,7 @@ impl Runner {
                 self.running = Some(Running { version, guest });
                 Ok(())
             }
-            Err(fault) => Err(self.fault(fault)),
+            Err(fault) => Err(self.fault(&version, fault)),
         }
     }
 
@@ -182,13 +187,17 @@ impl Runner {
                 }
                 Ok(value)
             }
-            Err(fault) => Err(self.fault(fault)),
+            Err(fault) => {
+                let running = self.running.as_ref().expect("it has just answered");
+                let version = running.version.clone();
+                Err(self.fault(&version, fault))
+            }
         }
     }
 
     /// After a fault the guest is gone and rests, unless it only said no in
     /// good order.
-    fn fault(&mut self, fault: Fault) -> RunError {
+    fn fault(&mut self, version: &Version, fault: Fault) -> RunError {
         let alive = self
             .running
             .as_ref()
@@ -199,9 +208,11 @@ impl Runner {
             self.running = None;
             self.rest.fault(Instant::now())
         };
-        self.status.count_fault(&fault, quarantined);
+        let version = version.label();
+        self.status.count_fault(&version, &fault, quarantined);
         RunError::Fault {
             plugin: self.plugin().to_owned(),
+            version,
             fault,
         }
     }

@@ -52,6 +52,8 @@ struct Known {
 pub struct Identity {
     pub role: PluginRole,
     pub description: Description,
+    /// Version of the plugin contract that it was built for.
+    pub contract: String,
     pub digest: String,
     pub loaded_at: Timestamp,
 }
@@ -203,15 +205,16 @@ impl PluginStatus {
         self.lock().drops += 1;
     }
 
-    pub fn count_fault(&self, fault: &Fault, quarantined: bool) {
+    pub fn count_fault(&self, version: &str, fault: &Fault, quarantined: bool) {
         {
             let mut known = self.lock();
             known.faults += 1;
-            known.last_fault = fault.to_string();
+            known.last_fault = format!("{version}: {fault}");
         }
-        tracing::warn!(plugin = self.name, kind = fault.kind(), %fault, "a plugin failed");
+        tracing::warn!(plugin = self.name, version, kind = fault.kind(), %fault, "a plugin failed");
         if quarantined {
-            let error = format!("quarantined after repeated faults, the last: {fault}");
+            let error =
+                format!("quarantined after repeated faults, the last in {version}: {fault}");
             self.change(PluginState::Quarantined, Some(error), Severity::Error);
         }
     }
@@ -229,6 +232,7 @@ impl PluginStatus {
             role: identity.map(|identity| identity.role),
             version: description.map(|it| it.version.clone()),
             description: description.map(|it| it.description.clone()),
+            contract: identity.map(|identity| identity.contract.clone()),
             digest: identity.map(|identity| identity.digest.clone()),
             loaded_at: identity.map(|identity| identity.loaded_at),
             config_schema: description.map(|it| it.config_schema.clone()),

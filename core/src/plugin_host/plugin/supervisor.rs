@@ -113,7 +113,9 @@ impl Supervisor {
         if is_other(|it| it.module.role().as_str().to_owned()) {
             let role = version.module.role().as_str();
             self.status.rejected(format!(
-                "the new file is a {role}, the old one was not: give it a name of its own"
+                "{} has the role {role}, what runs has another: give it a `[plugin.NAME]` of \
+                 its own",
+                version.label()
             ));
             return;
         }

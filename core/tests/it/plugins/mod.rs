@@ -6,6 +6,8 @@ mod deliver;
 mod dry_run;
 mod examples;
 mod folder;
+mod golden;
+mod messages;
 mod outgoing;
 mod replace;
 mod restart;
@@ -33,7 +35,10 @@ struct Host {
 
 impl Host {
     async fn start() -> Self {
-        let server = Server::start().await;
+        Self::on(Server::start().await).await
+    }
+
+    async fn on(server: Server) -> Self {
         let events = server.sse("/api/events?after=0").await;
         Self {
             target: Target::start().await,

@@ -664,6 +664,8 @@ export interface components {
             role?: null | components["schemas"]["PluginRole"];
             version?: string | null;
             description?: string | null;
+            /** @description Version of the plugin contract that it was built for. */
+            contract?: string | null;
             /** @description SHA-256 of the running file, hex. */
             digest?: string | null;
             loaded_at?: null | components["schemas"]["Timestamp"];
@@ -1466,6 +1468,8 @@ export interface components {
                 role?: null | components["schemas"]["PluginRole"];
                 version?: string | null;
                 description?: string | null;
+                /** @description Version of the plugin contract that it was built for. */
+                contract?: string | null;
                 /** @description SHA-256 of the running file, hex. */
                 digest?: string | null;
                 loaded_at?: null | components["schemas"]["Timestamp"];
@@ -1692,6 +1696,8 @@ export interface components {
             role?: null | components["schemas"]["PluginRole"];
             version?: string | null;
             description?: string | null;
+            /** @description Version of the plugin contract that it was built for. */
+            contract?: string | null;
             /** @description SHA-256 of the running file, hex. */
             digest?: string | null;
             loaded_at?: null | components["schemas"]["Timestamp"];
