@@ -48,6 +48,8 @@ async fn a_kill_on_the_way_to_a_sink_loses_nothing_and_repeats_only_what_was_und
     {
         let failpoint = format!("{}:{time}", point.name());
         let after = killed_at(&failpoint, "", Target::start().await).await;
+        let delivered = |one: &Value| one["status"] == "delivered";
+        assert!(after.deliveries.iter().all(delivered), "{failpoint}");
         assert!(
             after.died || time > 1,
             "{failpoint}: the server comes by there"
@@ -70,21 +72,30 @@ async fn a_kill_while_batches_fill_and_are_refused_loses_no_event_and_tells_none
         for time in 1..=2 {
             let failpoint = format!("{}:{time}", point.name());
             let target = Target::start().await;
-            // The first batch goes on in halves.
+            // The first batch goes on in halves; an event that was alone in it, as after
+            // a kill, is a dead letter.
             target.answer_next([Answer::new(400, "no")]);
             let after = killed_at(&failpoint, batch, target).await;
             assert!(
                 after.died || time > 1,
                 "{failpoint}: the server comes by there"
             );
-            let delivered = after.deliveries.iter();
-            let delivered = delivered.filter(|one| one["status"] == "delivered");
-            let told: Vec<i64> = delivered.flat_map(events_of).collect();
+            let ended = after.deliveries.iter().filter(|one| has_ended(one));
+            let told: Vec<i64> = ended.flat_map(events_of).collect();
+            let dead = after
+                .deliveries
+                .iter()
+                .filter(|one| one["status"] == "dead");
+            assert!(dead.map(events_of).all(|it| it.len() == 1), "{failpoint}");
             let distinct: BTreeSet<i64> = told.iter().copied().collect();
             assert_eq!(told.len(), distinct.len(), "{failpoint}: {told:?}");
             assert_eq!(distinct.len(), after.made.len(), "{failpoint}: {told:?}");
         }
     }
+}
+
+fn has_ended(delivery: &Value) -> bool {
+    delivery["status"] == "delivered" || delivery["status"] == "dead"
 }
 
 fn events_of(delivery: &Value) -> Vec<i64> {
@@ -162,16 +173,16 @@ async fn make_projects(doomed: &Program) -> BTreeSet<String> {
     acknowledged
 }
 
-/// As many events as that. False if the server dies before.
+/// Delivered, or refused for good. False if the server dies before.
 async fn all_delivered(program: &Program, count: usize) -> bool {
     let search = async {
         loop {
             let Some(all) = get(program, "/api/deliveries").await else {
                 return false;
             };
-            let states = all["items"].as_array().expect("items").iter();
-            let delivered = states.filter(|one| one["status"] == "delivered");
-            if delivered.flat_map(events_of).count() == count {
+            let all = all["items"].as_array().expect("items").iter();
+            let ended = all.filter(|one| has_ended(one));
+            if ended.flat_map(events_of).count() == count {
                 return true;
             }
             tokio::task::yield_now().await;
