@@ -1,8 +1,8 @@
 //! What cargo knows about a crate, and what it makes of it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use serde::Deserialize;
 
@@ -132,6 +132,7 @@ pub(crate) fn compile(
         .arg(&plugin.manifest)
         .arg("--target-dir")
         .arg(target_dir)
+        .args(without_home())
         .envs(PROFILE)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
@@ -150,6 +151,19 @@ pub(crate) fn compile(
         .filter_map(|line| serde_json::from_str(line).ok())
         .find_map(|message| module_of(plugin, message))
         .ok_or_else(failed)
+}
+
+/// A panic names its source file: where the user of the machine that a plugin was
+/// built on keeps things is nobody's business.
+fn without_home() -> Vec<String> {
+    let Some(home) = env::home_dir() else {
+        return Vec::new();
+    };
+    let flag = format!("--remap-path-prefix={}=~", home.display());
+    // Beside the flags of the crate's own configuration, not in their place.
+    let flags = serde_json::json!([flag]);
+    let config = format!("target.wasm32-unknown-unknown.rustflags={flags}");
+    vec!["--config".to_owned(), config]
 }
 
 fn module_of(plugin: &PluginCrate, message: Message) -> Option<PathBuf> {

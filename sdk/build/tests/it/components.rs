@@ -52,6 +52,16 @@ fn each_plugin_is_one_component_with_its_role_and_without_wasi() {
         assert_eq!(built.name, folder.rsplit('/').next().expect("a name"));
         assert_eq!(built.path, out.path().join(format!("{}.wasm", built.name)));
 
+        let bytes = fs::read(&built.path).expect("written");
+        let home = std::env::home_dir().expect("a home");
+        let home = format!("{}/", home.display());
+        let mut all = bytes.windows(home.len());
+        let has_home = all.any(|some| some == home.as_bytes());
+        assert!(
+            !has_home,
+            "{folder} names a path of the machine it was built on"
+        );
+
         let (imports, exports) = interfaces(&built.path);
         for import in &imports {
             assert!(
