@@ -1,8 +1,11 @@
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Row, ToSql, params, types::Value};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 
-use super::{Reader, StoreError, Tx};
+use super::{
+    Reader, StoreError, Tx,
+    select::{Columns, Query, select_sql},
+};
 use crate::{
     events::{Chunks, ChunksBuilder, Filter, Frame, FrameParts, Segment, SegmentBuilder},
     model::{DeployId, EventId, EventType, Severity, Timestamp},
@@ -243,41 +246,6 @@ impl Reader<'_> {
     }
 }
 
-/// Which rows, and what of them.
-struct Query<'f> {
-    columns: Columns,
-    filter: &'f Filter,
-    /// Without the first, with the last.
-    range: (EventId, EventId),
-    limit: usize,
-    descending: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Columns {
-    All,
-    /// `id` and `frame`.
-    Wire,
-}
-
-impl Columns {
-    fn of_events(self) -> &'static str {
-        match self {
-            Self::All => "id, type, severity, time, project, stage, instance, deploy, frame",
-            Self::Wire => "id, frame",
-        }
-    }
-
-    fn of_logs(self) -> &'static str {
-        match self {
-            Self::All => {
-                "id, 'deploy_log' AS type, severity, time, project, stage, instance, deploy, frame"
-            }
-            Self::Wire => "id, frame",
-        }
-    }
-}
-
 /// Borrowed from the row, not copied.
 fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, StoreError> {
     let value = row.get_ref(column)?;
@@ -293,103 +261,6 @@ fn frames_of(segment: Option<&Arc<Segment>>) -> impl Iterator<Item = Frame> {
     segment
         .into_iter()
         .flat_map(|segment| segment.frames_from(0))
-}
-
-/// Both tables in id order, each only where the filter can match it.
-/// Parameters: ?1 after, ?2 last, ?3 limit, then the filter's values.
-fn select_sql(query: &Query<'_>) -> (String, Vec<Value>) {
-    let Query {
-        columns, filter, ..
-    } = query;
-    let mut conditions = Conditions::default();
-    let condition = conditions.of(filter);
-    let mut tables = Vec::new();
-    if filter.wants_events() {
-        let kinds = kinds_condition(filter);
-        tables.push(format!(
-            "SELECT {} FROM events WHERE id > ?1 AND id <= ?2{condition}{kinds}",
-            columns.of_events()
-        ));
-    }
-    if filter.wants_logs() {
-        let added = conditions.one_of("deploy", numbers(&filter.logs));
-        let condition = match (filter.selects_logs(), added) {
-            (true, None) => condition,
-            (true, Some(added)) => format!(" AND ((1 = 1{condition}) OR {added})"),
-            (false, added) => added.map_or_else(String::new, |added| format!(" AND {added}")),
-        };
-        tables.push(format!(
-            "SELECT {} FROM deploy_logs WHERE id > ?1 AND id <= ?2{condition}",
-            columns.of_logs()
-        ));
-    }
-    let tables = tables.join(" UNION ALL ");
-    let direction = if query.descending { "DESC" } else { "ASC" };
-    let sql = format!("{tables} ORDER BY id {direction} LIMIT ?3");
-    (sql, conditions.values)
-}
-
-/// SQL conditions, with the values of their parameters.
-#[derive(Default)]
-struct Conditions {
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    /// What holds for both tables.
-    fn of(&mut self, filter: &Filter) -> String {
-        let lists = [
-            ("project", texts(&filter.projects)),
-            ("stage", texts(&filter.stages)),
-            ("instance", texts(&filter.instances)),
-            ("deploy", numbers(&filter.deploys)),
-        ];
-        let mut condition = String::new();
-        for (column, wanted) in lists {
-            if let Some(one_of) = self.one_of(column, wanted) {
-                condition.push_str(&format!(" AND {one_of}"));
-            }
-        }
-        if let Some(severity) = filter.min_severity {
-            condition.push_str(&format!(" AND severity >= {}", severity as i64));
-        }
-        condition
-    }
-
-    fn one_of(&mut self, column: &str, wanted: Vec<Value>) -> Option<String> {
-        if wanted.is_empty() {
-            return None;
-        }
-        let first = self.values.len() + 4;
-        let marks: Vec<String> = (first..first + wanted.len())
-            .map(|number| format!("?{number}"))
-            .collect();
-        self.values.extend(wanted);
-        Some(format!("{column} IN ({})", marks.join(", ")))
-    }
-}
-
-fn texts(names: &[String]) -> Vec<Value> {
-    names.iter().cloned().map(Value::Text).collect()
-}
-
-fn numbers(deploys: &[DeployId]) -> Vec<Value> {
-    let numbers = deploys.iter().map(|deploy| Value::Integer(deploy.0));
-    numbers.collect()
-}
-
-fn kinds_condition(filter: &Filter) -> String {
-    let kinds: Vec<String> = filter
-        .types
-        .iter()
-        .filter(|kind| **kind != EventType::DeployLog)
-        .map(|kind| format!("'{}'", kind.as_str()))
-        .collect();
-    if kinds.is_empty() {
-        String::new()
-    } else {
-        format!(" AND type IN ({})", kinds.join(", "))
-    }
 }
 
 fn parts_of<'r>(row: &'r Row<'_>) -> Result<FrameParts<'r>, StoreError> {

@@ -29,6 +29,7 @@ mod retention;
 mod rotate;
 mod sealed_spec;
 mod secrets;
+mod select;
 mod throttle;
 mod traces;
 mod witness;
