@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     sandbox::{
         guest::{Role, Source, answer_byte, answer_word, drop_with},
-        http::Post,
+        post::Post,
     },
     support::{binary::Binary, folder::put, program::Program, sse::PATIENCE, target::Target},
 };
