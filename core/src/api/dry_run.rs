@@ -24,7 +24,7 @@ pub async fn plugin(
     Path(name): Path<String>,
     Body(request): Request,
 ) -> Result<Json<DryRun>, ApiError> {
-    run(&state, Tried::Plugin(&name), request).await
+    run(&state, Tried::Plugin(name), request).await
 }
 
 /// Tries a whole pipeline on past events, without sending.
@@ -36,12 +36,12 @@ pub async fn pipeline(
     Path(name): Path<String>,
     Body(request): Request,
 ) -> Result<Json<DryRun>, ApiError> {
-    run(&state, Tried::Pipeline(&name), request).await
+    run(&state, Tried::Pipeline(name), request).await
 }
 
 async fn run(
     state: &ApiState,
-    tried: Tried<'_>,
+    tried: Tried,
     request: DryRunRequest,
 ) -> Result<Json<DryRun>, ApiError> {
     let run = state.plugins.dry_run(&Principal::Local, tried, request);

@@ -44,11 +44,7 @@ pub(super) struct Files {
 }
 
 impl Candidate {
-    pub fn new(
-        host: &PluginHost,
-        tried: Tried<'_>,
-        request: DryRunRequest,
-    ) -> Result<Self, HostError> {
+    pub fn new(host: &PluginHost, tried: Tried, request: DryRunRequest) -> Result<Self, HostError> {
         let files = Files::unpack(&request.files)?;
         let mut given = match &request.toml {
             Some(text) => FileConfig::parse(TOML, text)
@@ -57,7 +53,7 @@ impl Candidate {
         };
         let tried = match tried {
             Tried::Plugin(name) => What::Plugin {
-                name: name.to_owned(),
+                name,
                 // Somebody who tries a plugin wants to see what it does.
                 when: request.when.unwrap_or(When {
                     planned: true,
@@ -67,10 +63,10 @@ impl Candidate {
             Tried::Pipeline(name) => What::Pipeline {
                 config: given
                     .pipelines
-                    .remove(name)
-                    .or_else(|| configured_pipeline(host, name))
-                    .ok_or_else(|| not_found("pipeline", name))?,
-                name: name.to_owned(),
+                    .remove(&name)
+                    .or_else(|| configured_pipeline(host, &name))
+                    .ok_or_else(|| not_found("pipeline", &name))?,
+                name,
             },
         };
         let mut plugins = BTreeMap::new();

@@ -24,10 +24,17 @@ use span::Span;
 use walk::Walk;
 
 /// What is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tried<'n> {
-    Plugin(&'n str),
-    Pipeline(&'n str),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tried {
+    Plugin(String),
+    Pipeline(String),
+}
+
+impl Tried {
+    fn name(&self) -> &str {
+        let (Self::Plugin(name) | Self::Pipeline(name)) = self;
+        name
+    }
 }
 
 impl PluginHost {
@@ -35,21 +42,28 @@ impl PluginHost {
     pub async fn dry_run(
         &self,
         _: &Principal,
-        tried: Tried<'_>,
+        tried: Tried,
         request: DryRunRequest,
     ) -> Result<DryRun, HostError> {
-        let (Tried::Plugin(name) | Tried::Pipeline(name)) = tried;
         let shared = self.shared();
         let _alone = shared.dry_runs.try_acquire().map_err(|_| {
             HostError::Conflict(format!(
-                "another dry run is under way: try `{name}` again when it has ended"
+                "another dry run is under way: try `{}` again when it has ended",
+                tried.name()
             ))
         })?;
+        let name = tried.name().to_owned();
         let span = Span::of(&request)?;
         let rehearsal = Arc::new(Rehearsal::new(request.answer.clone().unwrap_or_default()));
-        let candidate = Candidate::new(self, tried, request)?;
         let host = self.clone();
         let run = async move {
+            let unpack = {
+                let host = host.clone();
+                move || Candidate::new(&host, tried, request)
+            };
+            // Megabytes are decoded and written.
+            let candidate = tokio::task::spawn_blocking(unpack).await;
+            let candidate = candidate.map_err(|panic| HostError::Busy(panic.to_string()))??;
             let cast = Cast::prepare(&host, &candidate, &rehearsal).await?;
             Walk::new(&host, &candidate, cast, rehearsal, span)?
                 .run()
@@ -57,8 +71,6 @@ impl PluginHost {
         };
         // Guests run where guests run; whoever asked may go.
         let running = AbortOnDropHandle::new(shared.runtime.spawn(run));
-        running
-            .await
-            .unwrap_or_else(|_| Err(HostError::Busy(name.to_owned())))
+        running.await.unwrap_or_else(|_| Err(HostError::Busy(name)))
     }
 }
