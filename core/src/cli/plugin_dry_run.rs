@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use reqwest::Method;
 
-use super::{Outcome, client::Client};
+use super::{Outcome, client::Client, print};
 use crate::model::{
     DryRun, DryRunDelivery, DryRunEvent, DryRunOutcome, DryRunRequest, DryRunSummary, TraceOutcome,
 };
@@ -76,18 +76,11 @@ pub(super) async fn run(client: &Client, args: &DryRunArgs) -> anyhow::Result<Ou
     let run: DryRun = client
         .write_within(ANSWER_TIMEOUT, Method::POST, &path, &request)
         .await?;
-    let printed = if args.json {
-        serde_json::to_string(&run)
-            .map_err(io::Error::from)
-            .and_then(|text| writeln!(io::stdout(), "{text}"))
+    print::done(if args.json {
+        print::json_lines(&[run])
     } else {
-        print(&run)
-    };
-    match printed {
-        // Whoever reads may have had enough, as `head` has.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Outcome::Done),
-    }
+        print_run(&run)
+    })
 }
 
 fn stem(path: &Path) -> String {
@@ -101,7 +94,7 @@ fn pack(path: &Path) -> anyhow::Result<(String, String)> {
     Ok((name.into_owned(), STANDARD.encode(bytes)))
 }
 
-fn print(run: &DryRun) -> io::Result<()> {
+fn print_run(run: &DryRun) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for plugin in &run.plugins {
         let (name, version) = (&plugin.name, &plugin.version);

@@ -2,7 +2,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::{Outcome, client::Client};
+use super::{Outcome, client::Client, print};
 use crate::model::Plugin;
 
 #[derive(Debug, Args)]
@@ -24,23 +24,11 @@ const HEAD: [&str; 7] = [
 pub(super) async fn run(client: &Client, args: &ListArgs) -> anyhow::Result<Outcome> {
     let listed: Page = client.get("/api/plugins").await?;
     let printed = if args.json {
-        print_json(&listed.items)
+        print::json_lines(&listed.items)
     } else {
         print_table(&listed.items)
     };
-    match printed {
-        // Whoever reads may have had enough, as `head` has.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Outcome::Done),
-    }
-}
-
-fn print_json(plugins: &[Plugin]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for plugin in plugins {
-        writeln!(out, "{}", serde_json::to_string(plugin)?)?;
-    }
-    Ok(())
+    print::done(printed)
 }
 
 fn print_table(plugins: &[Plugin]) -> io::Result<()> {

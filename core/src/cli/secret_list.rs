@@ -2,7 +2,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::{Outcome, client::Client};
+use super::{Outcome, client::Client, print};
 use crate::model::Secret;
 
 #[derive(Debug, Args)]
@@ -20,23 +20,11 @@ struct Page {
 pub(super) async fn run(client: &Client, args: &ListArgs) -> anyhow::Result<Outcome> {
     let listed: Page = client.get("/api/secrets").await?;
     let printed = if args.json {
-        print_json(&listed.items)
+        print::json_lines(&listed.items)
     } else {
         print_table(&listed.items)
     };
-    match printed {
-        // Whoever reads may have had enough, as `head` has.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Outcome::Done),
-    }
-}
-
-fn print_json(secrets: &[Secret]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for secret in secrets {
-        writeln!(out, "{}", serde_json::to_string(secret)?)?;
-    }
-    Ok(())
+    print::done(printed)
 }
 
 fn print_table(secrets: &[Secret]) -> io::Result<()> {
