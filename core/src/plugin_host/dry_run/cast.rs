@@ -7,7 +7,7 @@ use crate::{
     model::{DryRunPlugin, OnError, PipelineStep, PluginRole},
     plugin_host::{
         HostError, PluginHost,
-        capabilities::{PluginLog, PluginValues, Rehearsal},
+        capabilities::Rehearsal,
         pipeline::DryPipeline,
         plugin::{Kit, PluginStatus, Runner, Version, Versions},
     },
@@ -22,12 +22,10 @@ pub(super) struct Cast {
 }
 
 struct Player {
-    role: PluginRole,
+    version: Arc<Version>,
     status: Arc<PluginStatus>,
-    values: PluginValues,
-    log: PluginLog,
     /// Held, so that the version stays.
-    version: watch::Sender<Option<Arc<Version>>>,
+    versions: watch::Sender<Option<Arc<Version>>>,
     missing_grants: Vec<String>,
     installed: bool,
 }
@@ -62,7 +60,7 @@ impl Cast {
         let (steps, sinks) = parts(candidate, &players)?;
         let steps = steps.iter().map(|step| {
             let player = &players[&step.plugin];
-            (player.role, player.runner(&kit), step.on_error)
+            (player.role(), player.runner(&kit), step.on_error)
         });
         let pipeline = DryPipeline::new(candidate.when(), &candidate.throttle(), steps.collect())
             .map_err(|error| HostError::invalid("when", error.to_string()))?;
@@ -80,16 +78,14 @@ impl Cast {
     /// What a plugin wrote in a call, for it to find again.
     pub fn keep(&self, plugin: &str, writes: Vec<PluginWrite>) {
         if let Some(player) = self.players.get(plugin) {
-            player.values.rehearse(writes);
+            player.version.setup.values.rehearse(writes);
         }
     }
 
     /// As people see them.
     pub fn shown(&self) -> Vec<DryRunPlugin> {
         let players = self.players.iter();
-        players
-            .filter_map(|(name, player)| player.shown(name))
-            .collect()
+        players.map(|(name, player)| player.shown(name)).collect()
     }
 }
 
@@ -100,34 +96,36 @@ impl Player {
         missing_grants: Vec<String>,
         installed: Option<String>,
     ) -> Self {
+        let version = Arc::new(version);
         Self {
-            role: version.module.role(),
             status: Arc::new(PluginStatus::new(name, String::new(), None)),
-            values: version.setup.values.clone(),
-            log: version.setup.log.clone(),
             installed: installed.as_deref() == Some(version.module.digest()),
-            version: watch::channel(Some(Arc::new(version))).0,
+            versions: watch::channel(Some(version.clone())).0,
+            version,
             missing_grants,
         }
     }
 
     fn runner(&self, kit: &Kit) -> Runner {
-        let versions: Versions = self.version.subscribe();
+        let versions: Versions = self.versions.subscribe();
         Runner::new(kit.sandbox.clone(), versions, self.status.clone())
     }
 
-    fn shown(&self, name: &str) -> Option<DryRunPlugin> {
-        let version = self.version.borrow().clone()?;
-        Some(DryRunPlugin {
+    fn role(&self) -> PluginRole {
+        self.version.module.role()
+    }
+
+    fn shown(&self, name: &str) -> DryRunPlugin {
+        DryRunPlugin {
             name: name.to_owned(),
-            role: self.role,
-            version: version.number.clone(),
-            digest: version.module.digest().to_owned(),
+            role: self.role(),
+            version: self.version.number.clone(),
+            digest: self.version.module.digest().to_owned(),
             installed: self.installed,
             faults: self.status.view(None).calls.faults,
             missing_grants: self.missing_grants.clone(),
-            log: self.log.lines(),
-        })
+            log: self.version.setup.log.lines(),
+        }
     }
 }
 
@@ -142,7 +140,7 @@ fn parts(
     candidate: &Candidate,
     players: &BTreeMap<String, Player>,
 ) -> Result<(Vec<PipelineStep>, Vec<String>), HostError> {
-    let role = |name: &str| players[name].role;
+    let role = |name: &str| players[name].role();
     match &candidate.tried {
         What::Plugin { name, .. } if role(name) == PluginRole::Sink => {
             Ok((Vec::new(), vec![name.clone()]))
@@ -155,19 +153,15 @@ fn parts(
             Ok((vec![step], Vec::new()))
         }
         What::Pipeline { config, .. } => {
-            let wrong_step = config.steps.iter().map(|step| &step.plugin);
-            let mut wrong_step = wrong_step.filter(|name| role(name) == PluginRole::Sink);
-            let mut wrong_sink = config
-                .sinks
-                .iter()
-                .filter(|name| role(name) != PluginRole::Sink);
-            if let Some(name) = wrong_step.next() {
-                let problem = format!("`{name}` is a sink: name it under sinks");
-                return Err(HostError::Conflict(problem));
-            }
-            if let Some(name) = wrong_sink.next() {
-                let role = role(name).as_str();
-                let problem = format!("`{name}` is a {role}: name it under steps");
+            let steps = config.steps.iter().map(|step| &step.plugin);
+            let mut wrong = steps.filter(|name| role(name) == PluginRole::Sink).chain(
+                config
+                    .sinks
+                    .iter()
+                    .filter(|name| role(name) != PluginRole::Sink),
+            );
+            if let Some(name) = wrong.next() {
+                let problem = players[name].version.misplaced(name);
                 return Err(HostError::Conflict(problem));
             }
             Ok((config.steps.clone(), config.sinks.clone()))

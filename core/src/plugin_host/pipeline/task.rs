@@ -121,7 +121,7 @@ impl PipelineTask {
                 .await?;
             let role = version.module.role();
             if role == PluginRole::Sink {
-                self.misplaced(&step.plugin, &version, "sinks");
+                self.status.fail(version.misplaced(&step.plugin));
                 return None;
             }
             steps.push(Step {
@@ -135,19 +135,11 @@ impl PipelineTask {
                 .version_of(&mut sink.versions.clone(), &sink.name, token)
                 .await?;
             if version.module.role() != PluginRole::Sink {
-                self.misplaced(&sink.name, &version, "steps");
+                self.status.fail(version.misplaced(&sink.name));
                 return None;
             }
         }
         Some(steps)
-    }
-
-    fn misplaced(&self, plugin: &str, version: &Version, place: &str) {
-        let role = version.module.role().as_str();
-        self.status.fail(format!(
-            "`{plugin}`, {}, has the role {role}: name it under `{place}`",
-            version.label()
-        ));
     }
 
     async fn version_of(

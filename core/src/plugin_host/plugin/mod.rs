@@ -23,6 +23,7 @@ pub use status::PluginStatus;
 pub use supervisor::{Supervisor, Wanted};
 
 use super::sandbox::{Module, Setup};
+use crate::model::PluginRole;
 
 /// A version that has been compiled, described and configured once without
 /// complaint.
@@ -39,6 +40,17 @@ impl Version {
     /// For texts: `version 1.2.3 (sha256 3f2a91c0d4e1)`.
     pub fn label(&self) -> String {
         label(&self.number, self.module.digest())
+    }
+
+    /// For a pipeline that names it in a place of another role.
+    pub fn misplaced(&self, plugin: &str) -> String {
+        let (label, role) = (self.label(), self.module.role());
+        let place = match role {
+            PluginRole::Filter | PluginRole::Enricher => "steps",
+            PluginRole::Sink => "sinks",
+        };
+        let role = role.as_str();
+        format!("`{plugin}`, {label}, has the role {role}: name it under `{place}`")
     }
 }
 

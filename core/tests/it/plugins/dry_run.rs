@@ -210,7 +210,15 @@ async fn a_plugin_that_fails_is_asked_about_every_event_all_the_same() {
 #[tokio::test]
 async fn what_cannot_be_tried_is_named_with_its_place() {
     let host = Host::start().await;
+    let misplaced = "[plugin.w]\nfile = \"builtin:webhook\"\nconfig.url = \"https://a.test\"\n\
+         config.sign_with = []\n[pipeline.p]\nsteps = [\"w\"]\nsinks = [\"w\"]\n";
     for (path, body, status, words) in [
+        (
+            "pipelines/p",
+            json!({"toml": misplaced}),
+            409,
+            ["`w`", "has the role sink: name it under `sinks`"],
+        ),
         (
             "plugins/none",
             json!({}),
