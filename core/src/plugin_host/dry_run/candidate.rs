@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, fs, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
@@ -102,9 +105,10 @@ impl Candidate {
 }
 
 impl What {
-    fn plugins(&self) -> Vec<&str> {
+    /// Each once, though it may be named in several places.
+    fn plugins(&self) -> BTreeSet<&str> {
         match self {
-            Self::Plugin { name, .. } => vec![name],
+            Self::Plugin { name, .. } => BTreeSet::from([name.as_str()]),
             Self::Pipeline { config, .. } => config.plugins().collect(),
         }
     }
