@@ -21,7 +21,7 @@ use super::{
 use crate::{
     events::{Filter, Frame, Start},
     model::{Event, EventId, Position},
-    store::{PageRequest, StoreError},
+    store::{PageRequest, Reader, StoreError},
 };
 
 const PARAMETERS: &[&str] = &[
@@ -36,6 +36,8 @@ pub struct EventPage {
     items: Vec<Box<RawValue>>,
     /// `after` of the next page; with `order=desc`, its `before`.
     next: Option<String>,
+    /// From this event on, nothing that the filter lets through has been deleted.
+    oldest: Position,
     /// The newest event that this page could contain.
     as_of: Position,
 }
@@ -161,11 +163,11 @@ async fn page_ascending(
         Start::Live => EventId(0),
         Start::After(id) | Start::Resume(Position { id, .. }) => id,
     };
-    let (page, as_of) = state
+    let (page, (oldest, as_of)) = state
         .store
         .read(move |reader| {
             let page = reader.journal_page(&filter, &PageRequest::new(after, limit))?;
-            Ok((page, reader.head()?))
+            Ok((page, span(reader, &filter)?))
         })
         .await?;
     let more = page.scanned_to < page.head;
@@ -173,6 +175,7 @@ async fn page_ascending(
     Ok(EventPage {
         items: raw(&page.frames().collect::<Vec<_>>()),
         next,
+        oldest,
         as_of,
     })
 }
@@ -184,12 +187,12 @@ async fn page_descending(
     limit: usize,
 ) -> Result<EventPage, ApiError> {
     let before = query.parsed::<i64>("before", "an event id")?.map(EventId);
-    let (frames, as_of) = state
+    let (frames, (oldest, as_of)) = state
         .store
         .read(move |reader| {
             Ok((
                 reader.journal_before(&filter, before, limit)?,
-                reader.head()?,
+                span(reader, &filter)?,
             ))
         })
         .await?;
@@ -201,13 +204,26 @@ async fn page_descending(
     Ok(EventPage {
         items: raw(&frames),
         next,
+        oldest,
         as_of,
     })
 }
 
+/// From which event to which a page could reach.
+fn span(reader: &Reader<'_>, filter: &Filter) -> Result<(Position, Position), StoreError> {
+    let head = reader.head()?;
+    let oldest = Position {
+        id: EventId(reader.floor(filter)?.0 + 1),
+        ..head.clone()
+    };
+    Ok((oldest, head))
+}
+
 /// A page as CloudEvents; its next one is named in a header.
 fn batch(page: EventPage, query: &Query) -> Result<Response, ApiError> {
-    let EventPage { items, next, as_of } = page;
+    let EventPage {
+        items, next, as_of, ..
+    } = page;
     let events = items
         .iter()
         .map(|item| CloudEvent::new(&as_of.journal, item.get()))

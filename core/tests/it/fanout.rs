@@ -1,12 +1,12 @@
 //! Event streams as their clients see them: many, slow, gone, changed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
 };
 
@@ -150,6 +150,62 @@ async fn a_client_that_leaves_is_noticed_at_once_and_the_others_go_on() {
     publish(&server, 777..778).await;
     assert_eq!(notes_up_to(&mut stays, 777).await.len(), 2_001);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_without_a_word_is_let_go_in_the_end() {
+    let server = Server::start().await;
+    // An address of this test's own, for the firewall to know it by.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let own = "127.66.0.1:0".parse().expect("an address");
+    socket.bind(own).expect("all of 127/8 is this machine");
+    let mut client = socket
+        .connect(server.address())
+        .await
+        .expect("a connection");
+    let request = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    client.write_all(request).await.expect("sent");
+    until(async || subscriptions(&server).await.len() == 1).await;
+
+    let _unplugged = Unplugged::new(client.local_addr().expect("an address"));
+    publish(&server, 0..1).await;
+    // Its connection is as it was: only the acknowledgements are missing.
+    let gone = async {
+        let mut looks = tokio::time::interval(Duration::from_secs(1));
+        while !subscriptions(&server).await.is_empty() {
+            looks.tick().await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(120), gone).await;
+    gone.expect("nobody is waited for for ever");
+    server.stop().await;
+}
+
+/// Nothing that is sent from this address arrives.
+struct Unplugged {
+    rule: Vec<String>,
+}
+
+impl Unplugged {
+    fn new(client: SocketAddr) -> Self {
+        let (ip, port) = (client.ip().to_string(), client.port().to_string());
+        let rule = ["-p", "tcp", "-s", &ip, "--sport", &port, "-j", "DROP"];
+        let rule = rule.map(str::to_owned).to_vec();
+        assert!(iptables("-I", &rule), "a rule of the firewall");
+        Self { rule }
+    }
+}
+
+impl Drop for Unplugged {
+    fn drop(&mut self) {
+        iptables("-D", &self.rule);
+    }
+}
+
+fn iptables(what: &str, rule: &[String]) -> bool {
+    let mut command = std::process::Command::new("iptables");
+    let command = command.args(["-w", what, "INPUT"]).args(rule);
+    command.status().expect("iptables runs").success()
 }
 
 #[tokio::test]

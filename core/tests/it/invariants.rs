@@ -140,3 +140,39 @@ fn every_task_has_an_owner_and_every_queue_a_bound() {
     ];
     assert_eq!(strangers(&words, &[]), [""; 0]);
 }
+
+#[test]
+fn no_call_to_the_engine_is_awaited_without_a_time_limit() {
+    let sources = sources();
+    let engine = sources.iter().filter(|it| it.path.starts_with("engine/"));
+    let mut calls = 0;
+    for source in engine {
+        let code: String = source.code.split_whitespace().collect();
+        let clients = ["control()?.", "control.", "streams()?.", "streams."];
+        let found = clients.iter().flat_map(|client| {
+            let found = code.match_indices(client);
+            found.map(|(at, client)| &code[at + client.len()..])
+        });
+        for call in found {
+            let (call, after) = call.split_at(end_of_call(call));
+            let is_awaited = after.starts_with(".await");
+            assert!(!is_awaited, "{}: `{call}` waits", source.path);
+            calls += 1;
+        }
+    }
+    assert!(calls > 10, "calls are written as this test reads them");
+}
+
+/// Of `method(…)…`, where its parentheses end.
+fn end_of_call(code: &str) -> usize {
+    let mut depth = 0;
+    for (at, character) in code.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' if depth == 1 => return at + 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    code.len()
+}

@@ -1,5 +1,7 @@
 //! How much of the journal is kept, and who notices.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 use tiny_forge::{
     events::{Filter, Next, ResetReason, Start},
@@ -10,6 +12,7 @@ use tiny_forge::{
 use crate::support::{
     journal::{Journal, log_line, take},
     note::note,
+    server::Server,
 };
 
 fn only(kind: EventType) -> Filter {
@@ -137,4 +140,31 @@ async fn what_is_kept_is_counted_right_whatever_fails_on_the_way() {
             .expect("numbers");
         assert_eq!(kept.amount, Amount { rows, bytes }, "{:?}", kept.kind);
     }
+}
+
+#[tokio::test]
+async fn a_page_says_from_which_event_on_nothing_of_its_kind_was_deleted() {
+    let server = Server::configured(|_, args| args.events_max = Some("1000".into())).await;
+    server
+        .bus()
+        .publish_all(vec![gap(), gap()])
+        .await
+        .expect("published");
+    let notes = (0..1_100).map(|n| note(&n.to_string())).collect();
+    server.bus().publish_all(notes).await.expect("published");
+    // It is deleted at a start, at the latest.
+    let server = server.restart().await;
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    let page = loop {
+        looks.tick().await;
+        let page = server.json("/api/events?type=system").await;
+        if page["oldest"]["id"] != 1 {
+            break page;
+        }
+    };
+    assert_eq!(page["oldest"]["journal"], page["as_of"]["journal"]);
+    assert_eq!(page["items"][0]["id"], page["oldest"]["id"]);
+    let rare = server.json("/api/events?type=watch_gap&order=desc").await;
+    assert_eq!(rare["oldest"]["id"], 1);
+    server.stop().await;
 }

@@ -1111,6 +1111,8 @@ export interface components {
             items: components["schemas"]["Event"][];
             /** @description `after` of the next page; with `order=desc`, its `before`. */
             next?: string | null;
+            /** @description From this event on, nothing that the filter lets through has been deleted. */
+            oldest: components["schemas"]["Position"];
             /** @description The newest event that this page could contain. */
             as_of: components["schemas"]["Position"];
         };
