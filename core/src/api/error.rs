@@ -191,6 +191,7 @@ impl From<HostError> for ApiError {
         let detail = error.to_string();
         match error {
             HostError::NotFound { kind, name } => Self::not_found(kind, name),
+            HostError::NothingToTry { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             HostError::NotASink(_)
             | HostError::Conflict(_)
             | HostError::SecretInUse { .. }

@@ -6,6 +6,12 @@ use crate::{model::SecretName, store::StoreError};
 pub enum HostError {
     #[error("{kind} `{name}` does not exist")]
     NotFound { kind: &'static str, name: String },
+    #[error("{kind} `{name}` does not exist: {remedy}")]
+    NothingToTry {
+        kind: &'static str,
+        name: String,
+        remedy: String,
+    },
     #[error("plugin `{0}` is not a sink: only sinks send")]
     NotASink(String),
     /// `field` is a path in the request, e.g. `answer/status`.

@@ -12,7 +12,6 @@ use crate::{
     plugin_host::{
         HostError, PluginHost,
         config::{FileConfig, PipelineConfig, PluginConfig, Source},
-        host::not_found,
         plugin::Wanted,
     },
 };
@@ -68,7 +67,7 @@ impl Candidate {
                     .pipelines
                     .remove(&name)
                     .or_else(|| configured_pipeline(host, &name))
-                    .ok_or_else(|| not_found("pipeline", &name))?,
+                    .ok_or_else(|| unknown_pipeline(&name))?,
                 name,
             },
         };
@@ -79,7 +78,7 @@ impl Candidate {
                 .remove(name)
                 .or_else(|| files.as_ref().and_then(|files| files.configure(name)))
                 .or_else(|| configured_plugin(host, name))
-                .ok_or_else(|| not_found("plugin", name))?;
+                .ok_or_else(|| unknown_plugin(name))?;
             plugins.insert(name.to_owned(), config);
         }
         Ok(Self {
@@ -134,6 +133,27 @@ fn configured_plugin(host: &PluginHost, name: &str) -> Option<PluginConfig> {
         Wanted::Run { config, .. } => Some(*config),
         Wanted::Describe { file, .. } => Some(PluginConfig::of(Source::File(file))),
         Wanted::Missing { .. } => None,
+    }
+}
+
+fn unknown_plugin(name: &str) -> HostError {
+    HostError::NothingToTry {
+        kind: "plugin",
+        name: name.to_owned(),
+        remedy: format!(
+            "add [plugin.{name}] to a file in the plugins folder, or to the `toml` that is tried, \
+             or try its file `{name}.wasm` itself"
+        ),
+    }
+}
+
+fn unknown_pipeline(name: &str) -> HostError {
+    HostError::NothingToTry {
+        kind: "pipeline",
+        name: name.to_owned(),
+        remedy: format!(
+            "add [pipeline.{name}] to a file in the plugins folder, or to the `toml` that is tried"
+        ),
     }
 }
 

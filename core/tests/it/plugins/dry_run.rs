@@ -223,13 +223,13 @@ async fn what_cannot_be_tried_is_named_with_its_place() {
             "plugins/none",
             json!({}),
             404,
-            ["plugin `none`", "does not exist"],
+            ["plugin `none`", "does not exist: add [plugin.none]"],
         ),
         (
             "pipelines/none",
             json!({}),
             404,
-            ["pipeline `none`", "does not exist"],
+            ["pipeline `none`", "does not exist: add [pipeline.none]"],
         ),
         (
             "plugins/x",
