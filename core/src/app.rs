@@ -89,6 +89,7 @@ impl App {
             keyring: keyring.clone(),
             folder: config.plugins,
             cache: data.path().join("cache"),
+            accepted: data.path().join("accepted"),
             compiler: config.compiler,
             public_url: config.public_url.clone(),
             blocked: [vec![address], engine::addresses(&config.engine).await].concat(),

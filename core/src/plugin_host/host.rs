@@ -21,7 +21,7 @@ use super::{
     folder::Folder,
     grant,
     live::Live,
-    plugin::Kit,
+    plugin::{KeptFiles, Kit},
     sandbox::{GuestEvent, Sandbox},
     watch,
 };
@@ -47,6 +47,8 @@ pub struct HostParts {
     pub folder: PathBuf,
     /// Where compiled plugins are kept.
     pub cache: PathBuf,
+    /// Where the files that plugins run with are kept.
+    pub accepted: PathBuf,
     /// Our own binary, which compiles in a process of its own.
     pub compiler: PathBuf,
     pub public_url: Option<String>,
@@ -81,6 +83,7 @@ impl PluginHost {
             keyring,
             folder,
             cache,
+            accepted,
             compiler,
             public_url,
             blocked,
@@ -96,6 +99,7 @@ impl PluginHost {
             store: store.clone(),
             secrets: SealedSecrets::new(store.clone(), keyring),
             folder,
+            kept: KeptFiles::new(accepted),
             blocked,
             trust: Trust::default(),
             rehearsal: None,
@@ -122,6 +126,9 @@ impl PluginHost {
             (folder, seen) = scan(folder).await;
             if seen.is_some() {
                 self.reconcile(folder.view()).await;
+            }
+            if seen == Some(true) {
+                self.forget_kept(folder.view()).await;
             }
             let again = if seen == Some(false) { SETTLE } else { RESCAN };
             tokio::select! {

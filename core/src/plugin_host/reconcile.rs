@@ -46,6 +46,14 @@ impl PluginHost {
         }
     }
 
+    /// What was kept of plugins that no file names, once every file can be read.
+    pub(super) async fn forget_kept(&self, view: &View) {
+        if view.errors.is_empty() {
+            let plugins = view.plugins.keys().cloned().collect();
+            self.shared().kit.kept.forget_all_but(plugins).await;
+        }
+    }
+
     /// Ends everything, pipelines first: they still call plugins.
     pub(super) async fn end_all(&self) {
         let nothing = View::default();

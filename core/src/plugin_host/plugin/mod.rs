@@ -6,6 +6,7 @@
 //! guest and changes over to a new version between two events.
 
 mod grants;
+mod kept;
 mod prepare;
 mod rest;
 mod runner;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use grants::suggest as suggest_toml;
+pub use kept::KeptFiles;
 pub use prepare::Kit;
 pub use runner::{RunError, Runner};
 pub use status::PluginStatus;

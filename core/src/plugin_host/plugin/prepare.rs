@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Version,
     grants::{self, Missing},
+    kept::{Kept, KeptFiles},
     label,
     runner::describe_fields,
     short,
@@ -48,6 +49,7 @@ pub struct Kit {
     pub store: Store,
     pub secrets: SealedSecrets,
     pub folder: PathBuf,
+    pub kept: KeptFiles,
     /// Addresses that no plugin may ever reach: our own, and the engine's.
     pub blocked: Vec<SocketAddr>,
     pub trust: Trust,
@@ -82,6 +84,19 @@ pub enum PrepareError {
     SecretTo(String),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+}
+
+impl PrepareError {
+    /// Rather than about its configuration, or because it is gone.
+    pub(super) const fn is_about_the_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreadable(_)
+                | Self::TooLarge { .. }
+                | Self::OtherDigest { .. }
+                | Self::File { .. }
+        )
+    }
 }
 
 /// What is wrong with a file itself.
@@ -146,6 +161,27 @@ impl Kit {
                 config: text,
             },
         })
+    }
+
+    /// The same with the file that was kept.
+    pub(super) async fn prepare_kept(
+        &self,
+        plugin: &str,
+        config: &PluginConfig,
+        kept: &Kept,
+    ) -> Result<Prepared, PrepareError> {
+        let kit = Self {
+            folder: kept.folder.clone(),
+            ..self.clone()
+        };
+        kit.prepare(plugin, &kept.configure(config)).await
+    }
+
+    /// A restart finds the file again, whatever is in the folder by then.
+    pub(super) async fn keep(&self, plugin: &str, source: &Source, digest: &str) {
+        if let Source::File(name) = source {
+            self.kept.keep(plugin, self.folder.join(name), digest).await;
+        }
     }
 
     /// What a file says of itself, for one that nobody has configured.

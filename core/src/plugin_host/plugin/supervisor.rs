@@ -84,10 +84,15 @@ impl Supervisor {
             Wanted::Run { config, .. } => {
                 self.status.set_file(config.source.to_string());
                 let is_pinned = config.sha256.is_some();
-                match self.kit.prepare(self.status.name(), &config).await {
+                let newest = self.kit.prepare(self.status.name(), &config).await;
+                if self.versions.borrow().is_none() {
+                    self.resume(&config, &newest).await;
+                }
+                match newest {
                     Ok(prepared) => self.publish(prepared, is_pinned),
                     Err(error) => return self.refuse(&error),
                 }
+                self.keep(&config).await;
             }
             Wanted::Describe { file, .. } => match self.kit.describe(&file).await {
                 Ok((identity, toml)) => self.status.described(identity, toml),
@@ -96,6 +101,44 @@ impl Supervisor {
             Wanted::Missing { file } => self.withdraw(&PrepareError::Missing(file)),
         }
         None
+    }
+
+    /// After a restart, what ran before it runs on where its file asks for more by now, or
+    /// is none that can be taken.
+    async fn resume(&self, config: &PluginConfig, newest: &Result<Prepared, PrepareError>) {
+        let may_wait = match newest {
+            Ok(prepared) => !prepared.accepted.missing.lines.is_empty(),
+            Err(error) => error.is_about_the_file(),
+        };
+        let name = self.status.name();
+        let Some(kept) = self.kit.kept.find(name).await.filter(|_| may_wait) else {
+            return;
+        };
+        let is_newest = |it: &Prepared| it.version.module.digest() == kept.digest;
+        if newest.as_ref().is_ok_and(is_newest) {
+            return;
+        }
+        let Ok(old) = self.kit.prepare_kept(name, config, &kept).await else {
+            return;
+        };
+        let lacks = &old.accepted.missing;
+        if newest
+            .as_ref()
+            .map_or(true, |it| it.accepted.missing.is_more_than(lacks))
+        {
+            self.versions.send_replace(Some(Arc::new(old.version)));
+            self.status.accepted(old.accepted);
+        }
+    }
+
+    async fn keep(&self, config: &PluginConfig) {
+        let version = self.versions.borrow().clone();
+        if let Some(version) = version {
+            let digest = version.module.digest();
+            self.kit
+                .keep(self.status.name(), &config.source, digest)
+                .await;
+        }
     }
 
     /// Whoever has pinned a file by its digest has looked at what it asks for.

@@ -311,7 +311,8 @@ fn files_are_clean(data: &Path) {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
-            let is_guest = path.ends_with("plugins") || path.ends_with("cache");
+            let of_guests = ["plugins", "accepted", "cache"];
+            let is_guest = of_guests.iter().any(|name| path.ends_with(name));
             match path.is_dir() {
                 true if is_guest => {}
                 true => folders.push(path),

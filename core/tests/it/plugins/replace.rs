@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Host, projects_told, publish};
 use crate::support::{
     binary::Binary,
-    folder::{put, put_built, webhook},
+    folder::{built, put, put_built, webhook},
     target::Received,
 };
 
@@ -63,6 +63,49 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
     let written = std::fs::read_to_string(host.folder().join("hook.toml")).expect("read");
     assert_eq!(written, format!("{toml}{line}\n"));
     assert_eq!(grant().await.0, 409);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_asks_for_more_waits_through_a_restart_and_so_does_a_broken_one() {
+    let mut host = Host::start().await;
+    let secret = host.server.dir.path().join("secret");
+    std::fs::write(&secret, "abc").expect("written");
+    let (secret, origin) = (secret.display(), host.target.origin());
+    let toml = format!(
+        "[plugin.hook]\nfile = \"hook.wasm\"\nconfig.url = \"{origin}/\"\n\
+         secrets.WEBHOOK_SECRET = \"file:{secret}\"\nsecrets.SLACK_PATH = \"file:{secret}\"\n"
+    );
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    put(&host.folder(), "hook.toml", &toml);
+    let old = host.plugin_is("hook", "running").await;
+
+    let broken = (b"no plugin".to_vec(), "is not WebAssembly");
+    let slack = std::fs::read(built("slack")).expect("built");
+    let greedy = (
+        slack,
+        "its new file asks for more and waits, the old one runs on",
+    );
+    for (file, words) in [broken, greedy] {
+        put(&host.folder(), "hook.wasm", file);
+        for _ in 0..2 {
+            let tells = |it: &Value| it["error"].as_str().is_some_and(|why| why.contains(words));
+            let waiting = host.listed("/api/plugins", tells).await;
+            assert_eq!(
+                (&waiting["digest"], &waiting["state"]),
+                (&old["digest"], &json!("running"))
+            );
+            host = Host::on(host.server.restart().await).await;
+        }
+    }
+    put(
+        &host.folder(),
+        "hook.toml",
+        format!("{toml}grants.http = [\"https://hooks.slack.com\"]\n"),
+    );
+    let new = |it: &Value| it["digest"].is_string() && it["digest"] != old["digest"];
+    let new = host.listed("/api/plugins", new).await;
+    assert_eq!(new["error"], Value::Null);
     host.server.stop().await;
 }
 

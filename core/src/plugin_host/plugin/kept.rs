@@ -1,0 +1,117 @@
+//! The file of each plugin as it was last taken, so that a restart is no approval of
+//! another one: below `accepted/` in the data directory, as `NAME/DIGEST.wasm`.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirBuilder},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::plugin_host::config::{PluginConfig, Source};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct KeptFiles(Arc<Path>);
+
+/// What a plugin ran with when it was last taken.
+pub(super) struct Kept {
+    pub folder: PathBuf,
+    pub digest: String,
+}
+
+impl KeptFiles {
+    pub fn new(folder: PathBuf) -> Self {
+        Self(folder.into())
+    }
+
+    pub(super) async fn find(&self, plugin: &str) -> Option<Kept> {
+        let folder = self.0.join(plugin);
+        let find = move || {
+            let digest = digests(&folder).next()?;
+            Some(Kept { folder, digest })
+        };
+        tokio::task::spawn_blocking(find).await.ok().flatten()
+    }
+
+    /// Keeps a copy of the file that was taken, in place of the one before. Without it
+    /// the plugin runs as well; only a restart takes whatever file is there.
+    pub(super) async fn keep(&self, plugin: &str, file: PathBuf, digest: &str) {
+        let (folder, name, digest) = (self.0.join(plugin), plugin.to_owned(), digest.to_owned());
+        let keep = move || {
+            if let Err(error) = keep(&folder, &file, &digest) {
+                tracing::warn!(%error, plugin = name, "its file could not be kept for a restart");
+            }
+        };
+        // It does not panic.
+        let _ = tokio::task::spawn_blocking(keep).await;
+    }
+
+    /// Forgets those that are configured no longer: another plugin may get the name.
+    pub async fn forget_all_but(&self, plugins: BTreeSet<String>) {
+        let folder = self.0.clone();
+        let forget = move || {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            for entry in entries {
+                let name = entry.file_name();
+                if !name.to_str().is_some_and(|name| plugins.contains(name))
+                    && let Err(error) = fs::remove_dir_all(entry.path())
+                {
+                    tracing::warn!(%error, plugin = ?name, "its kept file is forgotten later");
+                }
+            }
+        };
+        let _ = tokio::task::spawn_blocking(forget).await;
+    }
+}
+
+impl Kept {
+    /// The same configuration, for this file.
+    pub(super) fn configure(&self, config: &PluginConfig) -> PluginConfig {
+        PluginConfig {
+            source: Source::File(file_name(&self.digest)),
+            ..config.clone()
+        }
+    }
+}
+
+fn keep(folder: &Path, file: &Path, digest: &str) -> io::Result<()> {
+    let path = folder.join(file_name(digest));
+    if path.exists() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let wasm = fs::read(file)?;
+    if hex::encode(Sha256::digest(&wasm)) != digest {
+        // Replaced meanwhile: that one is looked at next.
+        return Ok(());
+    }
+    let unfinished = folder.join("unfinished");
+    let mut copy = fs::File::create(&unfinished)?;
+    copy.write_all(&wasm)?;
+    copy.sync_all()?;
+    let before: Vec<String> = digests(folder).collect();
+    fs::rename(unfinished, path)?;
+    before
+        .iter()
+        .try_for_each(|digest| fs::remove_file(folder.join(file_name(digest))))
+}
+
+fn digests(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let name = entry.file_name();
+        Some(name.to_str()?.strip_suffix(".wasm")?.to_owned())
+    })
+}
+
+fn file_name(digest: &str) -> String {
+    format!("{digest}.wasm")
+}
