@@ -19,7 +19,7 @@ BENCH_CARGO := CARGO_TARGET_DIR=$(BENCH_DIR) cargo
 BENCH_FLAGS := --locked --release --manifest-path bench/Cargo.toml
 BENCH := $(BENCH_DIR)/release/tiny-forge-bench
 
-PLUGINS := slack webhook rules
+PLUGINS := slack webhook rules image-info
 EXAMPLES := ntfy quiet-hours team
 
 .DEFAULT_GOAL := help

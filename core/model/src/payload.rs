@@ -71,6 +71,11 @@ pub struct DeployStatusPayload {
     pub generation: i64,
     pub status: DeployStatus,
     pub image: String,
+    /// What the image says about itself: its labels `org.opencontainers.image.…`, without
+    /// that prefix, of which created, revision, source, title, url and version.
+    /// Known once it is here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image_labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +154,10 @@ pub struct InstanceStatusPayload {
     pub instance: String,
     pub name: String,
     pub image: String,
+    /// What the image says about itself: its labels `org.opencontainers.image.…`, without
+    /// that prefix, of which created, revision, source, title, url and version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image_labels: BTreeMap<String, String>,
     pub managed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,

@@ -1,7 +1,10 @@
 //! What a deploy writes about itself: steps, status, log lines, each with its
 //! event in one transaction.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::log_budget::LogBudget;
 use crate::{
@@ -39,6 +42,7 @@ struct State {
     status: DeployStatus,
     step: StepName,
     strategy: Option<Strategy>,
+    image_labels: BTreeMap<String, String>,
     started: Timestamp,
     log: LogBudget,
 }
@@ -49,6 +53,7 @@ impl Journal {
             status: DeployStatus::Queued,
             step: StepName::Plan,
             strategy: None,
+            image_labels: BTreeMap::new(),
             started: Timestamp::now(),
             log: LogBudget::default(),
         };
@@ -68,6 +73,11 @@ impl Journal {
 
     pub(super) fn scrub(&self, text: String) -> String {
         self.scrubber.scrub(text)
+    }
+
+    /// From now on its events tell what the image says about itself.
+    pub(super) fn image_is(&self, labels: BTreeMap<String, String>) {
+        self.lock().image_labels = labels;
     }
 
     /// Intent. False when somebody has ended the deploy meanwhile.
@@ -263,6 +273,7 @@ impl Journal {
             generation: self.head.generation,
             status: state.status,
             image: self.head.image.clone(),
+            image_labels: state.image_labels.clone(),
             step: None,
             step_status: None,
             duration_ms: None,

@@ -156,6 +156,7 @@ impl Run {
 
     async fn pull(&self) -> Result<((), Option<String>), Stop> {
         let image = pull::pull(&self.tools.engine, &self.journal, &self.spec).await?;
+        self.journal.image_is(image.labels.clone());
         let digest = image
             .digests
             .first()

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -224,6 +224,7 @@ fn queued_event(deploy: &NewDeploy, id: DeployId) -> NewEvent {
         generation: deploy.generation,
         status: DeployStatus::Queued,
         image: deploy.spec.image().to_owned(),
+        image_labels: BTreeMap::new(),
         step: None,
         step_status: None,
         duration_ms: None,

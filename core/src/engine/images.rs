@@ -1,11 +1,11 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bollard::{body_full, query_parameters::CreateImageOptionsBuilder};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, image_labels};
 
 /// Without any word from the engine for so long, a pull has stalled.
 const PULL_STALL: Duration = Duration::from_secs(120);
@@ -18,6 +18,8 @@ pub struct Image {
     pub id: String,
     /// `name@sha256:…`, as far as it came from a registry.
     pub digests: Vec<String>,
+    /// What it says about itself: see [`image_labels`](super::image_labels()).
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What the engine said of one layer.
@@ -41,6 +43,12 @@ impl Engine {
             Ok(found) => Ok(Some(Image {
                 id: found.id.unwrap_or_default(),
                 digests: found.repo_digests.unwrap_or_default(),
+                labels: image_labels::of_image(
+                    found
+                        .config
+                        .and_then(|config| config.labels)
+                        .unwrap_or_default(),
+                ),
             })),
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -1,5 +1,5 @@
 use crate::{
-    engine::Hint,
+    engine::{Hint, image_labels},
     model::{
         Actor, Health, Instance, InstanceReason, InstanceSource, InstanceStatus,
         InstanceStatusPayload, NewEvent, Payload, Severity, Subject, Timestamp,
@@ -188,6 +188,7 @@ pub(super) fn event(
         instance: now.id.clone(),
         name: now.name.clone(),
         image: now.image.clone(),
+        image_labels: image_labels(&now.labels),
         managed: now.managed,
         project: now.project.clone(),
         stage: now.stage.clone(),

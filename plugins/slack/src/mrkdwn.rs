@@ -47,9 +47,12 @@ pub(crate) fn code_block(text: &str, max_chars: usize) -> String {
     format!("```\n{}\n```", escape(&text, max_chars.saturating_sub(8)))
 }
 
-/// A link whose address is ours.
+/// A link to an address that has no line breaks.
 pub(crate) fn link(address: &str, label: &str) -> String {
-    let address = address.replace('|', "%7C").replace('>', "%3E");
+    let address = address
+        .replace('|', "%7C")
+        .replace('<', "%3C")
+        .replace('>', "%3E");
     format!("<{}|{}>", address.replace('&', "&amp;"), escape(label, 150))
 }
 
@@ -90,7 +93,7 @@ mod tests {
     fn an_address_cannot_end_its_link() {
         assert_eq!(
             link("https://a.example/e?x=1&y=<|>", "open"),
-            "<https://a.example/e?x=1&amp;y=<%7C%3E|open>"
+            "<https://a.example/e?x=1&amp;y=%3C%7C%3E|open>"
         );
     }
 }

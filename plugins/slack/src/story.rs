@@ -2,6 +2,10 @@ use tiny_forge_plugin::{Delivery, Event, Severity, Value};
 
 use crate::{deploy, instance, mrkdwn};
 
+/// Of one enricher: a message has room for more than one.
+const MAX_FACTS: usize = 12;
+const MAX_FACT_CHARS: usize = 150;
+
 /// What a message tells of one event.
 pub(crate) struct Story {
     pub(crate) severity: Severity,
@@ -99,11 +103,34 @@ fn annotations(event: &Event) -> Vec<String> {
         .collect()
 }
 
+/// `commit_url` is not told beside `commit`, but is where that leads to.
 fn facts(object: &Value) -> String {
-    let fact = |(name, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{name}: {text}"),
-        other => format!("{name}: {other}"),
+    let Some(facts) = object.as_object() else {
+        return String::new();
     };
-    let facts: Vec<String> = object.as_object().into_iter().flatten().map(fact).collect();
-    mrkdwn::escape(&facts.join(", "), 300)
+    let is_address = |name: &str| {
+        let of = name.strip_suffix("_url");
+        of.is_some_and(|of| facts.contains_key(of))
+    };
+    let fact = |(name, value): (&String, &Value)| {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let address = facts.get(&format!("{name}_url")).and_then(Value::as_str);
+        let text = match address.filter(|address| {
+            address.starts_with("https://") && !address.contains(char::is_whitespace)
+        }) {
+            Some(address) => mrkdwn::link(address, &text),
+            None => mrkdwn::escape(&text, MAX_FACT_CHARS),
+        };
+        format!("{}: {text}", mrkdwn::escape(name, 60))
+    };
+    let told = facts.iter().filter(|(name, _)| !is_address(name));
+    let mut told: Vec<String> = told.map(fact).collect();
+    if told.len() > MAX_FACTS {
+        told.truncate(MAX_FACTS);
+        told.push("…".to_owned());
+    }
+    told.join(", ")
 }

@@ -79,6 +79,25 @@ fn a_failed_deploy_says_why_and_where_to_read_on() {
 }
 
 #[test]
+fn a_version_is_told_with_a_link_to_its_commit() {
+    let facts = json!({
+        "version": "3.0.1", "commit": "7d3f1c0", "source": "https://git.example/shop",
+        "commit_url": "https://git.example/shop/commit/7d3f1c0a?a=1&b=|<",
+        "built": "<!channel>", "built_url": "javascript:alert(1)",
+    });
+    let delivery = Delivery::new(vec![failed_deploy().annotated("image", facts)]);
+    let message = posted(&mut slack(json!({})), &delivery).expect("posted");
+    assert_eq!(
+        text_of(&message, 1).lines().last(),
+        Some(
+            "*image*  built: &lt;!channel&gt;, \
+             commit: <https://git.example/shop/commit/7d3f1c0a?a=1&amp;b=%7C%3C|7d3f1c0>, \
+             source: https://git.example/shop, version: 3.0.1"
+        )
+    );
+}
+
+#[test]
 fn the_url_is_the_operators_with_the_secret_left_to_the_host() {
     testing::answer(Response::new(200).with_body("ok"));
     slack(json!({})).deliver(&Delivery::new(vec![failed_deploy()]));

@@ -123,6 +123,13 @@ fn payload(kind: EventType) -> Payload {
     }
 }
 
+fn image_labels() -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("revision".into(), "7d3f1c0a5be94c28".into()),
+        ("version".into(), "3.0.1".into()),
+    ])
+}
+
 fn deploy_status() -> DeployStatusPayload {
     DeployStatusPayload {
         deploy_id: DeployId(17),
@@ -131,6 +138,7 @@ fn deploy_status() -> DeployStatusPayload {
         generation: 3,
         status: DeployStatus::Failed,
         image: "shop:3".into(),
+        image_labels: image_labels(),
         step: Some(StepName::Gate),
         step_status: Some(StepStatus::Failed),
         duration_ms: Some(1_250),
@@ -169,6 +177,7 @@ fn instance_status() -> InstanceStatusPayload {
         instance: "ab".repeat(32),
         name: "shop-prod-3-0".into(),
         image: "shop:3".into(),
+        image_labels: image_labels(),
         managed: true,
         project: Some("shop".parse().expect("a name")),
         stage: Some(StageName::default()),

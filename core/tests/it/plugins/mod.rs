@@ -7,6 +7,7 @@ mod dry_run;
 mod examples;
 mod folder;
 mod golden;
+mod image;
 mod messages;
 mod outgoing;
 mod replace;

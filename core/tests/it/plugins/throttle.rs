@@ -1,5 +1,7 @@
 //! What keeps pipelines from crying wolf: batches, cooldowns, our own doing.
 
+use std::collections::BTreeMap;
+
 use tiny_forge::model::{
     Actor, Health, InstanceReason, InstanceSource, InstanceStatus, InstanceStatusPayload, NewEvent,
     Payload, Severity, Subject,
@@ -246,6 +248,7 @@ async fn instance_ends(host: &Host, planned: bool) {
         instance: "0".repeat(64),
         name: "shop-prod-1-0".into(),
         image: "shop".into(),
+        image_labels: BTreeMap::new(),
         managed: true,
         project: None,
         stage: None,

@@ -11,10 +11,11 @@ use wit_component::DecodedWasm;
 
 use crate::repository;
 
-const PLUGINS: [(&str, Role); 6] = [
+const PLUGINS: [(&str, Role); 7] = [
     ("plugins/slack", Role::Sink),
     ("plugins/webhook", Role::Sink),
     ("plugins/rules", Role::Filter),
+    ("plugins/image-info", Role::Enricher),
     ("examples/plugins/quiet-hours", Role::Filter),
     ("examples/plugins/team", Role::Enricher),
     ("examples/plugins/ntfy", Role::Sink),

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::repository;
 
-const DOCUMENTS: [&str; 4] = [
+const DOCUMENTS: [&str; 5] = [
     "plugins/slack/README.md",
     "plugins/webhook/README.md",
     "plugins/rules/README.md",
+    "plugins/image-info/README.md",
     "examples/README.md",
 ];
 
@@ -54,5 +55,5 @@ fn each_documented_configuration_passes_its_schema() {
             }
         }
     }
-    assert_eq!(checked, 6, "each plugin is documented once");
+    assert_eq!(checked, 7, "each plugin is documented once");
 }

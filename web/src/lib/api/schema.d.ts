@@ -882,6 +882,14 @@ export interface components {
             generation: number;
             status: components["schemas"]["DeployStatus"];
             image: string;
+            /**
+             * @description What the image says about itself: its labels `org.opencontainers.image.…`, without
+             *     that prefix, of which created, revision, source, title, url and version.
+             *     Known once it is here.
+             */
+            image_labels?: {
+                [key: string]: string;
+            };
             step?: null | components["schemas"]["StepName"];
             step_status?: null | components["schemas"]["StepStatus"];
             /** Format: int64 */
@@ -1250,6 +1258,13 @@ export interface components {
             instance: string;
             name: string;
             image: string;
+            /**
+             * @description What the image says about itself: its labels `org.opencontainers.image.…`, without
+             *     that prefix, of which created, revision, source, title, url and version.
+             */
+            image_labels?: {
+                [key: string]: string;
+            };
             managed: boolean;
             project?: null | components["schemas"]["ProjectName"];
             stage?: null | components["schemas"]["StageName"];
