@@ -35,7 +35,7 @@ grants.http = ["https://hooks.example"]
 
 [plugin.rules]
 file = "builtin:rules"
-config.rules = [{ name = "bad news", then = "keep", all = [{ field = "severity", at_least = "error" }] }]
+config.rules = [{ keep_if = 'severity >= "error"' }]
 
 [plugin.quiet]
 file = "quiet-hours.wasm"

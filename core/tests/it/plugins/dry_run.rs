@@ -87,7 +87,7 @@ async fn a_sink_shows_what_it_would_send_beside_what_it_sent_and_sends_nothing()
 async fn a_pipeline_that_is_not_installed_yet_shows_what_it_would_change() {
     let host = hooked().await;
     let toml = "[plugin.quiet]\nfile = \"builtin:rules\"\n\
-         config.rules = [{ name = \"noise\", then = \"drop\", all = [{ field = \"project\", equals = \"noisy\" }] }]\n\
+         config.rules = [{ drop_if = 'project == \"noisy\"', reason = \"noise\" }]\n\
          [pipeline.all]\nwhen.type = \"project_status\"\nsteps = [\"quiet\"]\nsinks = [\"hook\"]\n\
          batch = { events = 2, wait = \"1h\" }\n";
     let run = tried(&host, "/api/pipelines/all/dry-run", &json!({"toml": toml})).await;

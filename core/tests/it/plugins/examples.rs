@@ -58,15 +58,14 @@ async fn the_examples_filter_enrich_and_send() {
 }
 
 #[tokio::test]
-async fn a_rule_drops_by_its_name_and_a_signed_webhook_can_be_checked() {
+async fn a_rule_drops_with_its_reason_and_a_signed_webhook_can_be_checked() {
     let host = Host::start().await;
     let origin = host.target.origin();
     let secret = host.server.dir.path().join("webhook-secret");
     std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").expect("written");
     let toml = format!(
         "[plugin.rules]\nfile = \"builtin:rules\"\n\
-         config.rules = [{{ name = \"no drafts\", then = \"drop\", \
-           all = [{{ field = \"payload.project\", equals = \"draft\" }}] }}]\n\
+         config.rules = [{{ drop_if = 'payload.project == \"draft\"', reason = \"no drafts\" }}]\n\
          [plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"{origin}/hook\"\n\
          secrets.WEBHOOK_SECRET = \"file:{}\"\n\
          grants.http = [\"{origin}\"]\ngrants.networks = [\"127.0.0.1/32\"]\n\
@@ -81,7 +80,7 @@ async fn a_rule_drops_by_its_name_and_a_signed_webhook_can_be_checked() {
     assert_eq!(super::projects_told(&requests), ["shop"]);
     let dropped = host.pipeline(|all| all["dropped"] == 1).await;
     let reason = &dropped["recent_drops"][0]["reason"];
-    assert_eq!(*reason, json!("rule `no drafts` drops it"));
+    assert_eq!(*reason, json!("no drafts"));
     assert_eq!(
         requests[0].header("webhook-signature"),
         signature(&requests[0])

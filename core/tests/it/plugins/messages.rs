@@ -239,3 +239,24 @@ async fn a_plugin_that_does_not_start_says_so_with_its_digest() {
     assert_eq!(listed["contract"], json!(null), "{listed}");
     host.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_read_is_named_with_its_place_and_the_remedy() {
+    let host = Host::start().await;
+    for (rule, wanted) in [
+        (
+            r#"{ drop_if = 'severity > "warn"', reason = "noise" }"#,
+            "/rules/0: `drop_if` of the rule `noise`, column 12: there is no severity \"warn\": use",
+        ),
+        (
+            r#"{ name = "noise", then = "drop", all = [{ field = "stage", equals = "dev" }] }"#,
+            "/rules/0: name, then, all, any and none have become one expression: { drop_if = '",
+        ),
+    ] {
+        let toml = format!("[plugin.pick]\nfile = \"builtin:rules\"\nconfig.rules = [{rule}]\n");
+        put(&host.folder(), "pick.toml", toml);
+        let told = |it: &Value| it["error"].as_str().is_some_and(|why| why.contains(wanted));
+        host.listed("/api/plugins", told).await;
+    }
+    host.server.stop().await;
+}

@@ -189,8 +189,7 @@ async fn an_event_tells_who_saw_it_what_they_said_and_where_it_went() {
     let mut host = Host::start().await;
     let toml = webhook("hook", "builtin:webhook", &host.target)
         + "[plugin.pick]\nfile = \"builtin:rules\"\n\
-           [[plugin.pick.config.rules]]\nname = \"no drafts\"\nthen = \"drop\"\n\
-           all = [{ field = \"project\", matches = \"draft-*\" }]\n\
+           config.rules = [{ drop_if = 'project.startsWith(\"draft-\")', reason = \"no drafts\" }]\n\
            [pipeline.all]\nwhen.type = \"project_status\"\nsteps = [\"pick\"]\nsinks = [\"hook\"]\n";
     put(&host.folder(), "hook.toml", toml);
     host.plugin_is("hook", "running").await;
@@ -225,7 +224,7 @@ async fn an_event_tells_who_saw_it_what_they_said_and_where_it_went() {
     let dropped = trace("draft-1").await;
     assert_eq!(dropped["pipelines"][0]["outcome"], "dropped");
     let step = &dropped["pipelines"][0]["steps"][0];
-    assert_eq!(step["detail"], "rule `no drafts` drops it");
+    assert_eq!(step["detail"], "no drafts");
     assert_eq!(dropped["deliveries"], serde_json::json!([]));
     let url = host.server.url("/api/events/999999/trace");
     let absent = host.server.http.get(url).send().await.expect("an answer");
