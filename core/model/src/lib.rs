@@ -8,6 +8,7 @@ mod deploy;
 mod dry_run;
 mod event;
 mod instance;
+mod metrics;
 mod names;
 mod payload;
 mod plugin;
@@ -30,6 +31,7 @@ pub use event::{
     Actor, ActorKind, Event, EventId, EventType, NewEvent, Position, Severity, Subject,
 };
 pub use instance::{Health, Instance, InstanceStatus, PublishedPort};
+pub use metrics::{Calls, DeliveryCounts, PluginMemory};
 pub use names::{DeployId, InvalidName, Lane, LaneView, Project, ProjectName, StageName};
 pub use payload::{
     AuditPayload, DeliveryStatusPayload, DeployLogPayload, DeployStatusPayload,
@@ -38,8 +40,8 @@ pub use payload::{
     SystemPayload, WatchGapPayload,
 };
 pub use plugin::{
-    Asked, Batch, Calls, Granted, OnError, Pipeline, PipelineState, PipelineStep, Plugin,
-    PluginLogLevel, PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
+    Asked, Batch, Granted, OnError, Pipeline, PipelineState, PipelineStep, Plugin, PluginLogLevel,
+    PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
 };
 pub use principal::Principal;
 pub use secret::{InvalidSecretName, Secret, SecretName};

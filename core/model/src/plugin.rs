@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{EventId, Severity, Timestamp};
+use super::{Calls, DeliveryCounts, EventId, PluginMemory, Severity, Timestamp};
 
 /// What a plugin does with events; one role per component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -42,6 +44,15 @@ pub enum PluginState {
 }
 
 impl PluginState {
+    pub const ALL: [Self; 6] = [
+        Self::NotConfigured,
+        Self::Loading,
+        Self::Running,
+        Self::Failed,
+        Self::Quarantined,
+        Self::Missing,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotConfigured => "not_configured",
@@ -64,6 +75,9 @@ pub struct Plugin {
     /// Why it does not run, or why its newest change was not taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// When a quarantined one is asked again by itself, at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rests_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<PluginRole>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +103,13 @@ pub struct Plugin {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggested_toml: Option<String>,
     pub calls: Calls,
+    pub memory: PluginMemory,
+    /// How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
+    /// `connection`.
+    pub http_requests: BTreeMap<String, u64>,
+    /// Of a sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deliveries: Option<DeliveryCounts>,
     /// Of a sink.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<SinkQueue>,
@@ -115,21 +136,6 @@ pub struct Granted {
     pub networks: Vec<String>,
     /// Names of the secrets that are set.
     pub secrets: Vec<String>,
-}
-
-/// How a plugin has done since the server started.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Calls {
-    pub total: u64,
-    /// Calls that trapped, ran out of a limit, or answered nonsense.
-    pub faults: u64,
-    /// Events that a filter dropped.
-    pub drops: u64,
-    /// Duration of recent calls, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub p50_us: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub p95_us: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

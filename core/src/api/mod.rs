@@ -16,6 +16,7 @@ pub mod format;
 mod guard;
 mod instances;
 mod list;
+mod metrics;
 pub mod openapi;
 mod pipelines;
 mod plugins;
@@ -117,6 +118,7 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(status::get))
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
+        .routes(routes!(metrics::get))
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::get, projects::delete))
         .routes(routes!(projects::update_stage))
@@ -138,6 +140,7 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::test))
         .routes(routes!(plugins::replay))
         .routes(routes!(plugins::grant))
+        .routes(routes!(plugins::resume))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(dry_run::plugin))

@@ -79,3 +79,15 @@ pub async fn grant(
     let http = state.plugins.grant(&Principal::Local, &name).await?;
     Ok((StatusCode::ACCEPTED, Json(GrantedNow { http })))
 }
+
+/// Asks a quarantined plugin again at once, instead of when its rest is over.
+#[utoipa::path(post, path = "/api/plugins/{name}/resume", tag = "plugins", params(("name" = String, Path)),
+    responses((status = 200, body = AsOf<Plugin>), (status = 404, body = super::Problem), (status = 409, body = super::Problem)))]
+pub async fn resume(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Json<AsOf<Plugin>>, ApiError> {
+    state.plugins.resume(&Principal::Local, &name)?;
+    let (item, as_of) = state.plugins.plugin(&name).await?;
+    Ok(Json(AsOf { item, as_of }))
+}

@@ -18,6 +18,7 @@ mod plugin_dry_run;
 mod plugin_grant;
 mod plugin_inspect;
 mod plugin_list;
+mod plugin_resume;
 mod print;
 mod restore;
 mod secret;

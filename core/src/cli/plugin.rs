@@ -2,7 +2,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     Outcome, client::Client, plugin_build, plugin_compile, plugin_dry_run, plugin_grant,
-    plugin_inspect, plugin_list,
+    plugin_inspect, plugin_list, plugin_resume,
 };
 use crate::config::ConfigError;
 
@@ -23,6 +23,8 @@ enum PluginCommand {
     List(plugin_list::ListArgs),
     /// Let a plugin reach the addresses that it asks for
     Grant(plugin_grant::GrantArgs),
+    /// Ask a quarantined plugin again at once
+    Resume(plugin_resume::ResumeArgs),
     /// Try a plugin or a whole pipeline on past events, without sending anything
     DryRun(plugin_dry_run::DryRunArgs),
     /// The server's own compiler: a component on standard input, machine code on standard output
@@ -40,6 +42,7 @@ pub(super) async fn run(
         PluginCommand::Inspect(args) => plugin_inspect::run(args).await,
         PluginCommand::List(args) => plugin_list::run(&client()?, &args).await,
         PluginCommand::Grant(args) => plugin_grant::run(&client()?, &args).await,
+        PluginCommand::Resume(args) => plugin_resume::run(&client()?, &args).await,
         PluginCommand::DryRun(args) => plugin_dry_run::run(&client()?, &args).await,
         PluginCommand::Compile => plugin_compile::run().await,
     }

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{Outcome, client::Client, print};
-use crate::model::Plugin;
+use crate::model::{Plugin, PluginState};
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
@@ -17,8 +17,8 @@ struct Page {
     items: Vec<Plugin>,
 }
 
-const HEAD: [&str; 7] = [
-    "NAME", "ROLE", "STATE", "VERSION", "CALLS", "FAULTS", "WAITING",
+const HEAD: [&str; 9] = [
+    "NAME", "ROLE", "STATE", "VERSION", "CALLS", "P99", "FAULTS", "MEMORY", "WAITING",
 ];
 
 pub(super) async fn run(client: &Client, args: &ListArgs) -> anyhow::Result<Outcome> {
@@ -44,6 +44,13 @@ fn print_table(plugins: &[Plugin]) -> io::Result<()> {
         if let Some(error) = &plugin.error {
             writeln!(out, "  {error}")?;
         }
+        if plugin.state == PluginState::Quarantined {
+            let name = &plugin.name;
+            writeln!(
+                out,
+                "  to ask it again at once: tiny-forge plugin resume {name}"
+            )?;
+        }
         for line in &plugin.missing_grants {
             writeln!(out, "  it asks for more; to grant it, add: {line}")?;
         }
@@ -59,12 +66,25 @@ fn row(plugin: &Plugin) -> [String; HEAD.len()] {
         plugin.state.as_str().into(),
         plugin.version.clone().unwrap_or_else(none),
         plugin.calls.total.to_string(),
+        plugin.calls.p99_us.map_or_else(none, duration),
         plugin.calls.faults.to_string(),
+        memory(plugin.memory.bytes),
         plugin
             .queue
             .as_ref()
             .map_or_else(none, |queue| queue.pending.to_string()),
     ]
+}
+
+fn duration(us: f64) -> String {
+    match us {
+        us if us < 1_000.0 => format!("{us:.1}µs"),
+        us => format!("{:.1}ms", us / 1_000.0),
+    }
+}
+
+fn memory(bytes: u64) -> String {
+    format!("{:.1}MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 fn print_row(

@@ -202,6 +202,21 @@ impl PluginHost {
         Ok(origins)
     }
 
+    /// Ends the quarantine of a plugin before its time.
+    pub fn resume(&self, _: &Principal, name: &str) -> Result<(), HostError> {
+        let status = match self.live().plugins.get(name) {
+            Some(plugin) => plugin.status.clone(),
+            None => return Err(not_found("plugin", name)),
+        };
+        if status.resume() {
+            return Ok(());
+        }
+        Err(HostError::Conflict(format!(
+            "plugin `{name}` is {}: only a quarantined one is resumed",
+            status.state().as_str()
+        )))
+    }
+
     /// Tries all dead letters of a sink again, the oldest first; how many.
     pub async fn replay_all(&self, _: &Principal, sink: &str) -> Result<usize, HostError> {
         let wake = match self.live().plugins.get(sink) {

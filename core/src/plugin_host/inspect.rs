@@ -1,6 +1,6 @@
 //! What a file is, without a server.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -58,6 +58,7 @@ pub async fn inspect(program: PathBuf, file: &str, wasm: &[u8]) -> anyhow::Resul
         )?,
         secrets: Secrets::default(),
         values: PluginValues::new(store, file),
+        metrics: Arc::default(),
         rehearsal: None,
     };
     let description = Guest::start(&sandbox, &module, &setup)

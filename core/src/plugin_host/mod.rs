@@ -1,15 +1,17 @@
 //! Plugins: untrusted components, what they may use, and who calls them.
 //!
 //! The only user of wasmtime. In reading order: what a guest runs in, what it
-//! is lent, how its file becomes machine code, what the operator configures,
-//! how a plugin is kept running, how events pass through pipelines to sinks,
-//! and the host that ties these to the plugins folder.
+//! is lent, how its file becomes machine code, what is counted of it, what the
+//! operator configures, how a plugin is kept running, how events pass through
+//! pipelines to sinks, and the host that ties these to the plugins folder.
 
 pub mod sandbox;
 
 pub mod capabilities;
 
 pub mod compile;
+
+pub mod metrics;
 
 mod builtin;
 mod config;

@@ -142,6 +142,7 @@ impl PluginHost {
                         name: it.status.name().to_owned(),
                         wake: it.wake.clone(),
                         versions: it.versions.clone(),
+                        metrics: it.status.metrics().clone(),
                     })
                     .collect(),
                 status: status.clone(),

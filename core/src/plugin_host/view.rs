@@ -1,13 +1,19 @@
 //! What the API shows of plugins, pipelines and deliveries.
 
+use std::collections::BTreeMap;
+
 use super::{
-    HostError, PluginHost, config::FileError, host::not_found, live::LivePipeline,
+    HostError, PluginHost,
+    config::FileError,
+    host::not_found,
+    live::LivePipeline,
+    metrics::{Exposed, exposition},
     pipeline::Matcher,
 };
 use crate::{
     model::{
-        Asked, Calls, EventId, Granted, Pipeline, Plugin, PluginRole, PluginState, Position,
-        SinkQueue,
+        Asked, Calls, EventId, Granted, Pipeline, Plugin, PluginMemory, PluginRole, PluginState,
+        Position, SinkQueue,
     },
     store::{PipelineProgress, Reader, StoreError},
 };
@@ -21,37 +27,46 @@ impl PluginHost {
     /// All plugins by name, files that wait for configuration, and files of
     /// configuration that cannot be used.
     pub async fn plugins(&self) -> Result<(Vec<Plugin>, Position), HostError> {
+        let (queues, as_of) = self.queues().await?;
+        let live = self.live();
+        let plugins = live.plugins.iter();
+        let mut views: Vec<Plugin> = plugins
+            .map(|(name, plugin)| plugin.status.view(queues.get(name).cloned()))
+            .collect();
+        views.extend(live.errors.iter().map(broken_file));
+        Ok((views, as_of))
+    }
+
+    /// The counters of all plugins, for a collector.
+    pub async fn metrics(&self) -> Result<String, HostError> {
+        let (queues, _) = self.queues().await?;
+        let live = self.live();
+        let plugins = live.plugins.iter().map(|(name, plugin)| Exposed {
+            plugin: name,
+            state: plugin.status.state(),
+            metrics: plugin.status.metrics(),
+            queue: queues.get(name).cloned(),
+        });
+        Ok(exposition(&plugins.collect::<Vec<_>>()))
+    }
+
+    /// Of all sinks.
+    async fn queues(&self) -> Result<(BTreeMap<String, SinkQueue>, Position), HostError> {
         let sinks: Vec<String> = {
             let live = self.live();
             let plugins = live.plugins.iter();
             let sinks = plugins.filter(|(_, it)| it.status.role() == Some(PluginRole::Sink));
             sinks.map(|(name, _)| name.clone()).collect()
         };
-        let (queues, as_of) = self
-            .shared()
-            .store
-            .read(move |reader| {
-                let queues = sinks.into_iter().map(|sink| {
-                    let queue = reader.sink_queue(&sink)?;
-                    Ok((sink, queue))
-                });
-                Ok((
-                    queues.collect::<Result<Vec<_>, StoreError>>()?,
-                    reader.head()?,
-                ))
-            })
-            .await?;
-        let queue_of = |name: &str| -> Option<SinkQueue> {
-            let found = queues.iter().find(|(sink, _)| sink == name)?;
-            Some(found.1.clone())
-        };
-        let live = self.live();
-        let plugins = live.plugins.iter();
-        let mut views: Vec<Plugin> = plugins
-            .map(|(name, plugin)| plugin.status.view(queue_of(name)))
-            .collect();
-        views.extend(live.errors.iter().map(broken_file));
-        Ok((views, as_of))
+        let read = self.shared().store.read(move |reader| {
+            let queues = sinks.into_iter().map(|sink| {
+                let queue = reader.sink_queue(&sink)?;
+                Ok((sink, queue))
+            });
+            let queues: Result<_, StoreError> = queues.collect();
+            Ok((queues?, reader.head()?))
+        });
+        Ok(read.await?)
     }
 
     pub async fn plugin(&self, name: &str) -> Result<(Plugin, Position), HostError> {
@@ -122,6 +137,7 @@ fn broken_file(error: &FileError) -> Plugin {
         file: error.file.clone(),
         state: PluginState::Failed,
         error: Some(error.to_string()),
+        rests_until: None,
         role: None,
         version: None,
         description: None,
@@ -134,6 +150,9 @@ fn broken_file(error: &FileError) -> Plugin {
         missing_grants: Vec::new(),
         suggested_toml: None,
         calls: Calls::default(),
+        memory: PluginMemory::default(),
+        http_requests: BTreeMap::new(),
+        deliveries: None,
         queue: None,
         recent_log: Vec::new(),
     }

@@ -25,16 +25,27 @@ pub(super) struct Cache {
     keyring: Arc<Keyring>,
 }
 
+/// What there is under a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cached {
+    Ours(Bytes),
+    /// Somebody else's, or damaged.
+    Foreign,
+    Nothing,
+}
+
 impl Cache {
     pub(super) fn new(folder: PathBuf, keyring: Arc<Keyring>) -> Self {
         Self { folder, keyring }
     }
 
     /// Anything wrong with a file is a miss: it can always be compiled again.
-    pub(super) async fn read(&self, digest: &str) -> Option<Bytes> {
-        let (cache, name) = (self.clone(), file_name(digest)?);
+    pub(super) async fn read(&self, digest: &str) -> Cached {
+        let (cache, Some(name)) = (self.clone(), file_name(digest)) else {
+            return Cached::Nothing;
+        };
         let read = tokio::task::spawn_blocking(move || cache.read_verified(&name));
-        read.await.ok().flatten()
+        read.await.unwrap_or(Cached::Nothing)
     }
 
     /// Hands the code back; without the file it is compiled again next time.
@@ -53,7 +64,7 @@ impl Cache {
         written.await.expect("writing a file does not panic")
     }
 
-    fn read_verified(&self, name: &str) -> Option<Bytes> {
+    fn read_verified(&self, name: &str) -> Cached {
         let path = self.folder.join(name);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => Bytes::from(bytes),
@@ -61,7 +72,7 @@ impl Cache {
                 if error.kind() != io::ErrorKind::NotFound {
                     tracing::warn!(%error, path = %path.display(), "cached code cannot be read");
                 }
-                return None;
+                return Cached::Nothing;
             }
         };
         let verified = bytes
@@ -70,10 +81,10 @@ impl Cache {
         if !verified {
             let path = path.display();
             tracing::warn!(%path, "cached code is not what this server wrote: compiling it again");
-            return None;
+            return Cached::Foreign;
         }
         // Megabytes, perhaps: shared, not copied.
-        Some(bytes.slice(MAC_BYTES..))
+        Cached::Ours(bytes.slice(MAC_BYTES..))
     }
 
     fn write_atomically(&self, name: &str, code: &[u8]) -> io::Result<()> {
@@ -134,7 +145,7 @@ fn file_name(digest: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arc, Bytes, Cache, Keyring, file_name};
+    use super::{Arc, Bytes, Cache, Cached, Keyring, file_name};
 
     #[tokio::test]
     async fn a_tampered_or_renamed_file_is_a_miss() {
@@ -143,22 +154,20 @@ mod tests {
         let cache = Cache::new(dir.path().to_owned(), keyring);
         let path = |digest| dir.path().join(file_name(digest).expect("a name"));
 
-        assert_eq!(cache.read("aa").await, None);
-        assert_eq!(
-            cache.write("aa", Bytes::from_static(&[1, 2, 3])).await,
-            [1, 2, 3][..]
-        );
-        assert_eq!(cache.read("aa").await, Some(Bytes::from_static(&[1, 2, 3])));
+        let code = Bytes::from_static(&[1, 2, 3]);
+        assert_eq!(cache.read("aa").await, Cached::Nothing);
+        assert_eq!(cache.write("aa", code.clone()).await, code);
+        assert_eq!(cache.read("aa").await, Cached::Ours(code));
 
         std::fs::copy(path("aa"), path("bb")).expect("a copy");
-        assert_eq!(cache.read("bb").await, None);
+        assert_eq!(cache.read("bb").await, Cached::Foreign);
 
         let mut bytes = std::fs::read(path("aa")).expect("a file");
         *bytes.last_mut().expect("a byte") ^= 1;
         std::fs::write(path("aa"), bytes).expect("tampered");
-        assert_eq!(cache.read("aa").await, None);
+        assert_eq!(cache.read("aa").await, Cached::Foreign);
         std::fs::write(path("aa"), b"short").expect("cut");
-        assert_eq!(cache.read("aa").await, None);
+        assert_eq!(cache.read("aa").await, Cached::Foreign);
     }
 
     #[tokio::test]
@@ -171,6 +180,6 @@ mod tests {
         }
         let files = std::fs::read_dir(dir.path()).expect("a folder").count();
         assert_eq!(files, super::FILES_MAX + 1, "and the key");
-        assert_eq!(cache.read("69").await, Some(vec![69].into()));
+        assert_eq!(cache.read("69").await, Cached::Ours(vec![69].into()));
     }
 }

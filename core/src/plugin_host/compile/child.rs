@@ -18,6 +18,8 @@ use crate::plugin_host::sandbox;
 /// A hostile function of 1 MB makes Cranelift use 240 MB; an honest interpreter
 /// more than that.
 pub(super) const MEMORY_BYTES_MAX: u64 = 2 << 30;
+/// Of all threads together: what is left of a server that was killed ends too.
+const CPU_SECONDS_MAX: u64 = 300;
 const CODE_BYTES_MAX: u64 = 512 << 20;
 const COMPLAINT_BYTES_MAX: u64 = 16 << 10;
 /// Everything else comes first.
@@ -110,16 +112,19 @@ pub fn compile_in_this_process() -> io::Result<()> {
 
 fn limit_this_process() -> io::Result<()> {
     rustix::process::nice(NICENESS)?;
+    limit(Resource::As, MEMORY_BYTES_MAX)?;
+    limit(Resource::Data, MEMORY_BYTES_MAX)?;
+    limit(Resource::Cpu, CPU_SECONDS_MAX)?;
+    limit(Resource::Core, 0)
+}
+
+/// Less, where whoever started this process wants it so.
+fn limit(resource: Resource, most: u64) -> io::Result<()> {
+    let given = rustix::process::getrlimit(resource).maximum;
+    let most = Some(given.map_or(most, |given| given.min(most)));
     let limit = Rlimit {
-        current: Some(MEMORY_BYTES_MAX),
-        maximum: Some(MEMORY_BYTES_MAX),
+        current: most,
+        maximum: most,
     };
-    rustix::process::setrlimit(Resource::As, limit)?;
-    rustix::process::setrlimit(Resource::Data, limit)?;
-    let nothing = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    rustix::process::setrlimit(Resource::Core, nothing)?;
-    Ok(())
+    Ok(rustix::process::setrlimit(resource, limit)?)
 }

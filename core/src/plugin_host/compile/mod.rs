@@ -9,9 +9,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use self::cache::Cache;
+use self::cache::{Cache, Cached};
 pub use self::child::compile_in_this_process;
-use crate::store::Keyring;
+use crate::{plugin_host::metrics::FaultKind, store::Keyring};
 
 /// JavaScript and Python bring their interpreters: 12 to 18 MB, and up to 30 s.
 const WASM_BYTES_MAX: usize = 64 << 20;
@@ -23,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub struct Compiled {
     digest: Arc<str>,
     code: Bytes,
+    cache_was_tampered_with: bool,
 }
 
 impl Compiled {
@@ -33,6 +34,11 @@ impl Compiled {
 
     pub(super) fn code(&self) -> &[u8] {
         &self.code
+    }
+
+    /// What the cache had under its name was not what this server wrote.
+    pub fn cache_was_tampered_with(&self) -> bool {
+        self.cache_was_tampered_with
     }
 }
 
@@ -65,6 +71,17 @@ pub enum CompileError {
     Unavailable(String),
 }
 
+impl CompileError {
+    pub(super) const fn kind(&self) -> FaultKind {
+        match self {
+            Self::NotWasm | Self::NotAComponent | Self::Invalid(_) => FaultKind::Invalid,
+            Self::TooLarge { .. } => FaultKind::TooLarge,
+            Self::TooSlow { .. } | Self::Crashed { .. } => FaultKind::Compile,
+            Self::Unavailable(_) => FaultKind::Host,
+        }
+    }
+}
+
 /// Compiles in a child process of ourselves, one at a time.
 pub struct Compiler {
     program: PathBuf,
@@ -93,21 +110,25 @@ impl Compiler {
     /// `digest` is the SHA-256 of `wasm`, hex.
     pub async fn compile(&self, wasm: &[u8], digest: &str) -> Result<Compiled, CompileError> {
         check_kind(wasm)?;
-        let compiled = |code: Bytes| Compiled {
+        let compiled = |code: Bytes, cache_was_tampered_with| Compiled {
             digest: digest.into(),
             code,
+            cache_was_tampered_with,
         };
-        if let Some(code) = self.cache.read(digest).await {
-            return Ok(compiled(code));
+        if let Cached::Ours(code) = self.cache.read(digest).await {
+            return Ok(compiled(code, false));
         }
         let turn = self.turn.acquire().await;
         let _turn = turn.map_err(|error| CompileError::Unavailable(error.to_string()))?;
         // Whoever had the turn before may have compiled the same.
-        if let Some(code) = self.cache.read(digest).await {
-            return Ok(compiled(code));
-        }
+        let was_tampered_with = match self.cache.read(digest).await {
+            Cached::Ours(code) => return Ok(compiled(code, false)),
+            Cached::Foreign => true,
+            Cached::Nothing => false,
+        };
         let code = child::compile(&self.program, wasm, self.timeout).await?;
-        Ok(compiled(self.cache.write(digest, code.into()).await))
+        let code = self.cache.write(digest, code.into()).await;
+        Ok(compiled(code, was_tampered_with))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     failpoint::{self, Failpoint},
     model::{AttemptOutcome, Severity, TestOutcome, Timestamp},
     plugin_host::{
+        metrics::DeliveryEnd,
         plugin::{RunError, Runner},
         sandbox::{DeliveryContext, DeliveryOutcome, GuestEvent},
     },
@@ -88,12 +89,10 @@ impl SinkTask {
                 }
             };
             let deadline = match work {
-                Work::Deliver(queued) => {
-                    if self.deliver(*queued, &token).await.is_none() {
-                        return;
-                    }
-                    Some(Instant::now())
-                }
+                Work::Deliver(queued) => match self.deliver(*queued, &token).await {
+                    Some(next) => Some(next),
+                    None => return,
+                },
                 Work::WaitUntil(at) => Some(at),
                 Work::WaitForMore => None,
             };
@@ -102,6 +101,7 @@ impl SinkTask {
                 () = token.cancelled() => return,
                 Some(test) = self.tests.recv() => self.test(test).await,
                 () = self.wake.notified() => {}
+                () = self.runner.news() => {}
                 () = sleep_until(deadline) => {}
             }
         }
@@ -125,8 +125,13 @@ impl SinkTask {
         })
     }
 
-    /// One attempt, and its record. `None` when the server stops meanwhile.
-    async fn deliver(&mut self, queued: QueuedDelivery, token: &CancellationToken) -> Option<()> {
+    /// One attempt, and its record; when to look for the next one. `None` when the
+    /// server stops meanwhile.
+    async fn deliver(
+        &mut self,
+        queued: QueuedDelivery,
+        token: &CancellationToken,
+    ) -> Option<Instant> {
         let at = Timestamp::now();
         let attempt = queued.delivery.attempts + 1;
         let first_attempt = queued.first_attempt.unwrap_or(at);
@@ -142,9 +147,9 @@ impl SinkTask {
                 let answer = self.runner.deliver(&context, &events).await;
                 match answer {
                     // No attempt was made.
-                    Err(RunError::Absent { .. }) => return Some(()),
+                    Err(RunError::Absent { .. }) => return Some(Instant::now()),
                     Err(RunError::Resting { for_another, .. }) => {
-                        return wait(for_another, token).await;
+                        return Some(Instant::now() + for_another);
                     }
                     Ok(outcome) => judge(outcome, attempt, first_attempt),
                     Err(fault @ RunError::Fault { .. }) => judge_fault(fault.to_string(), attempt),
@@ -165,7 +170,8 @@ impl SinkTask {
             reason: verdict.reason,
             next: verdict.next,
         };
-        self.write_down(queued.delivery.id, record, token).await
+        self.write_down(queued.delivery.id, record, token).await?;
+        Some(Instant::now())
     }
 
     /// What the sink wrote and the attempt's record, in one transaction.
@@ -176,6 +182,7 @@ impl SinkTask {
         token: &CancellationToken,
     ) -> Option<()> {
         let (plugin, writes) = (self.runner.plugin().to_owned(), self.runner.take_writes());
+        let end = end(&record.next);
         loop {
             let (id, record) = (id.clone(), record.clone());
             let (owner, writes) = (plugin.clone(), writes.clone());
@@ -189,6 +196,7 @@ impl SinkTask {
             match written.await {
                 Ok(()) => {
                     failpoint::reached(Failpoint::DeliveryRecorded);
+                    self.runner.metrics().deliveries.add(end);
                     return Some(());
                 }
                 Err(StoreError::Closed) => return None,
@@ -274,6 +282,14 @@ fn judge_fault(reason: String, attempt: u32) -> Verdict {
 
 fn retry_in(pause: Duration, now: Timestamp) -> AfterAttempt {
     AfterAttempt::RetryAt(now.plus_ms(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)))
+}
+
+const fn end(next: &AfterAttempt) -> DeliveryEnd {
+    match next {
+        AfterAttempt::Delivered => DeliveryEnd::Sent,
+        AfterAttempt::RetryAt(_) | AfterAttempt::Split(_) => DeliveryEnd::Failed,
+        AfterAttempt::Dead => DeliveryEnd::Dead,
+    }
 }
 
 const fn severity(next: &AfterAttempt) -> Severity {

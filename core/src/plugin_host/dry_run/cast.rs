@@ -48,13 +48,14 @@ impl Cast {
             {
                 files.dir.path().clone_into(&mut kit.folder);
             }
-            let prepared = kit.prepare(name, config).await;
+            let status = Arc::new(PluginStatus::new(name, String::new(), None));
+            let prepared = kit.prepare(name, config, status.metrics()).await;
             let prepared = prepared.map_err(|error| {
                 HostError::Conflict(format!("plugin `{name}` cannot be tried: {error}"))
             })?;
             let installed = running_digest(host, name);
             let missing_grants = prepared.accepted.missing.lines;
-            let player = Player::new(name, prepared.version, missing_grants, installed);
+            let player = Player::new(status, prepared.version, missing_grants, installed);
             players.insert(name.clone(), player);
         }
         let (steps, sinks) = parts(candidate, &players)?;
@@ -91,14 +92,14 @@ impl Cast {
 
 impl Player {
     fn new(
-        name: &str,
+        status: Arc<PluginStatus>,
         version: Version,
         missing_grants: Vec<String>,
         installed: Option<String>,
     ) -> Self {
         let version = Arc::new(version);
         Self {
-            status: Arc::new(PluginStatus::new(name, String::new(), None)),
+            status,
             installed: installed.as_deref() == Some(version.module.digest()),
             versions: watch::channel(Some(version.clone())).0,
             version,
@@ -122,7 +123,7 @@ impl Player {
             version: self.version.number.clone(),
             digest: self.version.module.digest().to_owned(),
             installed: self.installed,
-            faults: self.status.view(None).calls.faults,
+            faults: self.status.metrics().faults.total(),
             missing_grants: self.missing_grants.clone(),
             log: self.version.setup.log.lines(),
         }

@@ -37,7 +37,8 @@ pub(super) struct OnceChange {
 }
 
 impl Change {
-    pub fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    /// Says which sinks had no room for a delivery, one entry for each.
+    pub fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
         let Decided {
             seen,
             drops,
@@ -56,9 +57,11 @@ impl Change {
         if let Some(once) = &self.once {
             tx.remember_passed(&self.pipeline, &once.passed, once.cooldown)?;
         }
+        let mut shed_by = Vec::new();
         for sink in self.sinks() {
             for shed in tx.shed_overflow(sink)? {
                 publish_status(tx, &shed, Severity::Error)?;
+                shed_by.push(shed.sink);
             }
         }
         tx.add_drops(&self.pipeline, drops)?;
@@ -82,7 +85,8 @@ impl Change {
                 dropped: drops.len() as i64,
                 skipped: 0,
             },
-        )
+        )?;
+        Ok(shed_by)
     }
 
     /// Those that get deliveries, each once.

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::select_all;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,7 +16,7 @@ use crate::{
     events::{Frame, Next, Subscription},
     failpoint::{self, Failpoint},
     model::{EventId, PipelineState, Timestamp},
-    plugin_host::delivery::seal,
+    plugin_host::{delivery::seal, metrics::DeliveryEnd},
     store::{NewDelivery, PassedEvent, PipelineProgress, StoreError, Tx},
 };
 
@@ -138,9 +139,19 @@ impl Running {
                     retry_after,
                 }) => {
                     self.task.status.set(PipelineState::Paused, Some(reason));
-                    sleep_unless(retry_after, token).await?;
+                    self.rest(retry_after, token).await?;
                 }
             }
+        }
+    }
+
+    /// Waits for so long, or until there is a reason to ask a step sooner.
+    async fn rest(&mut self, time: Duration, token: &CancellationToken) -> Option<()> {
+        let steps = self.steps.iter_mut();
+        let news = steps.map(|step| Box::pin(step.runner.news()));
+        tokio::select! {
+            rested = sleep_unless(time, token) => rested,
+            _ = select_all(news) => Some(()),
         }
     }
 
@@ -235,8 +246,9 @@ impl Running {
             let change = kept.clone();
             move |tx: &mut Tx<'_>| change.apply(tx)
         };
-        store_until_done(&self.task.store, write, token).await?;
+        let shed = store_until_done(&self.task.store, write, token).await?;
         self.stored = cursor;
+        self.count_shed(&shed);
         if has_deliveries {
             failpoint::reached(Failpoint::DeliveriesStored);
         }
@@ -246,6 +258,16 @@ impl Running {
             }
         }
         Some(())
+    }
+
+    /// Deliveries that a full queue had no room for, by their sinks.
+    fn count_shed(&self, shed: &[String]) {
+        for name in shed {
+            let sink = self.task.sinks.iter().find(|sink| sink.name == *name);
+            if let Some(sink) = sink {
+                sink.metrics.deliveries.add(DeliveryEnd::Dead);
+            }
+        }
     }
 
     /// What goes to the sinks now that these events have passed.

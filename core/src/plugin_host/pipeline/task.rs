@@ -18,6 +18,7 @@ use crate::{
     model::{EventId, PipelineState, PluginRole, Timestamp},
     plugin_host::{
         config::PipelineConfig,
+        metrics::Metrics,
         plugin::{Runner, Version, Versions},
     },
     store::{PassedEvent, Store, Tx},
@@ -29,6 +30,7 @@ pub struct SinkQueue {
     pub name: String,
     pub wake: Arc<Notify>,
     pub versions: Versions,
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a pipeline knew when it ended.

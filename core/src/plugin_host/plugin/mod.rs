@@ -8,8 +8,10 @@
 mod grants;
 mod kept;
 mod prepare;
+mod quarantine;
 mod rest;
 mod runner;
+mod schema;
 mod status;
 mod supervisor;
 

@@ -16,7 +16,7 @@ use super::{
     kept::{Kept, KeptFiles},
     label,
     runner::describe_fields,
-    short,
+    schema, short,
     status::{Accepted, Identity},
 };
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
         },
         compile::{CompileError, Compiler},
         config::{PluginConfig, SecretConfig, SecretSource, Source},
+        metrics::{FaultKind, Metrics},
         sandbox::{
             Description, Fault, Guest, Limits, LoadError, Module, Sandbox, SandboxError, Setup,
         },
@@ -110,6 +111,36 @@ pub enum FileProblem {
     Fault(#[from] Fault),
 }
 
+impl PrepareError {
+    /// What is wrong with the plugin; `None` where that is its configuration, or
+    /// the machine.
+    pub(super) fn kind(&self) -> Option<FaultKind> {
+        match self {
+            Self::TooLarge { .. } => Some(FaultKind::TooLarge),
+            Self::File { problem, .. } => Some(problem.kind()),
+            Self::Missing(_)
+            | Self::NoBuiltin { .. }
+            | Self::Unreadable(_)
+            | Self::OtherDigest { .. }
+            | Self::Config(_)
+            | Self::Grant(_)
+            | Self::Secret { .. }
+            | Self::SecretTo(_)
+            | Self::Sandbox(_) => None,
+        }
+    }
+}
+
+impl FileProblem {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Compile(problem) => problem.kind(),
+            Self::Load(problem) => problem.kind(),
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+}
+
 /// A version that can be used, and what people want to know of it.
 pub struct Prepared {
     pub version: Version,
@@ -123,15 +154,21 @@ impl Kit {
         &self,
         plugin: &str,
         config: &PluginConfig,
+        metrics: &Arc<Metrics>,
     ) -> Result<Prepared, PrepareError> {
-        let module = self.load(&config.source, config.sha256.as_deref()).await?;
-        let setup = self.setup(plugin, &module, config).await?;
+        let pinned = config.sha256.as_deref();
+        let module = self.load(&config.source, pinned, metrics).await?;
+        let setup = self.setup(plugin, &module, config, metrics).await?;
         let (mut guest, description) = self.start(&config.source, &module, &setup).await?;
-        check_against_schema(&description.config_schema, &config.config)?;
         let text = config.config.to_string();
         let number = description.version.clone();
         let in_version =
             |fault: Fault| blame(&config.source, module.digest(), Some(&number), fault);
+        let schema = schema::compile(&description.config_schema).map_err(|problem| {
+            let problem = format!("the `config-schema` of `describe`: {problem}");
+            in_version(Fault::BadAnswer(problem))
+        })?;
+        schema::check(&config.config, &schema).map_err(PrepareError::Config)?;
         guest
             .configure(&text)
             .await
@@ -169,12 +206,13 @@ impl Kit {
         plugin: &str,
         config: &PluginConfig,
         kept: &Kept,
+        metrics: &Arc<Metrics>,
     ) -> Result<Prepared, PrepareError> {
         let kit = Self {
             folder: kept.folder.clone(),
             ..self.clone()
         };
-        kit.prepare(plugin, &kept.configure(config)).await
+        kit.prepare(plugin, &kept.configure(config), metrics).await
     }
 
     /// A restart finds the file again, whatever is in the folder by then.
@@ -185,9 +223,13 @@ impl Kit {
     }
 
     /// What a file says of itself, for one that nobody has configured.
-    pub(super) async fn describe(&self, file: &str) -> Result<(Identity, String), PrepareError> {
+    pub(super) async fn describe(
+        &self,
+        file: &str,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Identity, String), PrepareError> {
         let source = Source::File(file.to_owned());
-        let module = self.load(&source, None).await?;
+        let module = self.load(&source, None, metrics).await?;
         let setup = Setup {
             plugin: file.to_owned(),
             limits: Limits::for_role(module.role()),
@@ -195,6 +237,7 @@ impl Kit {
             http: self.http(HttpGrants::default())?,
             secrets: Secrets::default(),
             values: PluginValues::new(self.store.clone(), file),
+            metrics: metrics.clone(),
             rehearsal: None,
         };
         let (_, description) = self.start(&source, &module, &setup).await?;
@@ -221,7 +264,12 @@ impl Kit {
         Ok((guest, description))
     }
 
-    async fn load(&self, source: &Source, pinned: Option<&str>) -> Result<Module, PrepareError> {
+    async fn load(
+        &self,
+        source: &Source,
+        pinned: Option<&str>,
+        metrics: &Metrics,
+    ) -> Result<Module, PrepareError> {
         let wasm = self.read(source).await?;
         let digest = hex::encode(Sha256::digest(&wasm));
         if pinned.is_some_and(|pinned| pinned != digest) {
@@ -230,6 +278,9 @@ impl Kit {
         let compiled = self.compiler.compile(&wasm, &digest).await;
         let compiled = compiled.map_err(|problem| blame(source, &digest, None, problem))?;
         drop(wasm);
+        if compiled.cache_was_tampered_with() {
+            metrics.faults.add(FaultKind::TamperedCache);
+        }
         let sandbox = self.sandbox.clone();
         let loading = tokio::task::spawn_blocking(move || sandbox.load(&compiled));
         let loaded = loading.await.unwrap_or_else(|panic| {
@@ -266,6 +317,7 @@ impl Kit {
         plugin: &str,
         module: &Module,
         config: &PluginConfig,
+        metrics: &Arc<Metrics>,
     ) -> Result<Setup, PrepareError> {
         let (secrets, values) = match &self.rehearsal {
             None => (
@@ -288,6 +340,7 @@ impl Kit {
             http: self.http(grants)?,
             values,
             secrets,
+            metrics: metrics.clone(),
             rehearsal: self.rehearsal.clone(),
         })
     }
@@ -358,31 +411,6 @@ fn identity(module: &Module, description: Description) -> Identity {
         digest: module.digest().to_owned(),
         loaded_at: Timestamp::now(),
     }
-}
-
-/// The schema comes from the plugin, so its patterns run in linear time and it
-/// cannot refer to anything outside itself.
-fn check_against_schema(
-    schema: &serde_json::Value,
-    config: &serde_json::Value,
-) -> Result<(), PrepareError> {
-    let validator = jsonschema::options()
-        .with_pattern_options(jsonschema::PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| {
-            PrepareError::Config(format!("the plugin's own schema is wrong: {error}"))
-        })?;
-    let errors: Vec<String> = validator
-        .iter_errors(config)
-        .map(|error| match error.instance_path().to_string() {
-            at if at.is_empty() => error.to_string(),
-            at => format!("{at}: {error}"),
-        })
-        .collect();
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(PrepareError::Config(errors.join("; ")))
 }
 
 /// For a rehearsal, which has no use for their values.

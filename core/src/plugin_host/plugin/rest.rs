@@ -15,18 +15,12 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Counts a fault; true when it puts the plugin into quarantine.
-    pub fn fault(&mut self, now: Instant) -> bool {
+    /// Counts a fault; when it puts the plugin into quarantine, for how long.
+    pub fn fault(&mut self, now: Instant) -> Option<Duration> {
         self.faults = self.faults.saturating_add(1);
-        self.until = Some(now + pause(self.faults));
-        self.faults >= QUARANTINE_AFTER
-    }
-
-    /// True when this ends a quarantine.
-    pub fn success(&mut self) -> bool {
-        let was_quarantined = self.faults >= QUARANTINE_AFTER;
-        *self = Self::default();
-        was_quarantined
+        let pause = pause(self.faults);
+        self.until = Some(now + pause);
+        (self.faults >= QUARANTINE_AFTER).then_some(pause)
     }
 
     /// Until when the guest rests, if it does.
@@ -48,14 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_until_quarantine_and_one_success_ends_them() {
+    fn pauses_grow_until_quarantine_and_on_up_to_a_quarter_of_an_hour() {
         let now = Instant::now();
         let mut rest = Rest::default();
-        let quarantined: Vec<bool> = (0..5).map(|_| rest.fault(now)).collect();
-        assert_eq!(quarantined, [false, false, false, false, true]);
-        assert_eq!(rest.until(now), Some(now + QUARANTINE_FIRST));
-        assert_eq!(rest.until(now + QUARANTINE_FIRST), None);
-        assert!(rest.success() && !rest.success());
+        let quarantined: Vec<_> = (0..6).map(|_| rest.fault(now)).collect();
+        let longer = QUARANTINE_FIRST * 2;
+        let expected = [None, None, None, None, Some(QUARANTINE_FIRST), Some(longer)];
+        assert_eq!(quarantined, expected);
+        assert_eq!(rest.until(now), Some(now + longer));
+        assert_eq!(rest.until(now + longer), None);
         assert_eq!(pause(1_000), QUARANTINE_MAX);
     }
 }

@@ -3,11 +3,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{PluginStatus, Version, Versions, rest::Rest};
+use tokio::sync::watch;
+
+use super::{PluginStatus, Version, Versions, quarantine::Quarantine, rest::Rest};
 use crate::{
     model::TestRequest,
-    plugin_host::sandbox::{
-        Decision, DeliveryContext, DeliveryOutcome, Fault, FieldError, Guest, GuestEvent, Sandbox,
+    plugin_host::{
+        metrics::Metrics,
+        sandbox::{
+            Decision, DeliveryContext, DeliveryOutcome, Fault, FieldError, Guest, GuestEvent,
+            Sandbox,
+        },
     },
     store::PluginWrite,
 };
@@ -24,6 +30,9 @@ pub struct Runner {
     status: Arc<PluginStatus>,
     running: Option<Running>,
     rest: Rest,
+    quarantine: Option<Quarantine>,
+    /// Changes when whatever was wrong is to be forgotten.
+    beginnings: watch::Receiver<u64>,
 }
 
 struct Running {
@@ -56,14 +65,20 @@ impl Runner {
         Self {
             sandbox,
             versions,
+            beginnings: status.beginnings(),
             status,
             running: None,
             rest: Rest::default(),
+            quarantine: None,
         }
     }
 
     pub fn plugin(&self) -> &str {
         self.status.name()
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        self.status.metrics()
     }
 
     /// Version and digest of what is called.
@@ -85,12 +100,21 @@ impl Runner {
         }
     }
 
+    /// Waits until it was resumed, or has another version.
+    pub async fn news(&mut self) {
+        tokio::select! {
+            Ok(()) = self.beginnings.changed() => self.wake(),
+            Ok(()) = self.versions.changed() => {}
+            else => std::future::pending().await,
+        }
+    }
+
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, RunError> {
         let guest = self.guest().await?;
         let started = Instant::now();
         let answer = guest.filter(event).await;
         if matches!(answer, Ok(Decision::Drop(_))) {
-            self.status.count_drop();
+            self.status.metrics().drops.add();
         }
         self.settle(started, answer)
     }
@@ -134,6 +158,7 @@ impl Runner {
     /// Asks it again at once, however often it has failed.
     pub fn wake(&mut self) {
         self.rest = Rest::default();
+        self.quarantine = None;
     }
 
     async fn guest(&mut self) -> Result<&mut Guest, RunError> {
@@ -158,8 +183,10 @@ impl Runner {
             .running
             .take()
             .is_some_and(|before| !Arc::ptr_eq(&before.version, &version));
-        if changed {
-            self.rest.success();
+        let begins_afresh = self.beginnings.has_changed().unwrap_or(false);
+        if changed || begins_afresh {
+            self.beginnings.mark_unchanged();
+            self.wake();
         }
         let now = Instant::now();
         if let Some(until) = self.rest.until(now) {
@@ -179,12 +206,10 @@ impl Runner {
     }
 
     fn settle<T>(&mut self, started: Instant, answer: Result<T, Fault>) -> Result<T, RunError> {
-        self.status.count_call(started.elapsed());
+        self.status.metrics().calls.record(started.elapsed());
         match answer {
             Ok(value) => {
-                if self.rest.success() {
-                    self.status.recovered();
-                }
+                self.wake();
                 Ok(value)
             }
             Err(fault) => {
@@ -202,14 +227,19 @@ impl Runner {
             .running
             .as_ref()
             .is_some_and(|running| !running.guest.is_dead());
-        let quarantined = if alive {
-            false
+        let rests_for = if alive {
+            None
         } else {
             self.running = None;
             self.rest.fault(Instant::now())
         };
         let version = version.label();
-        self.status.count_fault(&version, &fault, quarantined);
+        self.status.count_fault(&version, &fault);
+        if let Some(time) = rests_for {
+            self.quarantine
+                .get_or_insert_with(|| Quarantine::new(&self.status));
+            self.status.quarantined(&version, &fault, time);
+        }
         RunError::Fault {
             plugin: self.plugin().to_owned(),
             version,

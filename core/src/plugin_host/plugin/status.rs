@@ -1,30 +1,32 @@
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+use tokio::sync::watch;
 
 use super::grants::Missing;
 use crate::{
     events::Bus,
     model::{
-        Actor, Asked, Calls, Granted, NewEvent, Payload, Plugin, PluginRole, PluginState,
+        Actor, Asked, Granted, NewEvent, Payload, Plugin, PluginRole, PluginState,
         PluginStatusPayload, Severity, SinkQueue, Subject, Timestamp,
     },
     plugin_host::{
         capabilities::PluginLog,
+        metrics::Metrics,
         sandbox::{Description, Fault},
     },
 };
-
-/// Durations that the percentiles are of.
-const DURATIONS_KEPT: usize = 1_024;
 
 /// What is known of one plugin; each change of its state is published.
 pub struct PluginStatus {
     name: String,
     /// Without, changes are told to nobody: it is a dry run's.
     bus: Option<Bus>,
+    metrics: Arc<Metrics>,
+    /// How often it was begun afresh: with a new version, or because somebody said so.
+    beginnings: watch::Sender<u64>,
     known: Mutex<Known>,
 }
 
@@ -40,11 +42,9 @@ struct Known {
     waiting: Option<Missing>,
     suggested_toml: Option<String>,
     last_fault: String,
-    total: u64,
-    faults: u64,
-    drops: u64,
-    /// Of recent calls, in microseconds.
-    durations: VecDeque<u64>,
+    /// Places that leave it alone since it was last begun afresh.
+    quarantines: usize,
+    rests_until: Option<Timestamp>,
 }
 
 /// Which version it is.
@@ -71,6 +71,8 @@ impl PluginStatus {
         Self {
             name: name.to_owned(),
             bus,
+            metrics: Arc::default(),
+            beginnings: watch::Sender::new(0),
             known: Mutex::new(Known {
                 file,
                 state: PluginState::Loading,
@@ -82,16 +84,22 @@ impl PluginStatus {
                 waiting: None,
                 suggested_toml: None,
                 last_fault: String::new(),
-                total: 0,
-                faults: 0,
-                drops: 0,
-                durations: VecDeque::new(),
+                quarantines: 0,
+                rests_until: None,
             }),
         }
     }
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub fn beginnings(&self) -> watch::Receiver<u64> {
+        self.beginnings.subscribe()
     }
 
     pub fn state(&self) -> PluginState {
@@ -132,6 +140,26 @@ impl PluginStatus {
             // At once: nobody sees the new version with what was wrong with the old one.
             known.error = None;
             known.suggested_toml = None;
+        }
+        self.begin_afresh();
+    }
+
+    /// Ends a quarantine before its time; false where there is none.
+    pub fn resume(&self) -> bool {
+        let is_quarantined = self.state() == PluginState::Quarantined;
+        if is_quarantined {
+            self.begin_afresh();
+        }
+        is_quarantined
+    }
+
+    /// Whoever leaves it alone asks it again at once.
+    fn begin_afresh(&self) {
+        {
+            let mut known = self.lock();
+            known.quarantines = 0;
+            // Under the lock: who counts itself in or out sees both or neither.
+            self.beginnings.send_modify(|beginning| *beginning += 1);
         }
         self.change(PluginState::Running, None, Severity::Info);
     }
@@ -186,37 +214,39 @@ impl PluginStatus {
         self.change(PluginState::Missing, Some(error), Severity::Warning);
     }
 
-    /// It works again after a quarantine.
-    pub fn recovered(&self) {
-        self.change(PluginState::Running, None, Severity::Info);
+    pub fn count_fault(&self, version: &str, fault: &Fault) {
+        self.metrics.faults.add(fault.kind());
+        self.lock().last_fault = format!("{version}: {fault}");
+        let kind = fault.kind().as_str();
+        tracing::warn!(plugin = self.name, version, kind, %fault, "a plugin failed");
     }
 
-    pub fn count_call(&self, took: Duration) {
+    /// One more place leaves it alone; since which beginning.
+    pub(super) fn enter_quarantine(&self) -> u64 {
         let mut known = self.lock();
-        known.total += 1;
-        if known.durations.len() == DURATIONS_KEPT {
-            known.durations.pop_front();
-        }
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        known.durations.push_back(micros);
+        known.quarantines += 1;
+        *self.beginnings.borrow()
     }
 
-    pub fn count_drop(&self) {
-        self.lock().drops += 1;
-    }
-
-    pub fn count_fault(&self, version: &str, fault: &Fault, quarantined: bool) {
-        {
+    pub(super) fn leave_quarantine(&self, beginning: u64) {
+        let is_over = {
             let mut known = self.lock();
-            known.faults += 1;
-            known.last_fault = format!("{version}: {fault}");
+            if *self.beginnings.borrow() != beginning {
+                return;
+            }
+            known.quarantines -= 1;
+            known.quarantines == 0
+        };
+        if is_over && self.state() == PluginState::Quarantined {
+            self.change(PluginState::Running, None, Severity::Info);
         }
-        tracing::warn!(plugin = self.name, version, kind = fault.kind(), %fault, "a plugin failed");
-        if quarantined {
-            let error =
-                format!("quarantined after repeated faults, the last in {version}: {fault}");
-            self.change(PluginState::Quarantined, Some(error), Severity::Error);
-        }
+    }
+
+    pub(super) fn quarantined(&self, version: &str, fault: &Fault, rests_for: Duration) {
+        let rests_ms = u64::try_from(rests_for.as_millis()).unwrap_or(u64::MAX);
+        self.lock().rests_until = Some(Timestamp::now().plus_ms(rests_ms));
+        let error = format!("quarantined after repeated faults, the last in {version}: {fault}");
+        self.change(PluginState::Quarantined, Some(error), Severity::Error);
     }
 
     /// As the API shows it.
@@ -224,11 +254,15 @@ impl PluginStatus {
         let known = self.lock();
         let identity = known.running.as_ref();
         let description = identity.map(|identity| &identity.description);
+        let is_sink = identity.is_some_and(|identity| identity.role == PluginRole::Sink);
         Plugin {
             name: self.name.clone(),
             file: known.file.clone(),
             state: known.state,
             error: known.error.clone(),
+            rests_until: known
+                .rests_until
+                .filter(|_| known.state == PluginState::Quarantined),
             role: identity.map(|identity| identity.role),
             version: description.map(|it| it.version.clone()),
             description: description.map(|it| it.description.clone()),
@@ -240,7 +274,10 @@ impl PluginStatus {
             granted: known.granted.clone(),
             missing_grants: known.asked_for().lines.clone(),
             suggested_toml: known.suggested_toml.clone(),
-            calls: known.calls(),
+            calls: self.metrics.calls(),
+            memory: self.metrics.memory(),
+            http_requests: self.metrics.http_requests(),
+            deliveries: is_sink.then(|| self.metrics.deliveries()),
             queue,
             recent_log: known.log.as_ref().map(PluginLog::lines).unwrap_or_default(),
         }
@@ -289,21 +326,5 @@ impl PluginStatus {
 impl Known {
     fn asked_for(&self) -> &Missing {
         self.waiting.as_ref().unwrap_or(&self.missing)
-    }
-
-    fn calls(&self) -> Calls {
-        let mut sorted: Vec<u64> = self.durations.iter().copied().collect();
-        sorted.sort_unstable();
-        let percentile = |percent: usize| {
-            let last = sorted.len().checked_sub(1)?;
-            sorted.get(last * percent / 100).copied()
-        };
-        Calls {
-            total: self.total,
-            faults: self.faults,
-            drops: self.drops,
-            p50_us: percentile(50),
-            p95_us: percentile(95),
-        }
     }
 }

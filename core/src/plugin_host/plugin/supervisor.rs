@@ -84,7 +84,10 @@ impl Supervisor {
             Wanted::Run { config, .. } => {
                 self.status.set_file(config.source.to_string());
                 let is_pinned = config.sha256.is_some();
-                let newest = self.kit.prepare(self.status.name(), &config).await;
+                let newest = self
+                    .kit
+                    .prepare(self.status.name(), &config, self.status.metrics())
+                    .await;
                 if self.versions.borrow().is_none() {
                     self.resume(&config, &newest).await;
                 }
@@ -94,10 +97,12 @@ impl Supervisor {
                 }
                 self.keep(&config).await;
             }
-            Wanted::Describe { file, .. } => match self.kit.describe(&file).await {
-                Ok((identity, toml)) => self.status.described(identity, toml),
-                Err(error) => self.status.rejected(error.to_string()),
-            },
+            Wanted::Describe { file, .. } => {
+                match self.kit.describe(&file, self.status.metrics()).await {
+                    Ok((identity, toml)) => self.status.described(identity, toml),
+                    Err(error) => self.reject(&error),
+                }
+            }
             Wanted::Missing { file } => self.withdraw(&PrepareError::Missing(file)),
         }
         None
@@ -118,7 +123,9 @@ impl Supervisor {
         if newest.as_ref().is_ok_and(is_newest) {
             return;
         }
-        let Ok(old) = self.kit.prepare_kept(name, config, &kept).await else {
+        let metrics = self.status.metrics();
+        let prepared = self.kit.prepare_kept(name, config, &kept, metrics);
+        let Ok(old) = prepared.await else {
             return;
         };
         let lacks = &old.accepted.missing;
@@ -171,8 +178,15 @@ impl Supervisor {
             self.withdraw(error);
             return None;
         }
-        self.status.rejected(error.to_string());
+        self.reject(error);
         matches!(error, PrepareError::Secret { .. }).then_some(RETRY_AFTER)
+    }
+
+    fn reject(&self, error: &PrepareError) {
+        if let Some(kind) = error.kind() {
+            self.status.metrics().faults.add(kind);
+        }
+        self.status.rejected(error.to_string());
     }
 
     fn withdraw(&self, error: &PrepareError) {

@@ -89,6 +89,7 @@ pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
         | Fault::OverStartCpu { .. }
         | Fault::OverWall { .. }
         | Fault::HostCalls { .. }
+        | Fault::Handles { .. }
         | Fault::Output { .. }
         // Told before any of its code has run.
         | Fault::Misfit { .. }

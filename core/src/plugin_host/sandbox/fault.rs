@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-use super::HostState;
+use super::{HostState, limits::HANDLES_MAX};
+use crate::plugin_host::metrics::FaultKind;
 
 /// Frames of a backtrace that are worth showing.
 const FRAMES_MAX: usize = 16;
 
-/// How wasmtime says that a value was over `Store::set_hostcall_fuel`; the error
-/// itself has no public type.
+/// How wasmtime says that a value was over `Store::set_hostcall_fuel`, or handles over
+/// `Store::set_max_component_handles`; the errors themselves have no public type.
 const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+const HANDLES_EXHAUSTED: &str = "store handle limit exceeded";
 
 /// Why a call gave no answer. But for [`Fault::Refused`], which the guest says
 /// itself and survives, the instance is dead and has to be made anew.
@@ -52,6 +54,8 @@ pub enum Fault {
          `limits.host_calls`"
     )]
     HostCalls { limit: u32 },
+    #[error("it held more than {limit} resource handles: let it drop what it does not need")]
+    Handles { limit: usize },
     #[error(
         "it handed over more than {} at once: let it send less, or raise `limits.output_kib`",
         size(*limit)
@@ -76,20 +80,20 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A word for counting.
-    pub const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> FaultKind {
         match self {
-            Self::Trap { .. } => "trap",
-            Self::OverMemory { .. } => "over_memory",
-            Self::OverCpu { .. } | Self::OverStartCpu { .. } => "over_cpu",
-            Self::OverWall { .. } => "over_wall",
-            Self::HostCalls { .. } => "host_calls",
-            Self::Output { .. } => "output",
-            Self::Refused(_) => "refused",
-            Self::BadAnswer(_) => "bad_answer",
-            Self::Misfit { .. } => "misfit",
-            Self::Host(_) => "host",
-            Self::Dead => "dead",
+            Self::Trap { .. } => FaultKind::Trap,
+            Self::OverMemory { .. } => FaultKind::OverMemory,
+            Self::OverCpu { .. } | Self::OverStartCpu { .. } => FaultKind::OverCpu,
+            Self::OverWall { .. } => FaultKind::OverWall,
+            Self::HostCalls { .. } => FaultKind::HostCalls,
+            Self::Handles { .. } => FaultKind::Handles,
+            Self::Output { .. } => FaultKind::Output,
+            Self::Refused(_) => FaultKind::Refused,
+            Self::BadAnswer(_) => FaultKind::BadAnswer,
+            Self::Misfit { .. } => FaultKind::Misfit,
+            Self::Host(_) => FaultKind::Host,
+            Self::Dead => FaultKind::Dead,
         }
     }
 
@@ -120,6 +124,9 @@ impl Fault {
             return Self::Output {
                 limit: limits.output_bytes,
             };
+        }
+        if message.contains(HANDLES_EXHAUSTED) {
+            return Self::Handles { limit: HANDLES_MAX };
         }
         Self::BadAnswer(message)
     }

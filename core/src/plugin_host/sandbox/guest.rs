@@ -9,11 +9,15 @@ use super::{
     call::{Call, Ended},
     clean,
     contract::{Exports, json},
+    limits::HANDLES_MAX,
     meter::Meter,
 };
 use crate::{
     model::{PluginRole, TestRequest},
-    plugin_host::capabilities::{HttpAccess, PluginLog, PluginValues, Rehearsal, Secrets},
+    plugin_host::{
+        capabilities::{HttpAccess, PluginLog, PluginValues, Rehearsal, Secrets},
+        metrics::Metrics,
+    },
     scrub::Scrubber,
     store::PluginWrite,
 };
@@ -28,6 +32,8 @@ pub struct Setup {
     pub http: HttpAccess,
     pub secrets: Secrets,
     pub values: PluginValues,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
     /// Set where nothing that it does may leave or be kept.
     pub rehearsal: Option<Arc<Rehearsal>>,
 }
@@ -209,6 +215,7 @@ fn new_store(sandbox: &Sandbox, setup: &Setup, meter: &Arc<Meter>) -> Store<Host
     let mut store = Store::new(sandbox.engine(), HostState::new(setup.clone()));
     store.limiter(|state| state.memory_limiter());
     store.set_hostcall_fuel(setup.limits.output_bytes);
+    store.set_max_component_handles(HANDLES_MAX);
     let meter = meter.clone();
     store.epoch_deadline_callback(move |_| {
         Ok(if meter.is_over() {

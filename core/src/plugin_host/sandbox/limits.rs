@@ -2,13 +2,16 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-use crate::model::PluginRole;
+use crate::{model::PluginRole, plugin_host::metrics::GuestMemory};
 
 /// A component may be made of several core modules (Python's are).
 const INSTANCES_MAX: usize = 64;
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 8;
 const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Resources that a guest defines for itself are kept in tables of the host. The
+/// contract has none, so what there are is of the guest's own language.
+pub(super) const HANDLES_MAX: usize = 1_000;
 
 /// What one instance of a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,16 +51,16 @@ impl Limits {
 /// which may go on without; when it gives up instead, `refused` says why.
 pub(super) struct MemoryLimiter {
     limit_bytes: usize,
-    used_bytes: usize,
+    used: GuestMemory,
     table_elements: usize,
     refused: bool,
 }
 
 impl MemoryLimiter {
-    pub(super) fn new(limit_bytes: usize) -> Self {
+    pub(super) fn new(limit_bytes: usize, used: GuestMemory) -> Self {
         Self {
             limit_bytes,
-            used_bytes: 0,
+            used,
             table_elements: 0,
             refused: false,
         }
@@ -84,12 +87,12 @@ impl ResourceLimiter for MemoryLimiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let used = self.used_bytes.saturating_add(desired - current);
+        let used = self.used.bytes().saturating_add(desired - current);
         if used > self.limit_bytes {
             self.refused = true;
             return Ok(false);
         }
-        self.used_bytes = used;
+        self.used.grow_to(used);
         Ok(true)
     }
 
@@ -126,13 +129,20 @@ impl ResourceLimiter for MemoryLimiter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use wasmtime::ResourceLimiter;
 
     use super::MemoryLimiter;
+    use crate::plugin_host::metrics::Metrics;
+
+    fn limited_to(bytes: usize) -> MemoryLimiter {
+        MemoryLimiter::new(bytes, Arc::new(Metrics::default()).guest())
+    }
 
     #[test]
     fn memories_share_one_limit() {
-        let mut memory = MemoryLimiter::new(100);
+        let mut memory = limited_to(100);
         assert!(memory.memory_growing(0, 60, None).expect("counted"));
         assert!(!memory.memory_growing(0, 60, None).expect("counted"));
         assert!(memory.has_refused());
@@ -141,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_guests_own_maximum_is_no_fault_of_ours() {
-        let mut memory = MemoryLimiter::new(100);
+        let mut memory = limited_to(100);
         assert!(!memory.memory_growing(0, 60, Some(50)).expect("counted"));
         assert!(!memory.has_refused());
     }

@@ -1,4 +1,5 @@
 use super::contract::{Epoch, Offer};
+use crate::plugin_host::metrics::FaultKind;
 
 /// Why a compiled component is no plugin of this server: what is wrong, and what
 /// its author or the operator can do.
@@ -50,6 +51,22 @@ pub enum LoadError {
     Misfit { contract: String, reason: String },
     #[error("it cannot be loaded: {0}")]
     Broken(String),
+}
+
+impl LoadError {
+    pub(in crate::plugin_host) const fn kind(&self) -> FaultKind {
+        match self {
+            Self::WasiImport { .. }
+            | Self::UnknownImport { .. }
+            | Self::NewerImport { .. }
+            | Self::NewerContract { .. }
+            | Self::NoContract { .. }
+            | Self::NoRole
+            | Self::TwoRoles { .. } => FaultKind::Contract,
+            Self::Misfit { .. } => FaultKind::Misfit,
+            Self::Broken(_) => FaultKind::Invalid,
+        }
+    }
 }
 
 fn newest() -> Offer {

@@ -17,7 +17,7 @@ pub struct HostState {
 impl HostState {
     pub(super) fn new(setup: Setup) -> Self {
         Self {
-            memory: MemoryLimiter::new(setup.limits.memory_bytes),
+            memory: MemoryLimiter::new(setup.limits.memory_bytes, setup.metrics.guest()),
             writes: PendingWrites::default(),
             requests: Vec::new(),
             host_calls_left: 0,

@@ -280,7 +280,7 @@ async fn everything(program: &Program) -> String {
     for path in paths {
         shown += &program.json(&path).await.to_string();
     }
-    for path in ["/metrics", "/api/openapi.json"] {
+    for path in ["/api/metrics", "/api/openapi.json"] {
         let got = program
             .http
             .get(format!("{}{path}", program.address))

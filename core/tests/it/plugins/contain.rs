@@ -1,11 +1,15 @@
 //! A plugin that misbehaves harms nobody but itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tiny_forge::model::Timestamp;
 
 use super::{Host, projects_told, publish};
 use crate::{
     sandbox::guest::Source,
-    support::folder::{put, webhook},
+    support::{
+        binary::Binary,
+        folder::{put, webhook},
+    },
 };
 
 /// A filter that never comes to an answer.
@@ -99,6 +103,56 @@ async fn a_filter_that_fails_again_and_again_is_quarantined_with_its_reason() {
     host.plugin_is("endless", "running").await;
     host.target.received(2).await;
     assert_eq!(told(&host, "/slow"), ["shop"]);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_quarantined_plugin_is_asked_again_at_once_when_it_is_resumed() {
+    let mut host = two_pipelines("hold").await;
+    let nothing = json!({});
+    for (name, expected) in [("nobody", 404), ("endless", 409)] {
+        let path = format!("/api/plugins/{name}/resume");
+        let (status, problem) = host.server.post(&path, &nothing).await;
+        assert_eq!(status, expected, "{problem}");
+    }
+    publish(&host.server, "shop").await;
+    let quarantined = host.plugin_is("endless", "quarantined").await;
+    let program = Binary::against(&host.server);
+    let listed = program.run(&["plugin", "list"]).await;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(
+        listed.contains("tiny-forge plugin resume endless"),
+        "{listed}"
+    );
+    let resumed = program.run(&["plugin", "resume", "endless"]).await;
+    let said = String::from_utf8_lossy(&resumed.stdout);
+    assert_eq!(said, "endless is running\n");
+    let again = host.plugin_is("endless", "quarantined").await;
+    let time_of = |text: &Value| Timestamp::parse(text.as_str().expect("a time"));
+    assert!(
+        Timestamp::now() < time_of(&quarantined["rests_until"]).expect("a time"),
+        "it was not asked again by itself"
+    );
+    assert!(time_of(&again["rests_until"]) > time_of(&quarantined["rests_until"]));
+    let faults = |it: &Value| it["calls"]["faults"].as_u64();
+    assert!(faults(&again) >= faults(&quarantined).map(|before| before + 5));
+    assert_eq!(
+        again["calls"]["faults_by_kind"]["over_cpu"],
+        again["calls"]["faults"]
+    );
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_quarantine_ends_with_the_pipeline_that_kept_away() {
+    let mut host = two_pipelines("hold").await;
+    publish(&host.server, "shop").await;
+    host.plugin_is("endless", "quarantined").await;
+    let path = host.folder().join("all.toml");
+    let toml = std::fs::read_to_string(&path).expect("read");
+    put(&host.folder(), "all.toml", toml.replace("steps = [", "#"));
+    let running = host.plugin_is("endless", "running").await;
+    assert_eq!(running["rests_until"], Value::Null);
     host.server.stop().await;
 }
 

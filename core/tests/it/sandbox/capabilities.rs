@@ -80,7 +80,12 @@ async fn the_writes_of_a_call_that_fails_are_gone() {
         .await
         .expect("a guest");
     assert_eq!(
-        guest.filter(&event()).await.expect_err("a fault").kind(),
+        guest
+            .filter(&event())
+            .await
+            .expect_err("a fault")
+            .kind()
+            .as_str(),
         "trap"
     );
     assert_eq!(guest.take_writes(), []);

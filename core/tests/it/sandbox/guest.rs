@@ -72,6 +72,15 @@ impl Source {
         self
     }
 
+    /// What the runtime offers for resources that the guest exports itself.
+    pub fn import_own(mut self, name: &str, interface: &str, function: &str, ty: &str) -> Self {
+        let import = format!(
+            r#"(import "[export]tiny-forge:plugin/{interface}@1.0.0" "{function}" (func ${name} {ty}))"#
+        );
+        self.imports.push_str(&import);
+        self
+    }
+
     /// In pages: initial, and most.
     pub fn memory(self, memory: &str) -> Self {
         let memory = memory.into();
@@ -189,14 +198,25 @@ impl Source {
 
 /// The contract in another version, with more functions of the host's clock.
 pub fn contract(version: &str, more: &str) -> tempfile::TempDir {
+    contract_with(|text| {
+        text.replace("@1.0.0", &format!("@{version}"))
+            .replace("interface clock {", &format!("interface clock {{ {more}"))
+    })
+}
+
+/// The contract, with a resource that filters export besides.
+pub fn contract_with_resource() -> tempfile::TempDir {
+    let hoard = "interface hoard { resource thing { constructor(); } }";
+    let world = format!("{hoard} world filter {{ export hoard;");
+    contract_with(|text| text.replace("world filter {", &world))
+}
+
+fn contract_with(change: impl Fn(String) -> String) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("temporary directory");
     let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/wit/v1");
     for entry in std::fs::read_dir(published).expect("the contract") {
         let path = entry.expect("an entry").path();
-        let text = std::fs::read_to_string(&path).expect("WIT");
-        let text = text
-            .replace("@1.0.0", &format!("@{version}"))
-            .replace("interface clock {", &format!("interface clock {{ {more}"));
+        let text = change(std::fs::read_to_string(&path).expect("WIT"));
         std::fs::write(dir.path().join(path.file_name().expect("a name")), text).expect("written");
     }
     dir

@@ -67,6 +67,7 @@ impl Lab {
             http: http(&[], &[], &[]),
             secrets,
             values: PluginValues::new(self.store.clone(), "probe"),
+            metrics: Arc::default(),
             rehearsal: None,
         }
     }

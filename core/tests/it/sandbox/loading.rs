@@ -164,7 +164,7 @@ async fn an_export_of_another_shape_than_its_contract_says_is_told_apart() {
     let dir = contract("0.1.0", "");
     let source = Source::new(Role::Filter).wit(dir.path());
     let fault = lab.start(&source).await.err().expect("a fault");
-    assert_eq!(fault.kind(), "misfit", "{fault}");
+    assert_eq!(fault.kind().as_str(), "misfit", "{fault}");
     assert!(
         fault.to_string().contains("plugin contract 0.1.0"),
         "{fault}"

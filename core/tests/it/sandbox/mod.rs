@@ -2,8 +2,9 @@
 
 mod answers;
 mod capabilities;
-mod compile;
+pub mod compile;
 pub mod guest;
+pub mod hostile;
 mod http;
 mod lab;
 mod limits;

@@ -11,6 +11,9 @@ use tiny_forge::{
 
 use super::sse::Sse;
 
+/// This process is a test: plugins are compiled by the real program.
+const COMPILER: &str = env!("CARGO_BIN_EXE_tiny-forge");
+
 /// A server in this process, with a directory of its own.
 pub struct Server {
     pub dir: TempDir,
@@ -32,21 +35,23 @@ impl Server {
     /// `change` gets the directory that this server lives in.
     pub async fn configured(change: impl FnOnce(&Path, &mut ServeArgs)) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let mut args = ServeArgs {
-            listen: Some("127.0.0.1:0".into()),
-            data: Some(text(&dir.path().join("data"))),
-            plugins: Some(text(&dir.path().join("plugins"))),
-            engine: Some("unix:///nonexistent/docker.sock".into()),
-            ..ServeArgs::default()
-        };
+        let mut args = args(dir.path());
         change(dir.path(), &mut args);
-        Self::run(dir, args).await
+        Self::run(dir, args, COMPILER).await
     }
 
-    async fn run(dir: TempDir, args: ServeArgs) -> Self {
+    /// `compiler` gets the directory that this server lives in, and says which
+    /// program compiles its plugins.
+    pub async fn compiling_with(compiler: impl FnOnce(&Path) -> String) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let compiler = compiler(dir.path());
+        let args = args(dir.path());
+        Self::run(dir, args, &compiler).await
+    }
+
+    async fn run(dir: TempDir, args: ServeArgs, compiler: &str) -> Self {
         let mut config = Config::load(&args).expect("a valid configuration");
-        // This process is a test: plugins are compiled by the real program.
-        config.compiler = env!("CARGO_BIN_EXE_tiny-forge").into();
+        config.compiler = compiler.into();
         let app = App::start(config).await.expect("a server");
         let http = Client::builder().no_proxy().build().expect("a client");
         Self {
@@ -66,7 +71,7 @@ impl Server {
             http: _,
         } = self;
         app.shutdown().await;
-        Self::run(dir, args).await
+        Self::run(dir, args, COMPILER).await
     }
 
     pub async fn stop(self) {
@@ -119,6 +124,16 @@ impl Server {
 
     pub async fn sse(&self, path: &str) -> Sse {
         Sse::open(&self.http, &self.url(path), None).await
+    }
+}
+
+fn args(dir: &Path) -> ServeArgs {
+    ServeArgs {
+        listen: Some("127.0.0.1:0".into()),
+        data: Some(text(&dir.join("data"))),
+        plugins: Some(text(&dir.join("plugins"))),
+        engine: Some("unix:///nonexistent/docker.sock".into()),
+        ..ServeArgs::default()
     }
 }
 

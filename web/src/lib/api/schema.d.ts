@@ -238,6 +238,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The counters of all plugins, for Prometheus and those that read its text form. */
+        get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/openapi.json": {
         parameters: {
             query?: never;
@@ -374,6 +391,23 @@ export interface paths {
         put?: never;
         /** Tries all dead letters of a sink again, the oldest first, under their old ids. */
         post: operations["post_plugins_name_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plugins/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks a quarantined plugin again at once, instead of when its rest is over. */
+        post: operations["post_plugins_name_resume"];
         delete?: never;
         options?: never;
         head?: never;
@@ -661,6 +695,7 @@ export interface components {
             state: components["schemas"]["PluginState"];
             /** @description Why it does not run, or why its newest change was not taken. */
             error?: string | null;
+            rests_until?: null | components["schemas"]["Timestamp"];
             role?: null | components["schemas"]["PluginRole"];
             version?: string | null;
             description?: string | null;
@@ -678,6 +713,15 @@ export interface components {
             /** @description What to put into a TOML file to use it. */
             suggested_toml?: string | null;
             calls: components["schemas"]["Calls"];
+            memory: components["schemas"]["PluginMemory"];
+            /**
+             * @description How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
+             *     `connection`.
+             */
+            http_requests: {
+                [key: string]: number;
+            };
+            deliveries?: null | components["schemas"]["DeliveryCounts"];
             queue?: null | components["schemas"]["SinkQueue"];
             /** @description What it said of late, oldest first. */
             recent_log: components["schemas"]["PluginLogLine"][];
@@ -741,21 +785,28 @@ export interface components {
             total: number;
             /**
              * Format: int64
-             * @description Calls that trapped, ran out of a limit, or answered nonsense.
+             * @description Calls and starts that trapped, ran out of a limit or answered nonsense, and
+             *     files that could not be taken.
              */
             faults: number;
+            /** @description The same by what it was, e.g. `over_cpu`. */
+            faults_by_kind: {
+                [key: string]: number;
+            };
             /**
              * Format: int64
              * @description Events that a filter dropped.
              */
             drops: number;
             /**
-             * Format: int64
-             * @description Duration of recent calls, in microseconds.
+             * Format: double
+             * @description Duration of calls, in microseconds.
              */
             p50_us?: number | null;
-            /** Format: int64 */
+            /** Format: double */
             p95_us?: number | null;
+            /** Format: double */
+            p99_us?: number | null;
         };
         /** @description A stream's new filter, and since when it holds. */
         Changed: {
@@ -816,6 +867,21 @@ export interface components {
             latency_ms?: number | null;
             /** @description Why the last attempt failed, in the target's or the plugin's words. */
             last_error?: string | null;
+        };
+        /** @description What a sink's attempts to deliver have come to since the server started. */
+        DeliveryCounts: {
+            /** Format: int64 */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Attempts that are made again, or go on in parts.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Given up.
+             */
+            dead: number;
         };
         /** @description A delivery with its history. */
         DeliveryDetail: components["schemas"]["Delivery"] & {
@@ -1482,6 +1548,7 @@ export interface components {
                 state: components["schemas"]["PluginState"];
                 /** @description Why it does not run, or why its newest change was not taken. */
                 error?: string | null;
+                rests_until?: null | components["schemas"]["Timestamp"];
                 role?: null | components["schemas"]["PluginRole"];
                 version?: string | null;
                 description?: string | null;
@@ -1499,6 +1566,15 @@ export interface components {
                 /** @description What to put into a TOML file to use it. */
                 suggested_toml?: string | null;
                 calls: components["schemas"]["Calls"];
+                memory: components["schemas"]["PluginMemory"];
+                /**
+                 * @description How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
+                 *     `connection`.
+                 */
+                http_requests: {
+                    [key: string]: number;
+                };
+                deliveries?: null | components["schemas"]["DeliveryCounts"];
                 queue?: null | components["schemas"]["SinkQueue"];
                 /** @description What it said of late, oldest first. */
                 recent_log: components["schemas"]["PluginLogLine"][];
@@ -1710,6 +1786,7 @@ export interface components {
             state: components["schemas"]["PluginState"];
             /** @description Why it does not run, or why its newest change was not taken. */
             error?: string | null;
+            rests_until?: null | components["schemas"]["Timestamp"];
             role?: null | components["schemas"]["PluginRole"];
             version?: string | null;
             description?: string | null;
@@ -1727,6 +1804,15 @@ export interface components {
             /** @description What to put into a TOML file to use it. */
             suggested_toml?: string | null;
             calls: components["schemas"]["Calls"];
+            memory: components["schemas"]["PluginMemory"];
+            /**
+             * @description How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
+             *     `connection`.
+             */
+            http_requests: {
+                [key: string]: number;
+            };
+            deliveries?: null | components["schemas"]["DeliveryCounts"];
             queue?: null | components["schemas"]["SinkQueue"];
             /** @description What it said of late, oldest first. */
             recent_log: components["schemas"]["PluginLogLine"][];
@@ -1738,6 +1824,21 @@ export interface components {
             time: components["schemas"]["Timestamp"];
             level: components["schemas"]["PluginLogLevel"];
             message: string;
+        };
+        /** @description Linear memory of a plugin's instances: one for each place that uses it. */
+        PluginMemory: {
+            /** Format: int64 */
+            guests: number;
+            /**
+             * Format: int64
+             * @description Of all of them.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description The most that one has had.
+             */
+            peak_bytes: number;
         };
         /**
          * @description What a plugin does with events; one role per component.
@@ -2074,6 +2175,7 @@ export type Calls = components['schemas']['Calls'];
 export type Changed = components['schemas']['Changed'];
 export type CloudEvent = components['schemas']['CloudEvent'];
 export type Delivery = components['schemas']['Delivery'];
+export type DeliveryCounts = components['schemas']['DeliveryCounts'];
 export type DeliveryDetail = components['schemas']['DeliveryDetail'];
 export type DeliveryState = components['schemas']['DeliveryState'];
 export type DeliveryStatusPayload = components['schemas']['DeliveryStatusPayload'];
@@ -2142,6 +2244,7 @@ export type Plan = components['schemas']['Plan'];
 export type Plugin = components['schemas']['Plugin'];
 export type PluginLogLevel = components['schemas']['PluginLogLevel'];
 export type PluginLogLine = components['schemas']['PluginLogLine'];
+export type PluginMemory = components['schemas']['PluginMemory'];
 export type PluginRole = components['schemas']['PluginRole'];
 export type PluginState = components['schemas']['PluginState'];
 export type PluginStatusPayload = components['schemas']['PluginStatusPayload'];
@@ -2636,6 +2739,26 @@ export interface operations {
             };
         };
     };
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Prometheus text format 0.0.4 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+        };
+    };
     get_openapi_json: {
         parameters: {
             query?: never;
@@ -2876,6 +2999,43 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_plugins_name_resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AsOf_Plugin"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

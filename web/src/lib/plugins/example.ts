@@ -12,7 +12,9 @@ export function plugin(name: string, change: Partial<Plugin> = {}): Plugin {
 		asked: { http: [], secrets: [], store: false },
 		granted: { http: [], networks: [], secrets: [] },
 		missing_grants: [],
-		calls: { total: 0, faults: 0, drops: 0 },
+		calls: { total: 0, faults: 0, faults_by_kind: {}, drops: 0 },
+		memory: { guests: 0, bytes: 0, peak_bytes: 0 },
+		http_requests: {},
 		recent_log: [],
 		...change,
 	} as Plugin;

@@ -86,6 +86,10 @@ export function grant(plugin: string) {
 	return answer(api.POST('/api/plugins/{name}/grant', { params: { path: { name: plugin } } }));
 }
 
+export function resume(plugin: string): Promise<Plugin> {
+	return answer(api.POST('/api/plugins/{name}/resume', { params: { path: { name: plugin } } }));
+}
+
 export function sendTest(name: string) {
 	return answer(api.POST('/api/plugins/{name}/test', { params: { path: { name } } }));
 }

@@ -25,11 +25,17 @@ use self::{
 use super::{Rehearsal, Secrets, rehearsal::as_written};
 use crate::{
     model::{DryRunRequestMade, PluginLogLevel, TestRequest},
-    plugin_host::sandbox::{
-        HostState,
-        v1::{self, http::Error},
+    plugin_host::{
+        metrics::HttpOutcome,
+        sandbox::{
+            HostState,
+            v1::{self, http::Error},
+        },
     },
 };
+
+/// A guest may write a megabyte where a URL belongs, and do so in each host call.
+const SHOWN_BYTES_MAX: usize = 4 << 10;
 
 /// What the operator granted for outgoing HTTP.
 #[derive(Debug, Clone, Default)]
@@ -194,6 +200,21 @@ impl HttpAccess {
     }
 }
 
+fn outcome(answer: &Result<v1::http::Response, Error>) -> HttpOutcome {
+    match answer {
+        Ok(answer) => HttpOutcome::of_status(answer.status),
+        Err(Error::Denied(_)) => HttpOutcome::Denied,
+        Err(Error::Invalid(_)) => HttpOutcome::Invalid,
+        Err(Error::Timeout) => HttpOutcome::Timeout,
+        Err(Error::Connection(_)) => HttpOutcome::Connection,
+    }
+}
+
+/// As much of a method or a URL as is kept to be shown.
+fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]
+}
+
 impl v1::http::Host for HostState {
     async fn send(
         &mut self,
@@ -203,13 +224,14 @@ impl v1::http::Host for HostState {
         let (http, secrets) = (self.setup.http.clone(), self.setup.secrets.clone());
         // As the guest wrote it: with the names of secrets, not their values, unless it
         // has found one out.
-        let scrub = |text: &String| secrets.scrubber().scrub(text.clone());
+        let scrub = |text: &String| secrets.scrubber().scrub(shown(text).to_owned());
         let (method, url) = (scrub(&request.method), scrub(&request.url));
         let left = self.time_left();
         let answer = match self.setup.rehearsal.clone() {
             Some(rehearsal) => http.rehearse(request, &secrets, left, &rehearsal).await,
             None => http.send(request, &secrets, left).await,
         };
+        self.setup.metrics.http.add(outcome(&answer));
         self.requests.push(TestRequest {
             method,
             url,
