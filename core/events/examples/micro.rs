@@ -91,17 +91,18 @@ fn publish_ns() -> Outcome<f64> {
     let reader = std::thread::spawn(move || read_all(clients));
     let json = format!("{{\"payload\":\"{}\"}}", "x".repeat(280));
     let names = Names::many();
-    let (mut spent, mut id, mut room) = (Duration::ZERO, 0, Room::default());
+    let (mut spent, mut id) = (Duration::ZERO, 0);
+    let (mut room, mut gone) = (Room::default(), None);
     for _ in 0..BATCHES {
         let before = ThreadTime::now();
-        let mut segment = SegmentBuilder::with_room("j1", room);
+        let mut segment = SegmentBuilder::in_place_of("j1", gone.take(), room);
         for _ in 0..BATCH {
             id += 1;
             segment.push_stored(&names[id as usize % names.len()].parts(id), &json);
         }
         room = segment.room();
         if let Some(segment) = segment.seal() {
-            log.append(segment);
+            gone = log.append(segment);
         }
         if id > FULL {
             spent += before.elapsed();

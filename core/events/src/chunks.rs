@@ -1,4 +1,4 @@
-use std::{io::Write, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 use tiny_forge_model::EventId;
@@ -91,15 +91,27 @@ pub struct ChunksBuilder {
 
 impl ChunksBuilder {
     pub fn new(journal: &str) -> Self {
-        Self::with_room(journal, 0, 0)
+        Self::in_place_of(journal, None)
     }
 
-    pub fn with_room(journal: &str, frames: usize, bytes: usize) -> Self {
+    /// In the memory of chunks that nobody needs any more.
+    pub fn in_place_of(journal: &str, old: Option<Chunks>) -> Self {
+        let (bytes, mut marks) = match old {
+            Some(Chunks { bytes, marks }) => (emptied(bytes), marks),
+            None => Default::default(),
+        };
+        marks.clear();
         Self {
             head: format!("id: {journal}-"),
-            bytes: Vec::with_capacity(bytes),
-            marks: Vec::with_capacity(frames),
+            bytes,
+            marks,
         }
+    }
+
+    /// For so many more frames and bytes, so that nothing is copied on the way.
+    pub fn reserve(&mut self, frames: usize, bytes: usize) {
+        self.marks.reserve(frames);
+        self.bytes.reserve(bytes);
     }
 
     /// Says where the JSON has come to be.
@@ -108,7 +120,7 @@ impl ChunksBuilder {
         let start = bytes.len();
         bytes.extend_from_slice(&[0; CHUNK_HEAD]);
         bytes.extend_from_slice(self.head.as_bytes());
-        write!(bytes, "{id}").expect("a vector takes everything");
+        bytes.extend_from_slice(itoa::Buffer::new().format(id.0).as_bytes());
         bytes.extend_from_slice(b"\ndata: ");
         let json_start = bytes.len();
         // JSON text holds no raw line ends, so one `data:` line is enough.
@@ -147,10 +159,37 @@ impl ChunksBuilder {
 
     /// `None` when nothing was pushed.
     pub fn seal(self) -> Option<Chunks> {
-        (!self.marks.is_empty()).then(|| Chunks {
-            bytes: self.bytes.into(),
-            marks: self.marks,
+        let Self {
+            mut bytes,
+            mut marks,
+            ..
+        } = self;
+        if marks.is_empty() {
+            return None;
+        }
+        give_back_most(&mut bytes);
+        give_back_most(&mut marks);
+        Some(Chunks {
+            bytes: bytes.into(),
+            marks,
         })
+    }
+}
+
+/// The memory alone; where somebody still sends from it, new memory.
+fn emptied(mut bytes: Bytes) -> Vec<u8> {
+    if bytes.is_unique() {
+        bytes.truncate(0);
+        bytes.into()
+    } else {
+        Vec::new()
+    }
+}
+
+/// What was taken over from something much larger would stay in memory for long.
+pub fn give_back_most<T>(kept: &mut Vec<T>) {
+    if kept.capacity() > 2 * kept.len() {
+        kept.shrink_to_fit();
     }
 }
 

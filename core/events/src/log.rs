@@ -52,15 +52,17 @@ impl Log {
         self.head.send_replace(head);
     }
 
-    /// What has just been committed; in id order.
-    pub fn append(&self, segment: Arc<Segment>) {
+    /// What has just been committed; in id order. The last that has left memory
+    /// for it, if nobody reads it.
+    pub fn append(&self, segment: Arc<Segment>) -> Option<Segment> {
         let head = segment.chunks().last();
-        self.recent().push(segment);
+        let gone = self.recent().push(segment);
         self.head.send_replace(head);
         // Last: whoever wakes looks at the head.
         for doorbell in self.doorbells().iter() {
             doorbell.ring();
         }
+        gone.into_iter().filter_map(Arc::into_inner).last()
     }
 
     pub fn head(&self) -> Position {
@@ -126,7 +128,9 @@ impl Log {
 }
 
 impl Recent {
-    fn push(&mut self, segment: Arc<Segment>) {
+    /// What has left for it.
+    fn push(&mut self, segment: Arc<Segment>) -> Vec<Arc<Segment>> {
+        let mut gone = Vec::new();
         self.frames += segment.chunks().len();
         self.bytes += segment.weight();
         self.segments.push_back(segment);
@@ -138,6 +142,8 @@ impl Recent {
             self.frames -= oldest.chunks().len();
             self.bytes -= oldest.weight();
             self.gone = oldest.chunks().last();
+            gone.push(oldest);
         }
+        gone
     }
 }

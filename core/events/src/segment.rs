@@ -5,7 +5,7 @@ use tiny_forge_model::{
     DeployId, Event, EventId, EventType, NewEvent, ProjectName, Severity, StageName, Timestamp,
 };
 
-use crate::chunks::{Chunks, ChunksBuilder};
+use crate::chunks::{Chunks, ChunksBuilder, give_back_most};
 
 /// Events in id order, serialised once, with what filters match on: everybody
 /// who sends them sends these bytes.
@@ -146,14 +146,30 @@ pub struct Room {
 
 impl SegmentBuilder {
     pub fn new(journal: &str) -> Self {
-        Self::with_room(journal, Room::default())
+        Self::in_place_of(journal, None, Room::default())
     }
 
-    pub fn with_room(journal: &str, room: Room) -> Self {
+    /// In the memory of a segment that nobody needs any more: memory that has to
+    /// be asked of the system costs as much as writing to it.
+    pub fn in_place_of(journal: &str, old: Option<Segment>, room: Room) -> Self {
+        let (chunks, mut entries, mut names) = match old {
+            Some(Segment {
+                chunks,
+                entries,
+                names,
+            }) => (Some(chunks), entries, names),
+            None => Default::default(),
+        };
+        entries.clear();
+        entries.reserve(room.frames);
+        names.clear();
+        names.reserve(room.names);
+        let mut chunks = ChunksBuilder::in_place_of(journal, chunks);
+        chunks.reserve(room.frames, room.bytes);
         Self {
-            chunks: ChunksBuilder::with_room(journal, room.frames, room.bytes),
-            entries: Vec::with_capacity(room.frames),
-            names: String::with_capacity(room.names),
+            chunks,
+            entries,
+            names,
         }
     }
 
@@ -274,11 +290,17 @@ impl SegmentBuilder {
 
     /// `None` when nothing was pushed.
     pub fn seal(self) -> Option<Arc<Segment>> {
-        let chunks = self.chunks.seal()?;
+        let Self {
+            chunks,
+            mut entries,
+            names,
+        } = self;
+        let chunks = chunks.seal()?;
+        give_back_most(&mut entries);
         Some(Arc::new(Segment {
             chunks,
-            entries: self.entries,
-            names: self.names,
+            entries,
+            names,
         }))
     }
 }

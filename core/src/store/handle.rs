@@ -73,6 +73,7 @@ impl Store {
             checkpoints: Checkpoints::start(database)?,
             witness,
             room: Room::default(),
+            gone: None,
         };
         writer.record(history)?;
         let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);

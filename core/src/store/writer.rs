@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Reader, StoreError, checkpoint::Checkpoints, kept::Tally, witness::Witness};
 use crate::{
-    events::{Log, Room, SegmentBuilder},
+    events::{Log, Room, Segment, SegmentBuilder},
     failpoint::{self, Failpoint},
     model::{EventId, NewEvent, Position},
 };
@@ -102,6 +102,8 @@ pub(super) struct Writer {
     pub(super) witness: Witness,
     /// What the last commit took.
     pub(super) room: Room,
+    /// What has left memory since: the next events take its place.
+    pub(super) gone: Option<Segment>,
 }
 
 impl Writer {
@@ -122,7 +124,8 @@ impl Writer {
     /// Persist, then fan out, then answer.
     pub(super) fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let head_before = self.sequence.head;
-        let mut frames = SegmentBuilder::with_room(&self.sequence.journal, self.room);
+        let (journal, gone) = (&self.sequence.journal, self.gone.take());
+        let mut frames = SegmentBuilder::in_place_of(journal, gone, self.room);
         match self.run_in_one_transaction(&mut group, &mut frames) {
             Ok(outcomes) => {
                 if !frames.is_empty() {
@@ -132,7 +135,7 @@ impl Writer {
                 self.room = frames.room();
                 let bytes = self.room.bytes;
                 if let Some(segment) = frames.seal() {
-                    self.log.append(segment);
+                    self.gone = self.log.append(segment);
                 }
                 for (job, outcome) in group.into_iter().zip(outcomes) {
                     job.finish(outcome);
