@@ -7,6 +7,7 @@ mod files;
 mod latency;
 mod memory;
 mod replay;
+mod sqlite;
 mod start;
 
 use std::{
