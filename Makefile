@@ -49,9 +49,9 @@ check: formatted setup-build web/node_modules/.package-lock.json ## Formatting, 
 	.ci/deny.sh
 
 bench: setup-bench build bench-tool ## Measure all there is to measure, beside nginx, nchan and the limit of the machine; ARGS=--quick
-	$(CARGO_BUILD) --release --example hub --example micro
+	$(CARGO_BUILD) --release --example hub --example hostile --example micro
 	$(RELEASE)/examples/micro > $(BENCH_DIR)/micro.json
-	$(BENCH) run --also $(BENCH_DIR)/micro.json --hub $(RELEASE)/examples/hub --binary dist/tiny-forge --web web/build --examples examples/dist \
+	$(BENCH) run --also $(BENCH_DIR)/micro.json --hub $(RELEASE)/examples/hub --hostile $(RELEASE)/examples/hostile --binary dist/tiny-forge --web web/build --examples examples/dist \
 		--work $(BENCH_DIR) --out bench $(ARGS)
 
 soak: setup-build plugins web bench-tool ## Half an hour of clients of every kind, the server killed every five minutes; ARGS="--minutes 5"

@@ -108,6 +108,13 @@ fn split_head(bytes: &[u8]) -> anyhow::Result<Option<(&str, &[u8])>> {
     Ok(Some((head, &bytes[end + END_OF_HEAD.len()..])))
 }
 
+/// Of the request that these bytes begin with, once all of it is there.
+pub fn request_length(bytes: &[u8]) -> Option<usize> {
+    let (head, body) = split_head(bytes).ok()??;
+    let length = body_length(head);
+    (body.len() >= length).then(|| bytes.len() - body.len() + length)
+}
+
 fn status(head: &str) -> u16 {
     let status = head.split(' ').nth(1);
     status.and_then(|status| status.parse().ok()).unwrap_or(0)

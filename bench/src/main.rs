@@ -12,6 +12,7 @@ mod rivals;
 mod run;
 mod servers;
 mod soak;
+mod target;
 
 use std::time::Duration;
 

@@ -10,10 +10,12 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
+use memchr::memmem;
 use tempfile::TempDir;
 
 use crate::{
     cores::Cores,
+    http::Connection,
     process::Process,
     publisher::{Dialect, Publisher},
 };
@@ -22,6 +24,8 @@ const NGINX: &str = "/usr/sbin/nginx";
 const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Plugins are compiled first.
+const PLUGIN_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Programs and places.
 #[derive(Debug, Clone, Args)]
@@ -40,6 +44,15 @@ pub enum Rival {
     Raw,
     Nchan,
     Naive,
+}
+
+impl Setup {
+    fn directory(&self) -> anyhow::Result<TempDir> {
+        tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(&self.work)
+            .with_context(|| format!("cannot write to `{}`", self.work.display()))
+    }
 }
 
 /// A started server.
@@ -66,16 +79,10 @@ impl Rival {
     }
 
     pub fn start(self, setup: &Setup, cores: Cores) -> anyhow::Result<Running> {
-        let directory = tempfile::Builder::new()
-            .prefix("bench-")
-            .tempdir_in(&setup.work)
-            .with_context(|| format!("cannot write to `{}`", setup.work.display()))?;
+        let directory = setup.directory()?;
         let own = || std::env::current_exe().context("this program's own file");
         match self {
-            Self::Forge => {
-                let mut hub = hub(&setup.hub, directory.path());
-                Running::of_ours(&mut hub, directory, cores)
-            }
+            Self::Forge => Running::forge(setup, directory, cores),
             Self::Raw => Running::of_ours(Command::new(own()?).arg("raw"), directory, cores),
             Self::Naive => Running::of_ours(Command::new(own()?).arg("naive"), directory, cores),
             Self::Nchan => nchan(directory, cores),
@@ -96,6 +103,32 @@ pub fn hub(program: &Path, data: &Path) -> Command {
 }
 
 impl Running {
+    /// tiny-forge with this in its plugins folder, once all of that runs.
+    pub fn with_plugins(setup: &Setup, toml: &str, cores: Cores) -> anyhow::Result<Self> {
+        let directory = setup.directory()?;
+        let folder = directory.path().join("plugins");
+        fs::create_dir(&folder)?;
+        fs::write(folder.join("bench.toml"), toml)?;
+        let server = Self::forge(setup, directory, cores)?;
+        let (began, mut api) = (Instant::now(), Connection::open(server.http)?);
+        loop {
+            let body = api.get("/api/pipelines")?.body;
+            if memmem::find(&body, br#""state":"running""#).is_some() {
+                return Ok(server);
+            }
+            if began.elapsed() > PLUGIN_PATIENCE {
+                let said = String::from_utf8_lossy(&body);
+                bail!("the pipeline does not run: {said}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn forge(setup: &Setup, directory: TempDir, cores: Cores) -> anyhow::Result<Self> {
+        let mut hub = hub(&setup.hub, directory.path());
+        Self::of_ours(&mut hub, directory, cores)
+    }
+
     fn of_ours(command: &mut Command, directory: TempDir, cores: Cores) -> anyhow::Result<Self> {
         let mut process = Process::start(command.stdout(Stdio::piped()), Some(cores))?;
         let [http, control] = process.addresses(["http", "control"])?;

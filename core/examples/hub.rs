@@ -24,6 +24,7 @@ use tiny_forge::{
     config::{Config, ServeArgs},
     events::Bus,
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
+    plugin_host::compile,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
@@ -53,8 +54,16 @@ struct Args {
     data: PathBuf,
 }
 
+fn main() -> anyhow::Result<()> {
+    // The compiler of plugins starts this program as its child.
+    if std::env::args().skip(1).eq(["plugin", "compile"]) {
+        return Ok(compile::compile_in_this_process()?);
+    }
+    serve_until_told()
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn serve_until_told() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter("warn")
         .with_writer(io::stderr)

@@ -1,11 +1,13 @@
 //! Measures everything, one thing after the other, and writes the report.
 
 mod append;
+mod contain;
 mod disk;
 mod fanout;
 mod files;
 mod latency;
 mod memory;
+mod reloads;
 mod replay;
 mod sqlite;
 mod start;
@@ -42,6 +44,9 @@ pub struct RunArgs {
     /// Plugins for the start, besides the built-in ones
     #[arg(long, value_name = "DIR")]
     examples: PathBuf,
+    /// The built `hostile` example
+    #[arg(long, value_name = "FILE")]
+    hostile: PathBuf,
     /// Where the report is written
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -65,10 +70,11 @@ enum Part {
     Replay,
     Files,
     Start,
+    Contain,
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Fanout,
         Self::Latency,
         Self::Memory,
@@ -76,6 +82,7 @@ impl Part {
         Self::Replay,
         Self::Files,
         Self::Start,
+        Self::Contain,
     ];
 
     fn measure(self, bench: &Bench) -> anyhow::Result<Chapter> {
@@ -87,6 +94,7 @@ impl Part {
             Self::Replay => replay::measure(bench),
             Self::Files => files::measure(bench),
             Self::Start => start::measure(bench),
+            Self::Contain => contain::measure(bench),
         }
     }
 }

@@ -8,9 +8,8 @@ use serde_json::Value;
 use super::{Host, projects_told, publish};
 use crate::{
     sandbox::{
-        compile::bomb,
         guest::{Role, Source},
-        hostile::{self, Hostile},
+        hostile::{self, Hostile, compile_bomb},
     },
     support::{
         folder::{put, webhook},
@@ -135,7 +134,7 @@ async fn a_compile_bomb_ends_with_its_compiler_and_nothing_else() {
     for (limit, conditions) in [("-t 1", 60_000), ("-v 300000", 20_000)] {
         let compiler = |dir: &Path| confined(dir, limit);
         let mut host = Host::on(Server::compiling_with(compiler).await).await;
-        put(&host.folder(), "bomb.wasm", bomb(conditions));
+        put(&host.folder(), "bomb.wasm", compile_bomb(conditions));
         put(
             &host.folder(),
             "bomb.toml",

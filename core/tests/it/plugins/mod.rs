@@ -12,6 +12,7 @@ mod image;
 mod messages;
 mod metrics;
 mod outgoing;
+mod reloads;
 mod replace;
 mod restart;
 mod secrets;

@@ -4,6 +4,7 @@ use tiny_forge::plugin_host::compile::CompileError;
 
 use super::{
     guest::{Role, Source},
+    hostile::compile_bomb,
     lab::{Lab, compiler},
 };
 
@@ -52,17 +53,10 @@ async fn what_is_cached_needs_no_compiler() {
     );
 }
 
-/// One function of so many conditions: for 60,000 the compiler takes a minute.
-pub fn bomb(conditions: usize) -> Vec<u8> {
-    let condition = "(if (local.get 0) (then (local.set 0 (i32.mul (local.get 0) (i32.const 3)))))";
-    let bomb = format!("(func $bomb (param i32) {})", condition.repeat(conditions));
-    Source::new(Role::Filter).extra(&bomb).component()
-}
-
 #[tokio::test]
 async fn a_compile_bomb_is_ended() {
     let lab = Lab::new();
-    let wasm = bomb(60_000);
+    let wasm = compile_bomb(60_000);
     let limit = Duration::from_millis(500);
     let hurried = Lab {
         compiler: compiler(&lab.dir).with_timeout(limit),

@@ -219,3 +219,10 @@ fn schema_bomb() -> Source {
         .data(88, &place)
         .data(FAR, schema.as_bytes())
 }
+
+/// One function of so many conditions: for 60,000 the compiler takes a minute.
+pub fn compile_bomb(conditions: usize) -> Vec<u8> {
+    let condition = "(if (local.get 0) (then (local.set 0 (i32.mul (local.get 0) (i32.const 3)))))";
+    let bomb = format!("(func $bomb (param i32) {})", condition.repeat(conditions));
+    Source::new(Role::Filter).extra(&bomb).component()
+}

@@ -2,7 +2,7 @@
 
 mod answers;
 mod capabilities;
-pub mod compile;
+mod compile;
 pub mod guest;
 pub mod hostile;
 mod http;

@@ -99,8 +99,12 @@ impl Program {
         self.ended().await
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("it runs");
+        let id = self.id();
         let id = Pid::from_raw(id.cast_signed()).expect("a process id");
         kill_process(id, signal).expect("it is ours");
     }

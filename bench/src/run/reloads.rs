@@ -1,0 +1,114 @@
+//! Resident memory over many hot reloads.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+use super::{Bench, digits};
+use crate::{
+    http::Connection,
+    report::{Figure, Target},
+    rivals::Running,
+};
+
+/// Copies of a plugin that are replaced at once.
+const COPIES: usize = 4;
+/// Until memory has its form.
+const WARM_UP: usize = 200;
+/// Until what was only needed for a moment has been given back.
+const AT_REST: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+    let reloads = if bench.args.quick { 300 } else { 1_000 };
+    let example = bench.args.examples.join("quiet-hours.wasm");
+    let wasm = fs::read(&example)
+        .with_context(|| format!("`{}`: run `make plugins`", example.display()))?;
+    let mut toml = String::new();
+    for copy in 0..COPIES {
+        toml += &format!(
+            "[plugin.p{copy}]\nfile = \"p{copy}.wasm\"\nconfig.from = \"22:00\"\n\
+             config.to = \"06:00\"\n[pipeline.p{copy}]\nwhen.type = [\"system\"]\n\
+             steps = [\"p{copy}\"]\nsinks = [\"hook\"]\n"
+        );
+    }
+    toml += "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"https://hooks.example/\"\n\
+             config.sign_with = []\n[pipeline.idle]\nwhen.severity = \"critical\"\nsinks = [\"hook\"]\n";
+    let server = Running::with_plugins(&bench.args.setup, &toml, bench.cores)?;
+    let (mut done, mut at_first) = (0, 0.0);
+    while done < reloads {
+        reload(&server, &version(&wasm, done))?;
+        done += COPIES;
+        if done == WARM_UP {
+            at_first = rss_mib(&server)?;
+        }
+    }
+    let at_last = rss_mib(&server)?;
+    bench.say(&format!(
+        "reloads: {} MiB after {WARM_UP}, {} MiB after {reloads}",
+        digits(at_first),
+        digits(at_last)
+    ));
+    Ok(vec![
+        Figure::new(format!("RSS after {reloads} hot reloads"), at_last, "MiB"),
+        Figure::with_target(
+            format!("RSS after {reloads} hot reloads, above that after {WARM_UP}"),
+            (at_last - at_first).max(0.0),
+            "MiB",
+            Target::AtMost(2.0),
+        ),
+    ])
+}
+
+/// The same component with one more custom section: another digest.
+fn version(wasm: &[u8], number: usize) -> Vec<u8> {
+    let mark = format!("{number:08}");
+    let mut version = wasm.to_vec();
+    version.extend([0, 13, 4]);
+    version.extend(b"mark");
+    version.extend(mark.as_bytes());
+    version
+}
+
+/// Puts all copies there, and waits until the new ones run.
+fn reload(server: &Running, wasm: &[u8]) -> anyhow::Result<()> {
+    let folder = server.directory.path().join("plugins");
+    let mut api = Connection::open(server.http)?;
+    let before = digests(&mut api)?;
+    for copy in 0..COPIES {
+        let unfinished = folder.join(".new");
+        fs::write(&unfinished, wasm)?;
+        fs::rename(unfinished, folder.join(format!("p{copy}.wasm")))?;
+    }
+    let began = Instant::now();
+    loop {
+        let now = digests(&mut api)?;
+        if now.len() == COPIES && now.iter().all(|it| *it == now[0] && !before.contains(it)) {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            bail!("the new plugins do not run: {now:?}");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Of the copies that run.
+fn digests(api: &mut Connection) -> anyhow::Result<Vec<String>> {
+    let answer = api.get("/api/plugins")?;
+    let listed: serde_json::Value = serde_json::from_slice(&answer.body)?;
+    let plugins = listed["items"].as_array().context("a list of plugins")?;
+    let copies = plugins
+        .iter()
+        .filter(|it| it["name"] != "hook" && it["state"] == "running");
+    let digests = copies.filter_map(|it| it["digest"].as_str());
+    Ok(digests.map(str::to_owned).collect())
+}
+
+fn rss_mib(server: &Running) -> anyhow::Result<f64> {
+    thread::sleep(AT_REST);
+    Ok(server.process.rss()? as f64 / f64::from(1 << 20))
+}

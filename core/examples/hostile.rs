@@ -1,0 +1,39 @@
+//! Writes the guests that mean harm, which the tests try, into a folder: for each
+//! `NAME.wasm`, and `NAME.toml` with its plugin in a pipeline to a sink `late`.
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::Context;
+
+#[path = "../tests/it/sandbox/guest.rs"]
+#[allow(dead_code, reason = "the tests use the rest of it")]
+mod guest;
+#[path = "../tests/it/sandbox/hostile.rs"]
+#[allow(dead_code, reason = "the tests use the rest of it")]
+mod hostile;
+
+use hostile::{Hostile, compile_bomb};
+
+fn main() -> anyhow::Result<()> {
+    let folder = env::args().nth(1).map(PathBuf::from);
+    let folder = folder.context("the folder to write to is missing")?;
+    let bomb = Hostile {
+        name: "compile-bomb",
+        wasm: compile_bomb(60_000),
+        kind: "compile",
+        at_start: true,
+        limits: "",
+    };
+    for Hostile {
+        name, wasm, limits, ..
+    } in hostile::all().into_iter().chain([bomb])
+    {
+        let toml = format!(
+            "[plugin.{name}]\nfile = \"{name}.wasm\"\n{limits}\n\
+             [pipeline.{name}]\nwhen.type = [\"system\"]\nsteps = [\"{name}\"]\nsinks = [\"late\"]\n"
+        );
+        fs::write(folder.join(format!("{name}.wasm")), wasm)?;
+        fs::write(folder.join(format!("{name}.toml")), toml)?;
+    }
+    Ok(())
+}

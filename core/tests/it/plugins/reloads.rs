@@ -1,0 +1,85 @@
+//! Memory over many hot reloads.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::support::{
+    folder::{built, put},
+    program::Program,
+    sse::PATIENCE,
+};
+
+const COPIES: [&str; 4] = ["a", "b", "c", "d"];
+/// Until memory has its form.
+const FIRST: usize = 15;
+const ROUNDS: usize = 60;
+/// What comes and goes between two looks, and much less than a leak of anything that
+/// belongs to a version: its machine code alone is half a megabyte.
+const SLACK_BYTES: u64 = 12 << 20;
+
+/// Two versions of one plugin, which the cache knows after the first two rounds.
+fn version(round: usize) -> Vec<u8> {
+    let mut wasm = fs::read(built("rules")).expect("it can be read");
+    wasm.extend([0, 6, 4, b'm', b'a', b'r', b'k', b'0' + (round % 2) as u8]);
+    wasm
+}
+
+fn replace_all(folder: &Path, round: usize) {
+    let wasm = version(round);
+    for name in COPIES {
+        put(folder, &format!("{name}.wasm"), &wasm);
+    }
+}
+
+/// Waits until all run with other files than these; which they are then.
+async fn others_than(program: &Program, before: &[Value]) -> Vec<Value> {
+    let search = async {
+        loop {
+            let listed = program.json("/api/plugins").await;
+            let items = listed["items"].as_array().expect("items").iter();
+            let running = items.filter(|it| it["state"] == "running");
+            let digests: Vec<Value> = running.map(|it| it["digest"].clone()).collect();
+            if digests.len() == COPIES.len() && !digests.iter().any(|it| before.contains(it)) {
+                return digests;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await;
+    found.expect("they change in time")
+}
+
+fn rss_bytes(program: &Program) -> u64 {
+    let path = PathBuf::from(format!("/proc/{}/status", program.id()));
+    let status = fs::read_to_string(path).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.expect("a size").trim().parse().expect("a number");
+    kib << 10
+}
+
+#[tokio::test]
+async fn hundreds_of_hot_reloads_leave_memory_flat() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let folder = dir.path().join("plugins");
+    replace_all(&folder, 0);
+    let toml =
+        COPIES.map(|name| format!("[plugin.{name}]\nfile = \"{name}.wasm\"\nconfig.rules = []\n"));
+    put(&folder, "all.toml", toml.concat());
+    let program = Program::serve(dir.path()).await;
+    let mut digests = others_than(&program, &[]).await;
+    let mut first = 0;
+    for round in 1..=ROUNDS {
+        replace_all(&folder, round);
+        digests = others_than(&program, &digests).await;
+        if round == FIRST {
+            first = rss_bytes(&program);
+        }
+    }
+    let last = rss_bytes(&program);
+    assert!(last < first + SLACK_BYTES, "{first} bytes, then {last}");
+}
