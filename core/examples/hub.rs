@@ -65,7 +65,8 @@ fn main() -> anyhow::Result<()> {
 #[tokio::main]
 async fn serve_until_told() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter("warn")
+        // Faults of plugins are what some measurements provoke.
+        .with_env_filter("warn,tiny_forge::plugin_host::plugin::status=error")
         .with_writer(io::stderr)
         .init();
     let args = Args::parse();

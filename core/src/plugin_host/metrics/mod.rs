@@ -56,7 +56,7 @@ impl Metrics {
         }
     }
 
-    pub(super) fn memory(&self) -> PluginMemory {
+    pub fn memory(&self) -> PluginMemory {
         self.memory.read()
     }
 

@@ -1,9 +1,11 @@
 use std::{
+    pin::pin,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use cpu_time::ThreadTime;
+use futures_util::poll;
 use tiny_forge::plugin_host::sandbox::{Decision, Fault, Guest};
 
 use super::{
@@ -229,6 +231,32 @@ async fn a_call_that_is_given_up_leaves_a_dead_guest() {
     assert!(given_up.is_err());
     assert!(guest.is_dead());
     assert_eq!(guest.filter(&event).await, Err(Fault::Dead));
+}
+
+#[tokio::test]
+async fn ten_thousand_calls_that_are_given_up_leave_nothing_behind() {
+    let lab = Lab::new();
+    let call =
+        format!("(call $get (i32.const 512) (i32.const 1) (i32.const 600)) (i32.const {ANSWER})");
+    let waiting = Source::filter(call)
+        .import("get", "store", "get", "(param i32 i32 i32)")
+        .data(512, b"k");
+    let module = lab.module(&waiting).await;
+    let setup = lab.setup(module.role());
+    let event = event();
+    for _ in 0..10_000 {
+        let mut guest = Guest::start(&lab.sandbox, &module, &setup)
+            .await
+            .expect("a guest");
+        let asked = poll!(pin!(guest.filter(&event)));
+        assert!(asked.is_pending(), "it waits for the store");
+    }
+    let left = setup.metrics.memory();
+    assert_eq!((left.guests, left.bytes), (0, 0));
+    let mut honest = Guest::start(&lab.sandbox, &module, &setup)
+        .await
+        .expect("a guest");
+    assert_eq!(honest.filter(&event).await, Ok(Decision::Keep));
 }
 
 #[tokio::test]
