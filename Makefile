@@ -19,6 +19,13 @@ BENCH_CARGO := CARGO_TARGET_DIR=$(BENCH_DIR) cargo
 BENCH_FLAGS := --locked --release --manifest-path bench/Cargo.toml
 BENCH := $(BENCH_DIR)/release/tiny-forge-bench
 
+# So is Extism, which plugins are compared with; its library is its own build.
+EXTISM_DIR := $(BENCH_DIR)/extism
+EXTISM_CARGO := cargo build --locked --release --manifest-path bench/peers/extism/Cargo.toml --target-dir $(EXTISM_DIR)
+EXTISM := --extism $(EXTISM_DIR)/release/tiny-forge-bench-extism \
+	--extism-guest $(EXTISM_DIR)/wasm32-unknown-unknown/release/tiny_forge_bench_extism_guest.wasm \
+	--extism-library $(CACHE)/extism/extism_sys/libextism_sys.so
+
 PLUGINS := slack webhook rules image-info
 EXAMPLES := ntfy quiet-hours team
 
@@ -26,7 +33,7 @@ EXAMPLES := ntfy quiet-hours team
 # Cargo uses all cores by itself.
 .NOTPARALLEL:
 .PHONY: help run test build check bench soak api plugins web unit integration browser \
-	setup-build setup-run setup-test setup-bench formatted bench-tool
+	setup-build setup-run setup-test setup-bench formatted bench-tool extism
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,10 +55,10 @@ check: formatted setup-build web/node_modules/.package-lock.json ## Formatting, 
 	$(BENCH_CARGO) clippy $(BENCH_FLAGS) --all-targets -- -D warnings
 	.ci/deny.sh
 
-bench: setup-bench build bench-tool ## Measure all there is to measure, beside nginx, nchan and the limit of the machine; ARGS=--quick
-	$(CARGO_BUILD) --release --example hub --example hostile --example micro
+bench: setup-bench build bench-tool extism ## Measure all there is to measure, beside nginx, nchan, Extism and the limit of the machine; ARGS=--quick
+	$(CARGO_BUILD) --release --example hub --example guests --example hostile --example micro
 	$(RELEASE)/examples/micro > $(BENCH_DIR)/micro.json
-	$(BENCH) run --also $(BENCH_DIR)/micro.json --hub $(RELEASE)/examples/hub --hostile $(RELEASE)/examples/hostile --binary dist/tiny-forge --web web/build --examples examples/dist \
+	$(BENCH) run --also $(BENCH_DIR)/micro.json --hub $(RELEASE)/examples/hub --guests $(RELEASE)/examples/guests --hostile $(RELEASE)/examples/hostile $(EXTISM) --binary dist/tiny-forge --web web/build --examples examples/dist \
 		--work $(BENCH_DIR) --out bench $(ARGS)
 
 soak: setup-build plugins web bench-tool ## Half an hour of clients of every kind, the server killed every five minutes; ARGS="--minutes 5"
@@ -99,6 +106,10 @@ api: web/node_modules/.package-lock.json ## Write core/openapi.json and the web 
 bench-tool: setup-build
 	$(BENCH_CARGO) build $(BENCH_FLAGS)
 
+extism: setup-bench
+	$(EXTISM_CARGO)
+	$(EXTISM_CARGO) --package tiny-forge-bench-extism-guest --target wasm32-unknown-unknown
+
 setup-build setup-run setup-test setup-bench: setup-%:
 	@.ci/setup.sh $*
 
@@ -106,6 +117,7 @@ setup-build setup-run setup-test setup-bench: setup-%:
 formatted:
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path bench/Cargo.toml
+	cargo fmt --all --check --manifest-path bench/peers/extism/Cargo.toml
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-fund --no-audit

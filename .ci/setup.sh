@@ -4,7 +4,7 @@
 #   setup.sh build   a C compiler, and Rust's std for WebAssembly
 #   setup.sh run     a Docker engine, where none answers
 #   setup.sh test    an engine to start, a registry, a browser, valgrind, Python packages
-#   setup.sh bench   as build, and the servers to compare with: nginx, nchan
+#   setup.sh bench   as build, and what is compared with: nginx, nchan, Extism
 #
 # Installs only what is missing, with rustup or from Debian's packages, and says
 # so. Elsewhere it says exactly what to install.
@@ -101,6 +101,19 @@ need_rivals() {
     [ -f /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan)
 }
 
+# Extism's own build of its library comes as a Python package.
+EXTISM=${XDG_CACHE_HOME:-$HOME/.cache}/tiny-forge/extism
+EXTISM_PACKAGE=extism-sys==1.41.0
+has_extism() { [ "$(cat "$EXTISM/package" 2>/dev/null)" = $EXTISM_PACKAGE ]; }
+install_extism() {
+    has_extism && return
+    echo "setup: installing for benchmarks in $EXTISM: $EXTISM_PACKAGE"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+        --target "$EXTISM" $EXTISM_PACKAGE ||
+        die "pip cannot install $EXTISM_PACKAGE: is the package index reachable?"
+    echo $EXTISM_PACKAGE >"$EXTISM/package"
+}
+
 # One that was named is not ours to install.
 has_running_engine() { [ -n "${TINY_FORGE_ENGINE:-}" ] || docker info >/dev/null 2>&1; }
 
@@ -137,6 +150,10 @@ if [ "$purpose" = test ]; then
     need_test_tools
     has_python_packages || need_python
 fi
-[ "$purpose" != bench ] || need_rivals
+if [ "$purpose" = bench ]; then
+    need_rivals
+    has_extism || python3 -m pip --version >/dev/null 2>&1 || missing+=(python3 python3-pip)
+fi
 [ ${#missing[@]} -eq 0 ] || install_missing
 [ "$purpose" != test ] || install_python_packages
+[ "$purpose" != bench ] || install_extism

@@ -213,7 +213,7 @@ fn wait(publisher: &Publisher, time: Duration) -> anyhow::Result<()> {
 }
 
 /// Median of writing 4 KiB and having them on disk.
-fn fdatasync_us(directory: &Path) -> anyhow::Result<f64> {
+pub(super) fn fdatasync_us(directory: &Path) -> anyhow::Result<f64> {
     let path = directory.join("sync");
     let mut file = File::create(&path).with_context(|| format!("{}", path.display()))?;
     let mut times = Vec::new();

@@ -5,12 +5,15 @@ mod contain;
 mod disk;
 mod fanout;
 mod files;
+mod guests;
 mod latency;
 mod memory;
 mod reloads;
 mod replay;
+mod rules;
 mod sqlite;
 mod start;
+mod wire;
 
 use std::{
     path::PathBuf,
@@ -47,6 +50,11 @@ pub struct RunArgs {
     /// The built `hostile` example
     #[arg(long, value_name = "FILE")]
     hostile: PathBuf,
+    /// The built `guests` example
+    #[arg(long, value_name = "FILE")]
+    guests: PathBuf,
+    #[command(flatten)]
+    extism: guests::Extism,
     /// Where the report is written
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -70,11 +78,14 @@ enum Part {
     Replay,
     Files,
     Start,
+    Guests,
+    Rules,
+    Wire,
     Contain,
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Fanout,
         Self::Latency,
         Self::Memory,
@@ -82,6 +93,9 @@ impl Part {
         Self::Replay,
         Self::Files,
         Self::Start,
+        Self::Guests,
+        Self::Rules,
+        Self::Wire,
         Self::Contain,
     ];
 
@@ -94,6 +108,9 @@ impl Part {
             Self::Replay => replay::measure(bench),
             Self::Files => files::measure(bench),
             Self::Start => start::measure(bench),
+            Self::Guests => guests::measure(bench),
+            Self::Rules => rules::measure(bench),
+            Self::Wire => wire::measure(bench),
             Self::Contain => contain::measure(bench),
         }
     }

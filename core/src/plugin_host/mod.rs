@@ -18,7 +18,7 @@ mod config;
 mod folder;
 
 mod event;
-mod plugin;
+pub mod plugin;
 
 mod delivery;
 mod pipeline;
