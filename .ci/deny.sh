@@ -9,7 +9,7 @@ if [ "$(cargo deny --version 2>/dev/null)" != "cargo-deny $version" ]; then
     # In a target folder of its own: it shares nothing with us.
     env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-deny@$version
 fi
-for manifest in Cargo.toml bench/Cargo.toml; do
+for manifest in Cargo.toml bench/Cargo.toml bench/peers/extism/Cargo.toml; do
     cargo deny --manifest-path "$manifest" --config "$PWD/deny.toml" --locked --all-features \
         check --hide-inclusion-graph --allow license-not-encountered bans licenses sources
 done
