@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{
     admission::{Admission, Admitted},
@@ -180,7 +180,6 @@ impl Step {
         annotations: &mut serde_json::Map<String, serde_json::Value>,
         trail: &mut Trail,
     ) -> Result<Passed, Undecided> {
-        let started = Instant::now();
         let asked = match self.role {
             PluginRole::Filter => self.runner.filter(event).await.map(Said::from),
             PluginRole::Enricher => self.runner.enrich(event).await.map(Said::Added),
@@ -190,7 +189,7 @@ impl Step {
             Err(RunError::Absent { .. }) => return Err(Undecided::Absent),
             said => said,
         };
-        trail.asked(&self.runner, &said, started.elapsed());
+        trail.asked(&self.runner, &said);
         match said {
             Ok(Said::Keep | Said::Added(None)) => Ok(Passed::On),
             Ok(Said::Drop(reason)) => Ok(Passed::Dropped(reason)),

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use crate::{
     model::{StepDecision, StepTrace},
     plugin_host::{
@@ -42,7 +40,7 @@ impl Trail {
     }
 
     /// A plugin.
-    pub fn asked(&mut self, runner: &Runner, said: &Result<Said, RunError>, took: Duration) {
+    pub fn asked(&mut self, runner: &Runner, said: &Result<Said, RunError>) {
         let (decision, detail) = match said {
             Ok(Said::Keep) => (StepDecision::Keep, None),
             Ok(Said::Drop(reason)) => (StepDecision::Drop, Some(reason.clone())),
@@ -59,7 +57,7 @@ impl Trail {
             digest,
             decision,
             detail,
-            duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            duration_us: u64::try_from(runner.took().as_micros()).unwrap_or(u64::MAX),
         });
     }
 }

@@ -29,6 +29,7 @@ pub struct Runner {
     versions: Versions,
     status: Arc<PluginStatus>,
     running: Option<Running>,
+    took: Duration,
     rest: Rest,
     quarantine: Option<Quarantine>,
     /// Changes when whatever was wrong is to be forgotten.
@@ -68,6 +69,7 @@ impl Runner {
             beginnings: status.beginnings(),
             status,
             running: None,
+            took: Duration::ZERO,
             rest: Rest::default(),
             quarantine: None,
         }
@@ -111,20 +113,18 @@ impl Runner {
 
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, RunError> {
         let guest = self.guest().await?;
-        let started = Instant::now();
         let answer = guest.filter(event).await;
         if matches!(answer, Ok(Decision::Drop(_))) {
             self.status.metrics().drops.add();
         }
-        self.settle(started, answer)
+        self.settle(answer)
     }
 
     /// The JSON object that the plugin adds, if it does.
     pub async fn enrich(&mut self, event: &GuestEvent) -> Result<Option<JsonObject>, RunError> {
         let guest = self.guest().await?;
-        let started = Instant::now();
         let answer = guest.enrich(event).await.and_then(within_limit);
-        self.settle(started, answer)
+        self.settle(answer)
     }
 
     pub async fn deliver(
@@ -133,9 +133,13 @@ impl Runner {
         events: &[GuestEvent],
     ) -> Result<DeliveryOutcome, RunError> {
         let guest = self.guest().await?;
-        let started = Instant::now();
         let answer = guest.deliver(context, events).await;
-        self.settle(started, answer)
+        self.settle(answer)
+    }
+
+    /// How long the last call took; nothing where the guest was not reached.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// What successful calls have written since this was last asked; to be
@@ -162,6 +166,7 @@ impl Runner {
     }
 
     async fn guest(&mut self) -> Result<&mut Guest, RunError> {
+        self.took = Duration::ZERO;
         let Some(version) = self.versions.borrow_and_update().clone() else {
             self.running = None;
             return Err(RunError::Absent {
@@ -205,8 +210,10 @@ impl Runner {
         }
     }
 
-    fn settle<T>(&mut self, started: Instant, answer: Result<T, Fault>) -> Result<T, RunError> {
-        self.status.metrics().calls.record(started.elapsed());
+    fn settle<T>(&mut self, answer: Result<T, Fault>) -> Result<T, RunError> {
+        let running = self.running.as_ref();
+        self.took = running.map_or(Duration::ZERO, |running| running.guest.took());
+        self.status.metrics().calls.record(self.took);
         match answer {
             Ok(value) => {
                 self.wake();

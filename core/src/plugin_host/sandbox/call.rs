@@ -1,11 +1,20 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use tokio::time::sleep_until;
 
 use super::{Fault, meter::Meter, ticker::Ticking};
 
 /// One call of a guest, while it runs: measured, ticked, and cut off.
 pub(super) struct Call {
     pub(super) meter: Arc<Meter>,
-    pub(super) wall: Duration,
+    /// It may take until then.
+    pub(super) ends: Instant,
     /// What it comes to when the guest computes for too long.
     pub(super) over_cpu: Fault,
     pub(super) _ticking: Ticking,
@@ -20,9 +29,24 @@ pub(super) struct Ended<R> {
 
 impl Call {
     pub(super) async fn run<R>(self, guest: impl Future<Output = wasmtime::Result<R>>) -> Ended<R> {
-        let result = tokio::time::timeout(self.wall, self.meter.measure(guest)).await;
+        let mut guest = pin!(guest);
+        // Most calls are over when they were polled once, and need no timer.
+        let mut timer = pin!(None);
+        let result = poll_fn(|context: &mut Context<'_>| {
+            if let Poll::Ready(result) = self.meter.poll(guest.as_mut(), context) {
+                return Poll::Ready(Some(result));
+            }
+            if timer.is_none() {
+                timer.set(Some(sleep_until(self.ends.into())));
+            }
+            match timer.as_mut().as_pin_mut() {
+                Some(timer) => timer.poll(context).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await;
         Ended {
-            result: result.ok(),
+            result,
             over_cpu: self.over_cpu,
         }
     }

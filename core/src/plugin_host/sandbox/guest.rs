@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Map, Value};
 use wasmtime::{Store, UpdateDeadline};
@@ -157,6 +160,11 @@ impl Guest {
         std::mem::take(&mut self.store.data_mut().requests)
     }
 
+    /// How long the last call took, waiting included.
+    pub fn took(&self) -> Duration {
+        self.meter.took()
+    }
+
     /// Whether only a new instance can help.
     pub fn is_dead(&self) -> bool {
         self.life != Life::Idle
@@ -235,25 +243,25 @@ fn arm(
     budget: Budget,
     start_spent: Duration,
 ) -> Call {
+    let now = Instant::now();
     let limits = &store.data().setup.limits;
-    let wall = limits.wall;
     let over_cpu = match budget {
         Budget::Start => {
             let limit = limits.start_cpu;
-            meter.arm(limit, start_spent);
+            meter.arm(limit, start_spent, now);
             Fault::OverStartCpu { limit }
         }
         Budget::Call => {
             let limit = limits.call_cpu;
-            meter.arm(limit, Duration::ZERO);
+            meter.arm(limit, Duration::ZERO, now);
             Fault::OverCpu { limit }
         }
     };
-    store.data_mut().begin_call();
+    let ends = store.data_mut().begin_call(now);
     store.set_epoch_deadline(1);
     Call {
         meter: meter.clone(),
-        wall,
+        ends,
         over_cpu,
         _ticking: sandbox.ticking(),
     }

@@ -27,13 +27,14 @@ impl HostState {
     }
 
     /// Gives the guest a new call's budgets; what an earlier call left half
-    /// done is forgotten.
-    pub(super) fn begin_call(&mut self) {
+    /// done is forgotten. Says until when the call may take.
+    pub(super) fn begin_call(&mut self, now: Instant) -> Instant {
         self.memory.begin_call();
         self.writes.discard();
         self.requests.clear();
         self.host_calls_left = self.setup.limits.host_calls;
-        self.call_ends = Instant::now() + self.setup.limits.wall;
+        self.call_ends = now + self.setup.limits.wall;
+        self.call_ends
     }
 
     pub(super) fn memory_limiter(&mut self) -> &mut dyn wasmtime::ResourceLimiter {
