@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::SystemTime,
 };
 
@@ -137,10 +137,15 @@ fn purpose(name: &str) -> String {
 /// Names the digest, and what the code was compiled for: version and settings of
 /// the engine, and the machine. `None` where there is no engine.
 fn file_name(digest: &str) -> Option<String> {
-    let engine = sandbox::engine().ok()?;
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    Some(format!("{digest}-{:016x}.{ENDING}", hasher.finish()))
+    /// The same as long as this process lives.
+    static MADE_FOR: OnceLock<Option<u64>> = OnceLock::new();
+    let made_for = MADE_FOR.get_or_init(|| {
+        let engine = sandbox::engine().ok()?;
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Some(hasher.finish())
+    });
+    made_for.map(|made_for| format!("{digest}-{made_for:016x}.{ENDING}"))
 }
 
 #[cfg(test)]
