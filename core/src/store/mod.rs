@@ -55,4 +55,5 @@ pub use rotate::{RotateError, finish_rotation, rotate_key};
 pub use sealed_spec::SealedSpec;
 pub use secrets::{SealedSecrets, SecretError, StoredSecret};
 pub use throttle::PassedEvent;
+pub use traces::NewTraces;
 pub use writer::Tx;

@@ -9,7 +9,7 @@ use crate::{
         Actor, EventAnnotatedPayload, EventId, NewEvent, Payload, Severity, Subject, Timestamp,
     },
     plugin_host::delivery::publish_status,
-    store::{NewDelivery, PassedEvent, PipelineProgress, StoreError, Tx},
+    store::{NewDelivery, NewTraces, PassedEvent, PipelineProgress, StoreError, Tx},
 };
 
 /// One transaction of a pipeline.
@@ -17,6 +17,7 @@ pub(super) struct Change {
     pub pipeline: String,
     pub cursor: EventId,
     pub decided: Decided,
+    pub traces: Option<NewTraces>,
     pub deliveries: Vec<NewDelivery>,
     pub batch: BatchChange,
     pub once: Option<OnceChange>,
@@ -44,7 +45,7 @@ impl Change {
             drops,
             annotations,
             writes,
-            traces,
+            traces: _,
             passed: _,
         } = &self.decided;
         for delivery in &self.deliveries {
@@ -65,7 +66,9 @@ impl Change {
             }
         }
         tx.add_drops(&self.pipeline, drops)?;
-        tx.add_traces(&self.pipeline, traces)?;
+        if let Some(traces) = &self.traces {
+            tx.add_traces(&self.pipeline, traces)?;
+        }
         for annotation in annotations {
             tx.annotate(
                 annotation.event,

@@ -17,7 +17,7 @@ use crate::{
     failpoint::{self, Failpoint},
     model::{EventId, PipelineState, Timestamp},
     plugin_host::{delivery::seal, metrics::DeliveryEnd},
-    store::{NewDelivery, PassedEvent, PipelineProgress, StoreError, Tx},
+    store::{NewDelivery, NewTraces, PassedEvent, PipelineProgress, StoreError, Tx},
 };
 
 /// Events decided before what was decided is stored.
@@ -223,7 +223,9 @@ impl Running {
         token: &CancellationToken,
     ) -> Option<()> {
         let sealed = self.seal(std::mem::take(&mut decided.passed));
+        let traces = NewTraces::new(std::mem::take(&mut decided.traces));
         let change = Arc::new(Change {
+            traces,
             pipeline: self.task.name.clone(),
             cursor,
             decided,
