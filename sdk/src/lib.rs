@@ -34,7 +34,8 @@
 //! Compute, and call the host: [`http`] to granted origins, [`sign`] with secrets
 //! that it never sees, [`store`], [`clock`], [`log`]. There are no files, sockets,
 //! threads or environment; what of `std` needs them fails or panics, `HashMap::new`
-//! included: use `BTreeMap`. A panic ends the call, is written to the plugin's log,
+//! included: use `BTreeMap`. Memory is allocated by an allocator of this crate, which
+//! is fast for what a call needs. A panic ends the call, is written to the plugin's log,
 //! and the host starts the plugin anew.
 //!
 //! # Tests
@@ -51,6 +52,9 @@ mod description;
 mod event;
 mod export;
 mod guest;
+#[cfg(any(test, target_family = "wasm"))]
+#[allow(unsafe_code, reason = "an allocator")]
+mod heap;
 mod host;
 mod plugin;
 mod severity;
@@ -72,6 +76,10 @@ pub use serde_json::{Value, json};
 pub use severity::Severity;
 
 use std::fmt;
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap::new();
 
 /// The host refused, and says why.
 #[derive(Debug, Clone, PartialEq, Eq)]
