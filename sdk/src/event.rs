@@ -88,16 +88,26 @@ impl Event {
         self
     }
 
+    /// The payload as the JSON text that it came as, to be read in a way of your own.
+    pub fn payload_text(&self) -> &str {
+        &self.payload.text
+    }
+
+    /// The annotations as JSON text.
+    pub fn annotations_text(&self) -> &str {
+        &self.annotations.text
+    }
+
     /// The project it concerns, where it concerns one.
     pub fn project(&self) -> Option<&str> {
-        self.payload_text("project")
-            .or_else(|| self.lane().map(|(project, _)| project))
+        let of_lane = self.lane().map(|(project, _)| project);
+        of_lane.or_else(|| self.payload_json().get("project")?.as_str())
     }
 
     /// The stage it concerns, where it concerns one.
     pub fn stage(&self) -> Option<&str> {
-        self.payload_text("stage")
-            .or_else(|| self.lane().map(|(_, stage)| stage))
+        let of_lane = self.lane().map(|(_, stage)| stage);
+        of_lane.or_else(|| self.payload_json().get("stage")?.as_str())
     }
 
     /// The name of the container that its subject names.
@@ -105,10 +115,6 @@ impl Event {
         self.subject
             .rsplit_once("instances/")
             .map(|(_, instance)| instance)
-    }
-
-    fn payload_text(&self, field: &str) -> Option<&str> {
-        self.payload_json().get(field)?.as_str()
     }
 
     /// A subject with more than two parts starts with a project and a stage.

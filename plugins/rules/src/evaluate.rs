@@ -6,10 +6,11 @@ use std::cmp::Ordering;
 use tiny_forge_plugin::{Event, Severity, Value};
 
 use crate::expression::{Comparison, Envelope, Expression, TextTest};
+use crate::look::Look;
 
 /// Whether the condition is known to hold for the event.
-pub(crate) fn holds(condition: &Expression, event: &Event) -> bool {
-    truth(condition, event) == Some(true)
+pub(crate) fn holds(condition: &Expression, look: &Look<'_>) -> bool {
+    truth(condition, look) == Some(true)
 }
 
 /// A part of an event, or what was made of one. `None` stands for unknown: a field that
@@ -30,40 +31,40 @@ enum Number {
     Real(f64),
 }
 
-fn truth(expression: &Expression, event: &Event) -> Option<bool> {
-    match find(expression, event)? {
+fn truth(expression: &Expression, look: &Look<'_>) -> Option<bool> {
+    match find(expression, look)? {
         Found::Truth(truth) => Some(truth),
         _ => None,
     }
 }
 
-fn find<'a>(expression: &'a Expression, event: &'a Event) -> Option<Found<'a>> {
+fn find<'a>(expression: &'a Expression, look: &'a Look<'_>) -> Option<Found<'a>> {
     match expression {
         Expression::Literal(value) => found(value),
-        Expression::Envelope(field) => Some(envelope(*field, event)),
-        Expression::Payload => found(event.payload_json()),
-        Expression::Annotations => found(event.annotations()),
-        Expression::Field(of, name) => match find(of, event)? {
+        Expression::Envelope(field) => Some(envelope(*field, look.event)),
+        Expression::Payload => found(look.payload()),
+        Expression::Annotations => found(look.annotations()),
+        Expression::Field(of, name) => match find(of, look)? {
             Found::Object(object) => found(object.get(name)?),
             _ => None,
         },
-        Expression::Item(of, index) => match find(of, event)? {
+        Expression::Item(of, index) => match find(of, look)? {
             Found::List(items) => found(items.get(*index)?),
             _ => None,
         },
-        Expression::Has(field) => Some(Found::Truth(find(field, event).is_some())),
-        Expression::Not(of) => truth(of, event).map(|truth| Found::Truth(!truth)),
-        Expression::And(left, right) => both(left, right, event, false),
-        Expression::Or(left, right) => both(left, right, event, true),
+        Expression::Has(field) => Some(Found::Truth(find(field, look).is_some())),
+        Expression::Not(of) => truth(of, look).map(|truth| Found::Truth(!truth)),
+        Expression::And(left, right) => both(left, right, look, false),
+        Expression::Or(left, right) => both(left, right, look, true),
         Expression::Compare(comparison, left, right) => {
-            let (left, right) = (find(left, event)?, find(right, event)?);
+            let (left, right) = (find(left, look)?, find(right, look)?);
             compare(*comparison, left, right).map(Found::Truth)
         }
         Expression::In(item, all) => {
-            let (item, all) = (find(item, event)?, find(all, event)?);
+            let (item, all) = (find(item, look)?, find(all, look)?);
             contains(all, item).map(Found::Truth)
         }
-        Expression::Text(test, text, part) => match (find(text, event)?, find(part, event)?) {
+        Expression::Text(test, text, part) => match (find(text, look)?, find(part, look)?) {
             (Found::Text(text), Found::Text(part)) => Some(Found::Truth(match test {
                 TextTest::StartsWith => text.starts_with(part),
                 TextTest::EndsWith => text.ends_with(part),
@@ -71,7 +72,7 @@ fn find<'a>(expression: &'a Expression, event: &'a Event) -> Option<Found<'a>> {
             })),
             _ => None,
         },
-        Expression::Size(of) => size(find(of, event)?),
+        Expression::Size(of) => size(find(of, look)?),
     }
 }
 
@@ -79,14 +80,14 @@ fn find<'a>(expression: &'a Expression, event: &'a Event) -> Option<Found<'a>> {
 fn both<'a>(
     left: &Expression,
     right: &Expression,
-    event: &Event,
+    look: &Look<'_>,
     decisive: bool,
 ) -> Option<Found<'a>> {
-    let left = truth(left, event);
+    let left = truth(left, look);
     if left == Some(decisive) {
         return Some(Found::Truth(decisive));
     }
-    let right = truth(right, event)?;
+    let right = truth(right, look)?;
     (right == decisive || left.is_some()).then_some(Found::Truth(right))
 }
 

@@ -3,12 +3,16 @@
 
 mod evaluate;
 mod expression;
+mod look;
 mod parse;
 mod rule;
+
+use std::cell::OnceCell;
 
 use serde::Deserialize;
 use tiny_forge_plugin::{Decision, Description, Event, Fault, Filter, Plugin};
 
+use look::{Look, Names};
 use rule::{Rule, Verdict};
 
 #[derive(Debug, Deserialize)]
@@ -18,6 +22,8 @@ struct Rules {
     /// What happens to an event that no rule decides.
     #[serde(default)]
     otherwise: Verdict,
+    #[serde(skip)]
+    names: OnceCell<Names>,
 }
 
 impl Plugin for Rules {
@@ -28,7 +34,11 @@ impl Plugin for Rules {
 
 impl Filter for Rules {
     fn filter(&mut self, event: &Event) -> Result<Decision, Fault> {
-        let decisive = self.rules.iter().find(|rule| rule.decides(event));
+        let names = self
+            .names
+            .get_or_init(|| Names::of(self.rules.iter().map(Rule::condition)));
+        let look = Look::new(event, names);
+        let decisive = self.rules.iter().find(|rule| rule.decides(&look));
         Ok(match (decisive, self.otherwise) {
             (Some(rule), _) => rule.decision(),
             (None, Verdict::Keep) => Decision::Keep,

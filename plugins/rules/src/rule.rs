@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tiny_forge_plugin::text::shorten;
-use tiny_forge_plugin::{Decision, Event, Value};
+use tiny_forge_plugin::{Decision, Value};
 
 use crate::expression::Expression;
+use crate::look::Look;
 use crate::{evaluate, parse};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -26,8 +27,12 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    pub(crate) fn decides(&self, event: &Event) -> bool {
-        evaluate::holds(&self.condition, event)
+    pub(crate) const fn condition(&self) -> &Expression {
+        &self.condition
+    }
+
+    pub(crate) fn decides(&self, look: &Look<'_>) -> bool {
+        evaluate::holds(&self.condition, look)
     }
 
     pub(crate) fn decision(&self) -> Decision {
