@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Everything, one after the other; writes the report
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Clients of every kind, and a server that is killed again and again
     Soak(soak::SoakArgs),
     /// One server under load, in a closed loop
@@ -59,7 +59,7 @@ struct LoadArgs {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Soak(args) => soak::run(&args),
         Command::Load(args) => load(&args),
         Command::Raw => servers::raw::run(),

@@ -182,7 +182,7 @@ mod tests {
     async fn what_an_older_schema_kept_is_found() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("db");
-        let older = include_str!("../../tests/it/schemas/0004.sql");
+        let older = include_str!("../../../tests/it/schemas/0004.sql");
         let database = Connection::open(&path).expect("a database");
         database.execute_batch(older).expect("a dump");
         drop(database);
