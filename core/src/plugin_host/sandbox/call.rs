@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::time::sleep_until;
+use tokio::{task::unconstrained, time::sleep_until};
 
 use super::{Fault, meter::Meter, ticker::Ticking};
 
@@ -37,7 +37,8 @@ impl Call {
                 return Poll::Ready(Some(result));
             }
             if timer.is_none() {
-                timer.set(Some(sleep_until(self.ends.into())));
+                // Also where the guest uses up all that a task may do at once.
+                timer.set(Some(unconstrained(sleep_until(self.ends.into()))));
             }
             match timer.as_mut().as_pin_mut() {
                 Some(timer) => timer.poll(context).map(|()| None),
