@@ -61,6 +61,8 @@ struct Lab {
     sandbox: Sandbox,
     compiler: Compiler,
     store: Store,
+    /// One plugin has one, however many guests it has.
+    status: Arc<PluginStatus>,
     config: String,
     _directory: TempDir,
 }
@@ -111,6 +113,7 @@ impl Lab {
                 keyring,
             ),
             store,
+            status: Arc::new(PluginStatus::new("bench", "bench.wasm".into(), None)),
             config: config.to_owned(),
             _directory: directory,
         })
@@ -146,8 +149,7 @@ impl Lab {
     }
 
     fn runner(&self, versions: &Versions) -> Runner {
-        let status = Arc::new(PluginStatus::new("bench", "bench.wasm".into(), None));
-        Runner::new(self.sandbox.clone(), versions.clone(), status)
+        Runner::new(self.sandbox.clone(), versions.clone(), self.status.clone())
     }
 
     /// From the bytes of the file to the first answer; the median, in µs.
