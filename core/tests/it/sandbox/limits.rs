@@ -244,12 +244,13 @@ async fn ten_thousand_calls_that_are_given_up_leave_nothing_behind() {
     let module = lab.module(&waiting).await;
     let setup = lab.setup(module.role());
     let event = event();
-    for _ in 0..10_000 {
+    let mut given_up = 0;
+    while given_up < 10_000 {
         let mut guest = Guest::start(&lab.sandbox, &module, &setup)
             .await
             .expect("a guest");
-        let asked = poll!(pin!(guest.filter(&event)));
-        assert!(asked.is_pending(), "it waits for the store");
+        // Now and then the store is as quick.
+        given_up += usize::from(poll!(pin!(guest.filter(&event))).is_pending());
     }
     let left = setup.metrics.memory();
     assert_eq!((left.guests, left.bytes), (0, 0));
