@@ -38,17 +38,19 @@ impl KeptFiles {
         tokio::task::spawn_blocking(find).await.ok().flatten()
     }
 
-    /// Keeps a copy of the file that was taken, in place of the one before. Without it
-    /// the plugin runs as well; only a restart takes whatever file is there.
-    pub(super) async fn keep(&self, plugin: &str, file: PathBuf, digest: &str) {
+    /// Keeps a copy of the file that is taken, in place of the one before; false where
+    /// the file is another one by now. Where it cannot be written the plugin runs as
+    /// well; only a restart takes whatever file is there.
+    pub(super) async fn keep(&self, plugin: &str, file: PathBuf, digest: &str) -> bool {
         let (folder, name, digest) = (self.0.join(plugin), plugin.to_owned(), digest.to_owned());
         let keep = move || {
-            if let Err(error) = keep(&folder, &file, &digest) {
+            keep(&folder, &file, &digest).unwrap_or_else(|error| {
                 tracing::warn!(%error, plugin = name, "its file could not be kept for a restart");
-            }
+                true
+            })
         };
         // It does not panic.
-        let _ = tokio::task::spawn_blocking(keep).await;
+        tokio::task::spawn_blocking(keep).await.unwrap_or(true)
     }
 
     /// Forgets those that are configured no longer: another plugin may get the name.
@@ -79,10 +81,10 @@ impl Kept {
     }
 }
 
-fn keep(folder: &Path, file: &Path, digest: &str) -> io::Result<()> {
+fn keep(folder: &Path, file: &Path, digest: &str) -> io::Result<bool> {
     let path = folder.join(file_name(digest));
     if path.exists() {
-        return Ok(());
+        return Ok(true);
     }
     DirBuilder::new()
         .recursive(true)
@@ -90,8 +92,7 @@ fn keep(folder: &Path, file: &Path, digest: &str) -> io::Result<()> {
         .create(folder)?;
     let wasm = fs::read(file)?;
     if hex::encode(Sha256::digest(&wasm)) != digest {
-        // Replaced meanwhile: that one is looked at next.
-        return Ok(());
+        return Ok(false);
     }
     let unfinished = folder.join("unfinished");
     let mut copy = fs::File::create(&unfinished)?;
@@ -101,7 +102,8 @@ fn keep(folder: &Path, file: &Path, digest: &str) -> io::Result<()> {
     fs::rename(unfinished, path)?;
     before
         .iter()
-        .try_for_each(|digest| fs::remove_file(folder.join(file_name(digest))))
+        .try_for_each(|digest| fs::remove_file(folder.join(file_name(digest))))?;
+    Ok(true)
 }
 
 fn digests(folder: &Path) -> impl Iterator<Item = String> {

@@ -215,10 +215,12 @@ impl Kit {
         kit.prepare(plugin, &kept.configure(config), metrics).await
     }
 
-    /// A restart finds the file again, whatever is in the folder by then.
-    pub(super) async fn keep(&self, plugin: &str, source: &Source, digest: &str) {
-        if let Source::File(name) = source {
-            self.kept.keep(plugin, self.folder.join(name), digest).await;
+    /// A restart finds the file again, whatever is in the folder by then. False where
+    /// it is another one already.
+    pub(super) async fn keep(&self, plugin: &str, source: &Source, digest: &str) -> bool {
+        match source {
+            Source::File(name) => self.kept.keep(plugin, self.folder.join(name), digest).await,
+            Source::Builtin(_) => true,
         }
     }
 

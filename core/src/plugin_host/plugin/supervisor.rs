@@ -92,10 +92,15 @@ impl Supervisor {
                     self.resume(&config, &newest).await;
                 }
                 match newest {
-                    Ok(prepared) => self.publish(prepared, is_pinned),
+                    // Kept first: what is seen to run is found again after a restart.
+                    Ok(prepared) => {
+                        if self.may_run(&prepared, is_pinned) && self.keep(&config, &prepared).await
+                        {
+                            self.publish(prepared);
+                        }
+                    }
                     Err(error) => return self.refuse(&error),
                 }
-                self.keep(&config).await;
             }
             Wanted::Describe { file, .. } => {
                 match self.kit.describe(&file, self.status.metrics()).await {
@@ -138,37 +143,40 @@ impl Supervisor {
         }
     }
 
-    async fn keep(&self, config: &PluginConfig) {
-        let version = self.versions.borrow().clone();
-        if let Some(version) = version {
-            let digest = version.module.digest();
-            self.kit
-                .keep(self.status.name(), &config.source, digest)
-                .await;
-        }
+    /// False where another file has come in its place, which is looked at next.
+    async fn keep(&self, config: &PluginConfig, prepared: &Prepared) -> bool {
+        let digest = prepared.version.module.digest();
+        let keeping = self.kit.keep(self.status.name(), &config.source, digest);
+        keeping.await
     }
 
     /// Whoever has pinned a file by its digest has looked at what it asks for.
-    fn publish(&self, prepared: Prepared, is_pinned: bool) {
+    fn may_run(&self, prepared: &Prepared, is_pinned: bool) -> bool {
         let Prepared { version, accepted } = prepared;
         let before = self.versions.borrow().clone();
-        let is_other = |what: fn(&Version) -> String| {
-            before.as_ref().is_some_and(|it| what(it) != what(&version))
+        let Some(before) = before else {
+            return true;
         };
-        let is_new_file = is_other(|it| it.module.digest().to_owned());
+        let is_new_file = before.module.digest() != version.module.digest();
         if is_new_file && !is_pinned && accepted.missing.is_more_than(&self.status.lacks()) {
             let digest = version.module.digest();
-            return self.status.waits_for_approval(accepted.missing, digest);
+            let missing = accepted.missing.clone();
+            self.status.waits_for_approval(missing, digest);
+            return false;
         }
-        if is_other(|it| it.module.role().as_str().to_owned()) {
+        if before.module.role() != version.module.role() {
             let role = version.module.role().as_str();
             self.status.rejected(format!(
                 "{} has the role {role}, what runs has another: give it a `[plugin.NAME]` of \
                  its own",
                 version.label()
             ));
-            return;
+            return false;
         }
+        true
+    }
+
+    fn publish(&self, Prepared { version, accepted }: Prepared) {
         self.versions.send_replace(Some(Arc::new(version)));
         self.status.accepted(accepted);
     }
