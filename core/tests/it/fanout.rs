@@ -14,6 +14,7 @@ use crate::support::{
     note::note,
     server::Server,
     sse::{PATIENCE, Sse},
+    wait,
 };
 
 async fn publish(server: &Server, messages: std::ops::Range<usize>) {
@@ -47,12 +48,7 @@ async fn subscriptions(server: &Server) -> Vec<Value> {
 }
 
 async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
-    let wait = async {
-        while !condition().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    let held = tokio::time::timeout(PATIENCE, wait).await;
+    let held = wait::answer(async || condition().await.then_some(())).await;
     held.expect("the condition holds in time");
 }
 

@@ -9,9 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{
-    journal::Journal, note::note, program::Program, server::Server, sse::PATIENCE,
-};
+use crate::support::{journal::Journal, note::note, program::Program, server::Server, wait};
 
 fn database(data: &Path) -> PathBuf {
     data.join("tiny-forge.db")
@@ -216,14 +214,8 @@ async fn the_log_is_taken_into_the_database_while_the_server_runs() {
     let size = || fs::metadata(database(journal.dir.path())).map_or(0, |file| file.len());
     let before = size();
     journal.publish(1_000).await;
-    let grown = async {
-        while size() <= before {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, grown)
-        .await
-        .expect("a checkpoint in time");
+    let grown = wait::answer(async || (size() > before).then_some(())).await;
+    grown.expect("a checkpoint in time");
     let dir = journal.close();
     let log = fs::metadata(dir.path().join("tiny-forge.db-wal"));
     assert!(

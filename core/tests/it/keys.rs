@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tiny_forge::failpoint::Failpoint;
 
-use crate::support::{binary::Binary, folder::put, program::Program, sse::PATIENCE};
+use crate::support::{binary::Binary, folder::put, program::Program, wait};
 
 pub const OF_KEYS: [Failpoint; 3] = [
     Failpoint::KeyMade,
@@ -46,18 +46,12 @@ async fn rotate(data: &Path, binary: Binary) -> Output {
 
 /// What the plugin says once it has looked for its secret.
 async fn plugin_of(program: &Program) -> Value {
-    let settled = async {
-        loop {
-            let shown = program.json("/api/plugins").await["items"][0].clone();
-            if shown["state"] == "running" || shown["state"] == "failed" {
-                return shown;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, settled)
-        .await
-        .expect("in time")
+    let settled = wait::answer(async || {
+        let shown = program.json("/api/plugins").await["items"][0].clone();
+        let settled = shown["state"] == "running" || shown["state"] == "failed";
+        settled.then_some(shown)
+    });
+    settled.await.expect("in time")
 }
 
 fn key(data: &Path) -> Vec<u8> {

@@ -15,6 +15,7 @@ use crate::{
         shared::Shared,
         sse::PATIENCE,
         target::{Answer, Target},
+        wait,
     },
 };
 
@@ -175,21 +176,15 @@ async fn make_projects(doomed: &Program) -> BTreeSet<String> {
 
 /// Delivered, or refused for good. False if the server dies before.
 async fn all_delivered(program: &Program, count: usize) -> bool {
-    let search = async {
-        loop {
-            let Some(all) = get(program, "/api/deliveries").await else {
-                return false;
-            };
-            let all = all["items"].as_array().expect("items").iter();
-            let ended = all.filter(|one| has_ended(one));
-            if ended.flat_map(events_of).count() == count {
-                return true;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let found = tokio::time::timeout(PATIENCE, search).await;
-    found.expect("deliveries are made in time")
+    let all = wait::answer(async || {
+        let Some(all) = get(program, "/api/deliveries").await else {
+            return Some(false);
+        };
+        let all = all["items"].as_array().expect("items").iter();
+        let ended = all.filter(|one| has_ended(one));
+        (ended.flat_map(events_of).count() == count).then_some(true)
+    });
+    all.await.expect("deliveries are made in time")
 }
 
 #[tokio::test]
@@ -297,13 +292,12 @@ async fn ended(program: &Program, id: i64) -> Value {
 
 /// The deploy at its end, or nothing if the server died on the way.
 async fn ends_or_dies(program: &Program, id: i64) -> Option<Value> {
-    loop {
-        let deploy = get(program, &format!("/api/deploys/{id}")).await?;
-        if is_terminal(&deploy["status"]) {
-            return Some(deploy);
-        }
-        tokio::task::yield_now().await;
-    }
+    let ended = wait::answer(async || {
+        let deploy = get(program, &format!("/api/deploys/{id}")).await;
+        let goes_on = |deploy: &Value| !is_terminal(&deploy["status"]);
+        (!deploy.as_ref().is_some_and(goes_on)).then_some(deploy)
+    });
+    ended.await.expect("an end in time")
 }
 
 fn is_terminal(status: &Value) -> bool {
@@ -313,20 +307,13 @@ fn is_terminal(status: &Value) -> bool {
 }
 
 async fn until(program: &Program, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let search = async {
-        loop {
-            let found = get(program, path).await.expect("the server lives");
-            if wanted(&found) {
-                return found;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let found = tokio::time::timeout(PATIENCE, search).await;
-    match found {
-        Ok(found) => found,
-        Err(_) => panic!("{path} stays as it is: {:?}", get(program, path).await),
-    }
+    let mut last = Value::Null;
+    let found = wait::answer(async || {
+        last = get(program, path).await.expect("the server lives");
+        wanted(&last).then(|| last.clone())
+    });
+    let found = found.await;
+    found.unwrap_or_else(|| panic!("{path} stays as it is: {last}"))
 }
 
 async fn get(program: &Program, path: &str) -> Option<Value> {

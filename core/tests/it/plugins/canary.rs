@@ -16,7 +16,7 @@ use crate::{
         guest::{Role, Source, answer_byte, answer_word, drop_with},
         post::Post,
     },
-    support::{binary::Binary, folder::put, program::Program, sse::PATIENCE, target::Target},
+    support::{binary::Binary, folder::put, program::Program, target::Target, wait},
 };
 
 /// With something to escape in each kind of text; the middle needs no escaping in any.
@@ -143,17 +143,12 @@ fn assert_clean(what: &str, text: &[u8]) {
 
 async fn until(program: &Program, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
-    let search = async {
-        loop {
-            last = program.json(path).await;
-            if wanted(&last) {
-                return last.clone();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let found = tokio::time::timeout(PATIENCE, search).await;
-    found.unwrap_or_else(|_| panic!("{path} stays as it is: {last:#}"))
+    let found = wait::answer(async || {
+        last = program.json(path).await;
+        wanted(&last).then(|| last.clone())
+    });
+    let found = found.await;
+    found.unwrap_or_else(|| panic!("{path} stays as it is: {last:#}"))
 }
 
 async fn put_secret(program: &Program, value: &str) {

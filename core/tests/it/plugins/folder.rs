@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Host, projects_told, publish};
 use crate::support::{
     folder::{put, put_built, webhook},
-    sse::PATIENCE,
+    wait,
 };
 
 #[tokio::test]
@@ -185,13 +185,11 @@ async fn a_pipeline_whose_file_is_away_for_a_moment_goes_on_where_it_was() {
     host.pipeline(|all| all["batched"] == 1).await;
 
     fs::remove_file(host.folder().join("hook.toml")).expect("removed");
-    let gone = async {
-        while host.server.json("/api/pipelines").await["items"] != json!([]) {
-            tokio::task::yield_now().await;
-        }
-    };
-    let gone = tokio::time::timeout(PATIENCE, gone).await;
-    gone.expect("it ends in time");
+    let gone = wait::answer(async || {
+        let listed = host.server.json("/api/pipelines").await;
+        (listed["items"] == json!([])).then_some(())
+    });
+    gone.await.expect("it ends in time");
     publish(&host.server, "meanwhile").await;
     put(&host.folder(), "hook.toml", &toml);
     publish(&host.server, "after").await;

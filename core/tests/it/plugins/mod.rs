@@ -26,8 +26,9 @@ use serde_json::{Value, json};
 
 use crate::support::{
     server::Server,
-    sse::{PATIENCE, Sse},
+    sse::Sse,
     target::{Received, Target},
+    wait,
 };
 
 /// A server, its plugins folder, a service to send to, and all events.
@@ -84,18 +85,13 @@ impl Host {
     /// Waits until a list of the API has an item as `wanted` says.
     async fn listed(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut listed = Value::Null;
-        let search = async {
-            loop {
-                listed = self.server.json(path).await;
-                let items = listed["items"].as_array().expect("items");
-                if let Some(found) = items.iter().find(|item| wanted(item)) {
-                    return found.clone();
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        let found = tokio::time::timeout(PATIENCE, search).await;
-        found.unwrap_or_else(|_| panic!("{path} stays as it is: {listed}"))
+        let found = wait::answer(async || {
+            listed = self.server.json(path).await;
+            let items = listed["items"].as_array().expect("items");
+            items.iter().find(|item| wanted(item)).cloned()
+        });
+        let found = found.await;
+        found.unwrap_or_else(|| panic!("{path} stays as it is: {listed}"))
     }
 }
 

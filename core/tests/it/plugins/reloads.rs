@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{
     folder::{built, put},
     program::Program,
-    sse::PATIENCE,
+    wait,
 };
 
 const COPIES: [&str; 4] = ["a", "b", "c", "d"];
@@ -37,20 +37,15 @@ fn replace_all(folder: &Path, round: usize) {
 
 /// Waits until all run with other files than these; which they are then.
 async fn others_than(program: &Program, before: &[Value]) -> Vec<Value> {
-    let search = async {
-        loop {
-            let listed = program.json("/api/plugins").await;
-            let items = listed["items"].as_array().expect("items").iter();
-            let running = items.filter(|it| it["state"] == "running");
-            let digests: Vec<Value> = running.map(|it| it["digest"].clone()).collect();
-            if digests.len() == COPIES.len() && !digests.iter().any(|it| before.contains(it)) {
-                return digests;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let found = tokio::time::timeout(PATIENCE, search).await;
-    found.expect("they change in time")
+    let found = wait::answer(async || {
+        let listed = program.json("/api/plugins").await;
+        let items = listed["items"].as_array().expect("items").iter();
+        let running = items.filter(|it| it["state"] == "running");
+        let digests: Vec<Value> = running.map(|it| it["digest"].clone()).collect();
+        let all = digests.len() == COPIES.len() && !digests.iter().any(|it| before.contains(it));
+        all.then_some(digests)
+    });
+    found.await.expect("they change in time")
 }
 
 fn rss_bytes(program: &Program) -> u64 {

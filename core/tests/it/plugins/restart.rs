@@ -11,6 +11,7 @@ use crate::support::{
     folder::{put, webhook},
     program::Program,
     target::{Received, Target},
+    wait,
 };
 
 const PER_LIFE: usize = 40;
@@ -93,13 +94,11 @@ async fn nothing_is_lost(batch: &str, batch_max: usize) {
 
 async fn pipeline_runs(program: &Program) {
     let http = Client::builder().no_proxy().build().expect("a client");
-    loop {
+    let runs = wait::answer(async || {
         let url = format!("{}/api/pipelines", program.address);
         let answer = http.get(url).send().await.expect("an answer");
         let listed: serde_json::Value = answer.json().await.expect("JSON");
-        if listed["items"][0]["state"] == "running" {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
+        (listed["items"][0]["state"] == "running").then_some(())
+    });
+    runs.await.expect("it runs in time");
 }

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::support::{folder::put, program::Program, sse::PATIENCE};
+use crate::support::{folder::put, program::Program, wait};
 
 #[tokio::test]
 async fn an_https_target_is_trusted_for_the_machines_own_certificates_alone() {
@@ -34,18 +34,12 @@ async fn an_https_target_is_trusted_for_the_machines_own_certificates_alone() {
 /// Sends a test through a plugin, as soon as it runs.
 async fn test(program: &Program, plugin: &str) -> Value {
     let url = format!("{}/api/plugins/{plugin}", program.address);
-    let running = async {
-        loop {
-            let answer = program.http.get(&url).send().await.expect("an answer");
-            let shown: Value = answer.json().await.expect("JSON");
-            if shown["state"] == "running" {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let running = tokio::time::timeout(PATIENCE, running).await;
-    running.expect("it runs in time");
+    let running = wait::answer(async || {
+        let answer = program.http.get(&url).send().await.expect("an answer");
+        let shown: Value = answer.json().await.expect("JSON");
+        (shown["state"] == "running").then_some(())
+    });
+    running.await.expect("it runs in time");
     let asked = program.http.post(format!("{url}/test")).json(&json!({}));
     let answer = asked.send().await.expect("an answer");
     answer.json().await.expect("JSON")

@@ -11,7 +11,7 @@ use tiny_forge::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::note::note;
+use super::{note::note, wait};
 
 /// A store and its bus, without a server.
 pub struct Journal {
@@ -66,9 +66,8 @@ impl Journal {
         let token = CancellationToken::new();
         let trimming = store::run_retention(self.store.clone(), retention, token.clone());
         let watching = async {
-            while !is_done(self.kept_events().await) {
-                tokio::task::yield_now().await;
-            }
+            let done = wait::answer(async || is_done(self.kept_events().await).then_some(()));
+            done.await.expect("retention is done in time");
             token.cancel();
         };
         tokio::join!(trimming, watching);

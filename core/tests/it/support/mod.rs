@@ -16,3 +16,4 @@ pub mod server;
 pub mod shared;
 pub mod sse;
 pub mod target;
+pub mod wait;
