@@ -1,27 +1,24 @@
 //! From an event that is published to the request of a sink's plugin at its target.
 
 use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::mpsc::{self, Receiver, Sender},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::ensure;
 
 use super::{Bench, append, digits, median, quantile, row};
 use crate::{
-    message::{Message, Scanner},
-    report::{Bars, Chapter, Figure, Page, Scale, Target},
+    message::Message,
+    report::{self, Bars, Chapter, Figure, Page, Scale},
     rivals::Running,
+    target::Target,
 };
 
 /// Time between two events.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Until connections are open and code is warm.
 const WARM_UP: u32 = 50;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Of one run, in ms.
 struct Latency {
@@ -67,13 +64,13 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
                 "published to a sink's request on the wire, p50",
                 p50,
                 "ms",
-                Target::AtMost(1.0),
+                report::Target::AtMost(1.0),
             ),
             Figure::with_target(
                 "published to a sink's request on the wire, p99",
                 p99,
                 "ms",
-                Target::AtMost(5.0),
+                report::Target::AtMost(5.0),
             ),
         ],
     })
@@ -81,7 +78,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
 
 fn run(bench: &Bench) -> anyhow::Result<Latency> {
     let count: u32 = if bench.args.quick { 200 } else { 1_000 };
-    let target = TcpListener::bind("127.0.0.1:0")?;
+    let target = Target::start()?;
     let toml = format!(
         r#"
         [plugin.hook]
@@ -95,11 +92,8 @@ fn run(bench: &Bench) -> anyhow::Result<Latency> {
         when.type = ["system"]
         sinks = ["hook"]
         "#,
-        target.local_addr()?
+        target.address
     );
-    let (sender, requests) = mpsc::channel();
-    // Ends with this program: it waits for connections that do not come any more.
-    thread::spawn(move || serve(&target, &sender));
     let server = Running::with_plugins(&bench.args.setup, &toml, bench.cores)?;
     let sync_p50 = append::fdatasync_us(server.directory.path())? / 1_000.0;
     let mut publisher = server.publisher()?;
@@ -109,7 +103,9 @@ fn run(bench: &Bench) -> anyhow::Result<Latency> {
         let due = began + PAUSE * number;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         publisher.publish(&[Message::new(number, 0)], due)?;
-        let came = came(&requests, number)?;
+        let (message, came) = target.next()?;
+        let found = message.number;
+        ensure!(found == number, "event {number} was to come, and this came: {found}");
         publisher.receive(|_, _| {})?;
         if number >= WARM_UP {
             let micros = came.saturating_duration_since(due).as_micros();
@@ -122,48 +118,4 @@ fn run(bench: &Bench) -> anyhow::Result<Latency> {
         p99: quantile(&took, 0.99) / 1_000.0,
         sync_p50,
     })
-}
-
-/// When the request with this message came: the next one.
-fn came(requests: &Receiver<(u32, Instant)>, number: u32) -> anyhow::Result<Instant> {
-    let request = requests.recv_timeout(PATIENCE);
-    let (found, at) = request.with_context(|| format!("event {number} is not sent"))?;
-    if found != number {
-        bail!("event {number} was to come, and this came: {found}");
-    }
-    Ok(at)
-}
-
-/// A target that takes everything. What the server says of itself has no mark.
-fn serve(target: &TcpListener, requests: &Sender<(u32, Instant)>) {
-    for stream in target.incoming().flatten() {
-        let requests = requests.clone();
-        // A connection ends when the server does.
-        thread::spawn(move || answer(stream, &requests));
-    }
-}
-
-fn answer(mut stream: TcpStream, requests: &Sender<(u32, Instant)>) -> anyhow::Result<()> {
-    stream.set_nodelay(true)?;
-    let (mut scanner, mut bytes) = (Scanner::default(), Vec::new());
-    let mut buffer = [0; 64 << 10];
-    loop {
-        let read = stream.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(());
-        }
-        let now = Instant::now();
-        let mut closed = false;
-        scanner.scan(&buffer[..read], |message| {
-            closed |= requests.send((message.number, now)).is_err();
-        });
-        if closed {
-            return Ok(());
-        }
-        bytes.extend_from_slice(&buffer[..read]);
-        while let Some(length) = crate::http::request_length(&bytes) {
-            bytes.drain(..length);
-            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
-        }
-    }
 }

@@ -8,10 +8,12 @@
 mod grants;
 mod kept;
 mod prepare;
+mod prepare_error;
 mod quarantine;
 mod rest;
 mod runner;
 mod schema;
+mod secrets;
 mod status;
 mod supervisor;
 

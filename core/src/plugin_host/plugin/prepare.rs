@@ -1,12 +1,4 @@
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -14,33 +6,25 @@ use super::{
     Version,
     grants::{self, Missing},
     kept::{Kept, KeptFiles},
-    label,
+    prepare_error::{PrepareError, WASM_BYTES_MAX, blame},
     runner::describe_fields,
-    schema, short,
+    schema, secrets,
     status::{Accepted, Identity},
 };
 use crate::{
-    config,
     model::{Granted, Timestamp},
     plugin_host::{
         builtin,
         capabilities::{
-            GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Rehearsal, SecretValue,
-            Secrets, Trust,
+            GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Rehearsal, Secrets, Trust,
         },
-        compile::{CompileError, Compiler},
-        config::{PluginConfig, SecretConfig, SecretSource, Source},
+        compile::Compiler,
+        config::{PluginConfig, Source},
         metrics::{FaultKind, Metrics},
-        sandbox::{
-            Description, Fault, Guest, Limits, LoadError, Module, Sandbox, SandboxError, Setup,
-        },
+        sandbox::{Description, Fault, Guest, Limits, LoadError, Module, Sandbox, Setup},
     },
-    store::{SealedSecrets, SecretError, Store},
+    store::{SealedSecrets, Store},
 };
-
-/// A component is not larger than this.
-const WASM_BYTES_MAX: u64 = 64 << 20;
-const SECRET_FILE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every preparation needs.
 #[derive(Clone)]
@@ -56,89 +40,6 @@ pub struct Kit {
     pub trust: Trust,
     /// Set for versions that only rehearse.
     pub rehearsal: Option<Arc<Rehearsal>>,
-}
-
-/// Why a version cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    #[error("the file `{0}` is not in the plugins folder")]
-    Missing(String),
-    #[error("there is no built-in plugin `{name}`; there are: {}", known.join(", "))]
-    NoBuiltin { name: String, known: Vec<String> },
-    #[error("the file cannot be read: {0}")]
-    Unreadable(String),
-    #[error("the file of {bytes} bytes is over the limit of {} MiB", WASM_BYTES_MAX >> 20)]
-    TooLarge { bytes: u64 },
-    #[error("the file's digest is {found}: set sha256 = \"{found}\" once you have looked at it")]
-    OtherDigest { found: String },
-    /// `which` names it, as far as it is known.
-    #[error("{which}: {problem}")]
-    File { which: String, problem: FileProblem },
-    #[error("configuration: {0}")]
-    Config(String),
-    #[error(transparent)]
-    Grant(#[from] GrantError),
-    /// May go away by itself, so it is tried again.
-    #[error("secret `{name}`: {reason}")]
-    Secret { name: String, reason: String },
-    #[error("{0}")]
-    SecretTo(String),
-    #[error(transparent)]
-    Sandbox(#[from] SandboxError),
-}
-
-impl PrepareError {
-    /// Rather than about its configuration, or because it is gone.
-    pub(super) const fn is_about_the_file(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreadable(_)
-                | Self::TooLarge { .. }
-                | Self::OtherDigest { .. }
-                | Self::File { .. }
-        )
-    }
-}
-
-/// What is wrong with a file itself.
-#[derive(Debug, thiserror::Error)]
-pub enum FileProblem {
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("it cannot be started: {0}")]
-    Fault(#[from] Fault),
-}
-
-impl PrepareError {
-    /// What is wrong with the plugin; `None` where that is its configuration, or
-    /// the machine.
-    pub(super) fn kind(&self) -> Option<FaultKind> {
-        match self {
-            Self::TooLarge { .. } => Some(FaultKind::TooLarge),
-            Self::File { problem, .. } => Some(problem.kind()),
-            Self::Missing(_)
-            | Self::NoBuiltin { .. }
-            | Self::Unreadable(_)
-            | Self::OtherDigest { .. }
-            | Self::Config(_)
-            | Self::Grant(_)
-            | Self::Secret { .. }
-            | Self::SecretTo(_)
-            | Self::Sandbox(_) => None,
-        }
-    }
-}
-
-impl FileProblem {
-    fn kind(&self) -> FaultKind {
-        match self {
-            Self::Compile(problem) => problem.kind(),
-            Self::Load(problem) => problem.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
 }
 
 /// A version that can be used, and what people want to know of it.
@@ -323,11 +224,11 @@ impl Kit {
     ) -> Result<Setup, PrepareError> {
         let (secrets, values) = match &self.rehearsal {
             None => (
-                self.read_secrets(&config.secrets).await?,
+                secrets::read(&config.secrets, &self.secrets).await?,
                 PluginValues::new(self.store.clone(), plugin),
             ),
             Some(_) => (
-                unknown_secrets(&config.secrets)?,
+                secrets::unknown(&config.secrets)?,
                 PluginValues::rehearsing(self.store.clone(), plugin),
             ),
         };
@@ -347,61 +248,9 @@ impl Kit {
         })
     }
 
-    async fn read_secrets(
-        &self,
-        configured: &BTreeMap<String, SecretConfig>,
-    ) -> Result<Secrets, PrepareError> {
-        let mut values = Vec::new();
-        for (name, SecretConfig { source, to }) in configured {
-            let value = self.read_secret(source).await;
-            let value = value.map_err(|reason| PrepareError::Secret {
-                name: name.clone(),
-                reason,
-            })?;
-            let to = to.clone();
-            values.push((name.clone(), SecretValue { value, to }));
-        }
-        Secrets::new(values).map_err(PrepareError::SecretTo)
-    }
-
-    async fn read_secret(&self, source: &SecretSource) -> Result<String, String> {
-        match source {
-            SecretSource::Environment(variable) => config::environment(variable)
-                .ok_or_else(|| format!("the environment variable {variable} is not set")),
-            SecretSource::File(path) => read_secret_file(path).await,
-            SecretSource::Store(name) => match self.secrets.value(name).await {
-                Ok(Some(value)) => Ok(value),
-                Ok(None) => Err(format!(
-                    "there is no `{name}` in the sealed store: set it with `tiny-forge secret set {name}`"
-                )),
-                Err(SecretError::Seal(error)) => Err(format!(
-                    "{error}; or set it anew with `tiny-forge secret set {name}`"
-                )),
-                Err(error @ SecretError::Store(_)) => Err(error.to_string()),
-            },
-        }
-    }
-
     fn http(&self, grants: HttpGrants) -> Result<HttpAccess, GrantError> {
         let user_agent = concat!("tiny-forge/", env!("CARGO_PKG_VERSION"));
         HttpAccess::new(grants, self.blocked.clone(), user_agent, &self.trust)
-    }
-}
-
-/// The version is known once the file has described itself.
-fn blame(
-    source: &Source,
-    digest: &str,
-    number: Option<&str>,
-    problem: impl Into<FileProblem>,
-) -> PrepareError {
-    let which = match number {
-        Some(number) => format!("`{source}`, {}", label(number, digest)),
-        None => format!("`{source}` ({})", short(digest)),
-    };
-    PrepareError::File {
-        which,
-        problem: problem.into(),
     }
 }
 
@@ -413,24 +262,4 @@ fn identity(module: &Module, description: Description) -> Identity {
         digest: module.digest().to_owned(),
         loaded_at: Timestamp::now(),
     }
-}
-
-/// For a rehearsal, which has no use for their values.
-fn unknown_secrets(configured: &BTreeMap<String, SecretConfig>) -> Result<Secrets, PrepareError> {
-    let named = configured.iter();
-    let named = named.map(|(name, secret)| (name.clone(), secret.to.clone()));
-    Secrets::unknown(named).map_err(PrepareError::SecretTo)
-}
-
-async fn read_secret_file(path: &Path) -> Result<String, String> {
-    let reading = tokio::fs::read_to_string(path);
-    let text = tokio::time::timeout(SECRET_FILE_TIMEOUT, reading)
-        .await
-        .map_err(|_| format!("{} cannot be read in time", path.display()))?
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let value = text.trim_end_matches(['\r', '\n']);
-    if value.is_empty() {
-        return Err(format!("{} is empty", path.display()));
-    }
-    Ok(value.to_owned())
 }

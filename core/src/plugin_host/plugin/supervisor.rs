@@ -3,10 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Kit, PluginStatus, Version, Versions,
-    prepare::{PrepareError, Prepared},
-};
+use super::{Kit, PluginStatus, Version, Versions, prepare::Prepared, prepare_error::PrepareError};
 use crate::plugin_host::{config::PluginConfig, folder::Stamp};
 
 /// How soon a secret that was not there is looked for again.
