@@ -27,6 +27,12 @@ function two(major: number, unit: string, minor: number, minorUnit: string): str
 	return minor === 0 ? `${major} ${unit}` : `${major} ${unit} ${minor} ${minorUnit}`;
 }
 
+/** From less than a microsecond to many milliseconds: `0.6` → `0.6 µs`, `4200` → `4.2 ms`. */
+export function micros(us: number): string {
+	const [value, unit] = us < 1_000 ? [us, 'µs'] : [us / 1_000, 'ms'];
+	return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`;
+}
+
 /** How long ago, in the one unit that matters: `now`, `12 s ago`, `3 min ago`, `in 2 h`. */
 export function relative(at: Date, now: Date): string {
 	const ms = now.getTime() - at.getTime();
