@@ -97,7 +97,15 @@ impl App {
         })?;
         tasks.spawn(plugins.clone().run(working.clone()));
 
-        let deploys = Deploys::new(store.clone(), bus.clone(), engine.clone(), keyring, planned);
+        let deploys = Deploys::new(
+            store.clone(),
+            bus.clone(),
+            engine.clone(),
+            keyring,
+            planned,
+            config.caps,
+            config.docker_config,
+        );
         tasks.spawn(deploys::run(deploys.clone(), working.clone()));
 
         let replay: Arc<dyn Replay> = Arc::new(store.clone());

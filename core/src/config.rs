@@ -14,7 +14,7 @@ use sources::{Key, Sources};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
-use crate::{api::Limits, store::Retention};
+use crate::{api::Limits, deploys::Caps, store::Retention};
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
@@ -31,6 +31,9 @@ pub struct Config {
     pub public_url: Option<String>,
     pub retention: Retention,
     pub limits: Limits,
+    pub caps: Caps,
+    /// Where `docker login` keeps its logins.
+    pub docker_config: Option<PathBuf>,
     /// Our own binary: plugins are compiled in a process of its own.
     pub compiler: PathBuf,
 }
@@ -82,6 +85,12 @@ pub struct ServeArgs {
     /// Event streams open at once by one address [default: 1000] [env: TINY_FORGE_STREAMS_PER_CLIENT]
     #[arg(long, value_name = "COUNT")]
     pub streams_per_client: Option<String>,
+    /// Deploys under way at once [default: 4] [env: TINY_FORGE_DEPLOYS_MAX]
+    #[arg(long, value_name = "COUNT")]
+    pub deploys_max: Option<String>,
+    /// Images pulled at once [default: 2] [env: TINY_FORGE_PULLS_MAX]
+    #[arg(long, value_name = "COUNT")]
+    pub pulls_max: Option<String>,
     /// Configuration file in TOML; its keys are named as the flags, with `_` [env: TINY_FORGE_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -150,10 +159,17 @@ impl Config {
             },
             limits: Limits {
                 streams_max: key("streams_max", &args.streams_max)
-                    .map_or(Ok(10_000), |found| streams(&found))?,
+                    .map_or(Ok(10_000), |found| at_least_one(&found))?,
                 streams_per_client: key("streams_per_client", &args.streams_per_client)
-                    .map_or(Ok(1_000), |found| streams(&found))?,
+                    .map_or(Ok(1_000), |found| at_least_one(&found))?,
             },
+            caps: Caps {
+                deploys: key("deploys_max", &args.deploys_max)
+                    .map_or(Ok(4), |found| at_least_one(&found))?,
+                pulls: key("pulls_max", &args.pulls_max)
+                    .map_or(Ok(2), |found| at_least_one(&found))?,
+            },
+            docker_config: docker_config(environment),
             compiler: std::env::current_exe().unwrap_or_else(|_| "tiny-forge".into()),
             data,
         })
@@ -242,6 +258,14 @@ fn default_data(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf>
     Some(base.join("tiny-forge"))
 }
 
+/// As Docker itself looks for it.
+fn docker_config(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let folder = environment("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(environment("HOME")?).join(".docker")))?;
+    Some(folder.join("config.json"))
+}
+
 fn loopback(found: &Key) -> Result<SocketAddr, ConfigError> {
     let expected = "an address with a port, e.g. 127.0.0.1:8080 (port 0 takes a free one)";
     let address: SocketAddr = found.text.parse().map_err(|_| found.wrong(expected))?;
@@ -283,7 +307,7 @@ fn count(found: &Key) -> Result<u64, ConfigError> {
     count.ok_or_else(|| found.wrong("a number, at least 1000"))
 }
 
-fn streams(found: &Key) -> Result<usize, ConfigError> {
+fn at_least_one(found: &Key) -> Result<usize, ConfigError> {
     let count = found.text.parse().ok().filter(|count| *count >= 1);
     count.ok_or_else(|| found.wrong("a number, at least 1"))
 }

@@ -17,12 +17,10 @@ pub enum Failpoint {
     DeliveryAttempted,
     /// The attempt is written down.
     DeliveryRecorded,
-    /// A step of a deploy is about to act.
-    StepIntended,
-    /// A step of a deploy has acted; its result is not written down.
-    StepActed,
-    /// The result of a step is written down.
-    StepRecorded,
+    /// The engine has answered a deploy, which knows nothing of it yet.
+    DeployActed,
+    /// What a deploy wrote is on disk.
+    DeployWritten,
     /// A new key is there; the old one still opens everything.
     KeyMade,
     /// Everything is sealed with the new key, which is not in its place yet.
@@ -32,15 +30,14 @@ pub enum Failpoint {
 }
 
 impl Failpoint {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::EventsCommitted,
         Self::EventsDecided,
         Self::DeliveriesStored,
         Self::DeliveryAttempted,
         Self::DeliveryRecorded,
-        Self::StepIntended,
-        Self::StepActed,
-        Self::StepRecorded,
+        Self::DeployActed,
+        Self::DeployWritten,
         Self::KeyMade,
         Self::KeyUsed,
         Self::KeyReplaced,
@@ -53,9 +50,8 @@ impl Failpoint {
             Self::DeliveriesStored => "deliveries_stored",
             Self::DeliveryAttempted => "delivery_attempted",
             Self::DeliveryRecorded => "delivery_recorded",
-            Self::StepIntended => "step_intended",
-            Self::StepActed => "step_acted",
-            Self::StepRecorded => "step_recorded",
+            Self::DeployActed => "deploy_acted",
+            Self::DeployWritten => "deploy_written",
             Self::KeyMade => "key_made",
             Self::KeyUsed => "key_used",
             Self::KeyReplaced => "key_replaced",
@@ -74,8 +70,18 @@ impl Failpoint {
 #[cfg(not(feature = "failpoints"))]
 pub const fn reached(_: Failpoint) {}
 
+/// As [`reached`], in what a deploy does: others pass by the same place.
+#[cfg(not(feature = "failpoints"))]
+pub const fn reached_by_deploy(_: Failpoint) {}
+
+/// What `work` does is done by a deploy.
+#[cfg(not(feature = "failpoints"))]
+pub async fn in_deploy<T>(work: impl Future<Output = T>) -> T {
+    work.await
+}
+
 #[cfg(feature = "failpoints")]
-pub use armed::{arm, reached};
+pub use armed::{arm, in_deploy, reached, reached_by_deploy};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -94,6 +100,20 @@ mod armed {
     /// From now on, the `time`th pass of `point` is the last thing that happens.
     pub fn arm(point: Failpoint, time: u32) {
         let _ = ARMED.set((point, AtomicU32::new(time)));
+    }
+
+    tokio::task_local! {
+        static DEPLOYING: ();
+    }
+
+    pub async fn in_deploy<T>(work: impl Future<Output = T>) -> T {
+        DEPLOYING.scope((), work).await
+    }
+
+    pub fn reached_by_deploy(point: Failpoint) {
+        if DEPLOYING.try_with(|()| ()).is_ok() {
+            reached(point);
+        }
     }
 
     pub fn reached(point: Failpoint) {
@@ -117,14 +137,14 @@ mod tests {
     #[test]
     fn a_point_is_named_with_the_time_it_strikes() {
         assert_eq!(
-            Failpoint::parse("step_acted"),
-            Some((Failpoint::StepActed, 1))
+            Failpoint::parse("deploy_acted"),
+            Some((Failpoint::DeployActed, 1))
         );
         assert_eq!(
-            Failpoint::parse("step_acted:3"),
-            Some((Failpoint::StepActed, 3))
+            Failpoint::parse("deploy_acted:3"),
+            Some((Failpoint::DeployActed, 3))
         );
-        for bad in ["", "step", "step_acted:0", "step_acted:x"] {
+        for bad in ["", "deploy", "deploy_acted:0", "deploy_acted:x"] {
             assert_eq!(Failpoint::parse(bad), None, "{bad}");
         }
     }

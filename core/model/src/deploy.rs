@@ -22,9 +22,13 @@ pub enum StepName {
     Start,
     Gate,
     Replace,
+    /// Watching the new instance while the old one is at hand.
+    Bake,
     Retire,
-    /// Bringing the old instance back after a failure.
+    /// Bringing the old instance back: the new one did not pass its gate.
     Restore,
+    /// Reversing the switch to the new instance.
+    Rollback,
 }
 
 impl StepName {
@@ -36,8 +40,10 @@ impl StepName {
             Self::Start => "start",
             Self::Gate => "gate",
             Self::Replace => "replace",
+            Self::Bake => "bake",
             Self::Retire => "retire",
             Self::Restore => "restore",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -81,6 +87,38 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+/// What a deploy would do now, without doing it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeployPreview {
+    pub plan: Plan,
+    /// In the order in which they would act.
+    pub steps: Vec<StepName>,
+    pub image: String,
+    /// What the image's name stands for in its registry now, or on this engine where
+    /// nothing would be pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The same of the instance that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving_digest: Option<String>,
+    /// How the specification differs from what serves; empty where nothing serves.
+    pub changes: Vec<SpecChange>,
+}
+
+/// One field of a specification that differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SpecChange {
+    /// JSON pointer, e.g. `/ports/0/host`; of a variable, its name: `/env/WORD`.
+    pub field: String,
+    /// Absent where there was nothing; of a secret, never told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
+}
+
 /// Why a deploy did not succeed, with what a person needs to act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
@@ -108,12 +146,15 @@ pub struct DeploySummary {
     /// Counts up per lane.
     pub generation: i64,
     pub actor: Actor,
+    /// The deploy whose image and configuration this one brings back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolls_back_to: Option<DeployId>,
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// Why it failed or was cancelled.
+    /// Why it failed, was cancelled or was rolled back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -22,7 +22,10 @@ mod trace;
 pub use delivery::{
     Attempt, AttemptOutcome, Delivery, DeliveryDetail, DeliveryState, TestOutcome, TestRequest,
 };
-pub use deploy::{Deploy, DeploySummary, Failure, Plan, Step, StepName, StepStatus, Strategy};
+pub use deploy::{
+    Deploy, DeployPreview, DeploySummary, Failure, Plan, SpecChange, Step, StepName, StepStatus,
+    Strategy,
+};
 pub use dry_run::{
     DryAnswer, DryRun, DryRunDelivery, DryRunEvent, DryRunHeader, DryRunOutcome, DryRunPlugin,
     DryRunRequest, DryRunRequestMade, DryRunSummary,
@@ -47,7 +50,7 @@ pub use principal::Principal;
 pub use secret::{InvalidSecretName, Secret, SecretName};
 pub use spec::{
     DockerHealth, EnvEntry, HealthSpec, HttpProbe, Limits, PortSpec, Protocol, PullPolicy,
-    RestartPolicy, Spec, SpecError, TcpProbe, VolumeSpec,
+    RegistryAuth, RestartPolicy, Spec, SpecError, TcpProbe, VolumeSpec,
 };
 pub use status::DeployStatus;
 pub use timestamp::Timestamp;

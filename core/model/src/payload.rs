@@ -76,6 +76,9 @@ pub struct DeployStatusPayload {
     /// Known once it is here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub image_labels: BTreeMap<String, String>,
+    /// The deploy whose image and configuration this one brings back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolls_back_to: Option<DeployId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

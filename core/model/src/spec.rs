@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+const BAKE_MS_MAX: u64 = 3_600_000;
+
 /// What a lane runs. Everything but `image` has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +37,24 @@ pub struct Spec {
     /// How long a container may take to stop before it is killed.
     #[serde(default = "default_stop_grace_ms")]
     pub stop_grace_ms: u64,
+    /// How long a new instance is watched once it serves, with the old one at hand
+    /// to take over again; 0 for not at all.
+    #[serde(default = "default_bake_ms")]
+    pub bake_ms: u64,
+    /// For a private registry; what the server's own Docker configuration says when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_auth: Option<RegistryAuth>,
+}
+
+/// A user of a registry. The password goes in and never comes out; without one, what
+/// is stored is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryAuth {
+    pub username: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 /// One environment variable. A secret has no value on the way out, and keeps
@@ -193,6 +213,8 @@ impl Spec {
             limits: Limits::default(),
             pull: PullPolicy::default(),
             stop_grace_ms: default_stop_grace_ms(),
+            bake_ms: default_bake_ms(),
+            registry_auth: None,
         }
     }
 
@@ -202,7 +224,20 @@ impl Spec {
         for entry in spec.env.iter_mut().filter(|entry| entry.secret) {
             entry.value = None;
         }
+        if let Some(auth) = &mut spec.registry_auth {
+            auth.password = None;
+        }
         spec
+    }
+
+    /// The values of its secrets: never to be shown.
+    pub fn secret_values(&self) -> Vec<String> {
+        let variables = self.env.iter().filter(|entry| entry.secret);
+        let variables = variables.filter_map(|entry| entry.value.clone());
+        let registry = self.registry_auth.iter();
+        variables
+            .chain(registry.filter_map(|auth| auth.password.clone()))
+            .collect()
     }
 
     /// Every field that cannot work, found without asking the engine.
@@ -281,6 +316,16 @@ impl Spec {
                 "expected a command such as [\"CMD\", \"true\"]",
             );
         }
+        if self.bake_ms > BAKE_MS_MAX {
+            report("/bake_ms".into(), "expected at most 3600000, an hour");
+        }
+        if self
+            .registry_auth
+            .as_ref()
+            .is_some_and(|auth| auth.username.is_empty())
+        {
+            report("/registry_auth/username".into(), "expected a user's name");
+        }
         if self
             .limits
             .memory_bytes
@@ -304,6 +349,10 @@ impl Spec {
 
 const fn default_stop_grace_ms() -> u64 {
     10_000
+}
+
+const fn default_bake_ms() -> u64 {
+    60_000
 }
 
 const fn default_interval_ms() -> u64 {

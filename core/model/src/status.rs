@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where a deploy stands. The last three are terminal.
+/// Where a deploy stands. The last four are terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeployStatus {
@@ -12,16 +12,22 @@ pub enum DeployStatus {
     Starting,
     Gating,
     Replacing,
+    /// The new instance serves, and is watched; the old one is at hand.
+    Baking,
     Retiring,
-    /// The old instance is being started again after a failure.
+    /// The old instance is being started again: the new one did not pass its gate.
     Restoring,
+    /// The old instance takes over again from one that served already.
+    RollingBack,
     Succeeded,
     Failed,
     Cancelled,
+    /// The old instance serves again.
+    RolledBack,
 }
 
 impl DeployStatus {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Queued,
         Self::Planning,
         Self::Pulling,
@@ -29,15 +35,21 @@ impl DeployStatus {
         Self::Starting,
         Self::Gating,
         Self::Replacing,
+        Self::Baking,
         Self::Retiring,
         Self::Restoring,
+        Self::RollingBack,
         Self::Succeeded,
         Self::Failed,
         Self::Cancelled,
+        Self::RolledBack,
     ];
 
     pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::RolledBack
+        )
     }
 
     pub const fn as_str(self) -> &'static str {
@@ -49,11 +61,14 @@ impl DeployStatus {
             Self::Starting => "starting",
             Self::Gating => "gating",
             Self::Replacing => "replacing",
+            Self::Baking => "baking",
             Self::Retiring => "retiring",
             Self::Restoring => "restoring",
+            Self::RollingBack => "rolling_back",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::RolledBack => "rolled_back",
         }
     }
 

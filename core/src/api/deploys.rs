@@ -2,6 +2,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +15,10 @@ use super::{
     query::Query,
 };
 use crate::{
-    model::{Deploy, DeployId, DeployStatus, DeploySummary, Lane, Principal, StageName},
+    deploys::{IfBusy, Wish},
+    model::{
+        Deploy, DeployId, DeployPreview, DeployStatus, DeploySummary, Lane, Principal, StageName,
+    },
     store::DeployQuery,
 };
 
@@ -27,16 +31,62 @@ pub struct NewDeploy {
     /// Instead of the stage's own image, and from then on if it succeeds.
     #[serde(default)]
     pub image: Option<String>,
+    #[serde(default)]
+    pub if_busy: IfBusy,
 }
 
-/// Queues a deploy; it starts at once if none is under way on this stage.
+/// What to go back to.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRollback {
+    #[serde(default)]
+    pub stage: StageName,
+    /// A deploy of this stage that succeeded; the one before the one that serves when
+    /// absent.
+    #[serde(default)]
+    pub to: Option<DeployId>,
+    #[serde(default)]
+    pub if_busy: IfBusy,
+}
+
+/// Queues a deploy; it starts at once if none is under way on this stage. With
+/// `dry_run`, says only what it would do now.
 #[utoipa::path(post, path = "/api/projects/{project}/deploys", tag = "deploys",
-    params(("project" = String, Path)), request_body = NewDeploy,
-    responses((status = 202, body = Deploy), (status = 404, body = super::Problem), (status = 422, body = super::Problem)))]
+    params(("project" = String, Path), ("dry_run" = Option<bool>, Query)), request_body = NewDeploy,
+    responses((status = 202, body = Deploy), (status = 200, body = DeployPreview), (status = 409, body = super::Problem), (status = 404, body = super::Problem), (status = 422, body = super::Problem)))]
 pub async fn create(
     State(state): State<ApiState>,
     Path(project): Path<String>,
-    Body(NewDeploy { stage, image }): Body<NewDeploy>,
+    query: Query,
+    Body(new): Body<NewDeploy>,
+) -> Result<Response, ApiError> {
+    query.only(&["dry_run"])?;
+    let lane = Lane {
+        project: project_name(&project)?,
+        stage: new.stage,
+    };
+    if query.parsed("dry_run", "true or false")?.unwrap_or(false) {
+        let preview = state.deploys.preview(lane, new.image).await?;
+        return Ok(Json(preview).into_response());
+    }
+    let wish = Wish {
+        lane,
+        image: new.image,
+        if_busy: new.if_busy,
+    };
+    let deploy = state.deploys.create_deploy(&Principal::Local, wish).await?;
+    Ok((StatusCode::ACCEPTED, Json(deploy)).into_response())
+}
+
+/// Queues a deploy of what an earlier one ran: image and configuration, without a pull.
+/// What an app has written is not rolled back.
+#[utoipa::path(post, path = "/api/projects/{project}/rollback", tag = "deploys",
+    params(("project" = String, Path)), request_body = NewRollback,
+    responses((status = 202, body = Deploy), (status = 404, body = super::Problem), (status = 409, body = super::Problem)))]
+pub async fn roll_back(
+    State(state): State<ApiState>,
+    Path(project): Path<String>,
+    Body(NewRollback { stage, to, if_busy }): Body<NewRollback>,
 ) -> Result<(StatusCode, Json<Deploy>), ApiError> {
     let lane = Lane {
         project: project_name(&project)?,
@@ -44,7 +94,7 @@ pub async fn create(
     };
     let deploy = state
         .deploys
-        .create_deploy(&Principal::Local, lane, image)
+        .roll_back(&Principal::Local, lane, to, if_busy)
         .await?;
     Ok((StatusCode::ACCEPTED, Json(deploy)))
 }

@@ -37,7 +37,7 @@ use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use deploys::NewDeploy;
+pub use deploys::{NewDeploy, NewRollback};
 pub use error::{ApiError, FieldProblem, Problem};
 pub use guard::AllowedHosts;
 pub use serve::serve;
@@ -123,6 +123,7 @@ fn routes_with_schema() -> OpenApiRouter<ApiState> {
         .routes(routes!(projects::get, projects::delete))
         .routes(routes!(projects::update_stage))
         .routes(routes!(deploys::create))
+        .routes(routes!(deploys::roll_back))
         .routes(routes!(deploys::list))
         .routes(routes!(deploys::get))
         .routes(routes!(deploys::cancel))

@@ -13,6 +13,8 @@ use super::{
     deploy::{follow_deploy, start_deploy},
 };
 use crate::{
+    api::NewDeploy,
+    deploys::IfBusy,
     engine::{Connection, Engine, EngineState},
     model::{
         Deploy, DeployId, DockerHealth, EnvEntry, Project, ProjectName, PullPolicy, Spec, StageName,
@@ -121,6 +123,8 @@ fn spec(image: &str, release: Release) -> Spec {
         Release::Ill => vec![plain("RELEASE", "two"), plain("ILL", "yes")],
     };
     spec.pull = PullPolicy::Never;
+    // Long enough to be seen in a demo.
+    spec.bake_ms = 2_000;
     spec.health.docker = Some(DockerHealth {
         test: ["CMD", "/demo", "check"].map(str::to_owned).to_vec(),
         interval_ms: 1_000,
@@ -167,7 +171,12 @@ async fn deploy(
     spec: &Spec,
 ) -> anyhow::Result<(Deploy, Outcome)> {
     set_spec(client, project, spec).await?;
-    let deploy = start_deploy(client, project, &StageName::default(), None).await?;
+    let body = NewDeploy {
+        stage: StageName::default(),
+        image: None,
+        if_busy: IfBusy::default(),
+    };
+    let deploy = start_deploy(client, project, &body).await?;
     let outcome = follow_deploy(client, &deploy).await?;
     Ok((deploy, outcome))
 }

@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 use reqwest::Method;
+use serde_json::Value;
 
 use super::{
     Outcome,
@@ -10,9 +11,10 @@ use super::{
 };
 use crate::{
     api::NewDeploy,
+    deploys::IfBusy,
     model::{
-        Deploy, DeployStatus, DeployStatusPayload, Event, LogStream, Payload, ProjectName,
-        PullProgress, StageName, StepName, StepStatus,
+        Deploy, DeployPreview, DeployStatus, DeployStatusPayload, DeploySummary, Event, LogStream,
+        Payload, ProjectName, PullProgress, SpecChange, StageName, StepName, StepStatus,
     },
 };
 
@@ -26,9 +28,22 @@ pub(super) struct DeployArgs {
     /// Image reference, instead of the project's own
     #[arg(long)]
     image: Option<String>,
+    #[command(flatten)]
+    busy: Busy,
+    /// Say what it would do now, and do nothing
+    #[arg(long, conflicts_with = "follow")]
+    dry_run: bool,
     /// Show steps and log until it ends; exit code 3 when it fails
     #[arg(long, short)]
     follow: bool,
+}
+
+/// What a deploy does where another one of its stage has not ended.
+#[derive(Debug, Args)]
+pub(super) struct Busy {
+    /// Where a deploy of the stage has not ended: wait, take its place, or be refused
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) if_busy: IfBusy,
 }
 
 pub(super) async fn run(client: &Client, args: DeployArgs) -> anyhow::Result<Outcome> {
@@ -36,9 +51,22 @@ pub(super) async fn run(client: &Client, args: DeployArgs) -> anyhow::Result<Out
         project,
         stage,
         image,
+        busy,
+        dry_run,
         follow,
     } = args;
-    let deploy = start_deploy(client, &project, &stage, image).await?;
+    let body = NewDeploy {
+        stage,
+        image,
+        if_busy: busy.if_busy,
+    };
+    if dry_run {
+        let path = format!("/api/projects/{project}/deploys?dry_run=true");
+        let preview: DeployPreview = client.write(Method::POST, &path, &body).await?;
+        print_preview(&preview);
+        return Ok(Outcome::Done);
+    }
+    let deploy = start_deploy(client, &project, &body).await?;
     if follow {
         follow_deploy(client, &deploy).await
     } else {
@@ -50,21 +78,52 @@ pub(super) async fn run(client: &Client, args: DeployArgs) -> anyhow::Result<Out
 pub(super) async fn start_deploy(
     client: &Client,
     project: &ProjectName,
-    stage: &StageName,
-    image: Option<String>,
+    body: &NewDeploy,
 ) -> Result<Deploy, ClientError> {
-    let body = NewDeploy {
-        stage: stage.clone(),
-        image,
-    };
     let path = format!("/api/projects/{project}/deploys");
-    let deploy: Deploy = client.write(Method::POST, &path, &body).await?;
-    let id = deploy.summary.id;
+    let deploy: Deploy = client.write(Method::POST, &path, body).await?;
+    say_where(client, &deploy);
+    Ok(deploy)
+}
+
+pub(super) fn say_where(client: &Client, deploy: &Deploy) {
+    let DeploySummary {
+        id, project, stage, ..
+    } = &deploy.summary;
     eprintln!(
         "deploy {id} of {project}/{stage}: {}/deploys/{id}",
         client.server()
     );
-    Ok(deploy)
+}
+
+fn print_preview(preview: &DeployPreview) {
+    println!("{}", preview.plan.summary);
+    let known = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "unknown".to_owned());
+    println!("image   {} ({})", preview.image, known(&preview.digest));
+    if preview.serving_digest.is_some() {
+        println!("serving {}", known(&preview.serving_digest));
+    }
+    let steps: Vec<&str> = preview.steps.iter().map(|step| step.as_str()).collect();
+    println!("steps   {}", steps.join(" → "));
+    for SpecChange {
+        field,
+        before,
+        after,
+        secret,
+    } in &preview.changes
+    {
+        let shown = |value: &Option<Value>| match value {
+            Some(value) => value.to_string(),
+            None => "nothing".to_owned(),
+        };
+        match secret {
+            true => println!("change  {field}: a secret"),
+            false => println!("change  {field}: {} → {}", shown(before), shown(after)),
+        }
+    }
+    for warning in &preview.plan.warnings {
+        println!("warning {warning}");
+    }
 }
 
 /// Prints steps and log lines until the deploy has ended.

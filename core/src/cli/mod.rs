@@ -1,8 +1,8 @@
 //! The command line. Each command is a file; all but `serve`, `backup`,
 //! `restore`, `secret rotate-key` and most of `plugin` talk to a running server over its API.
 //!
-//! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed or was
-//! cancelled · 4 the server cannot be reached.
+//! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed, was
+//! cancelled or was rolled back · 4 the server cannot be reached.
 
 mod backup;
 mod client;
@@ -21,6 +21,7 @@ mod plugin_list;
 mod plugin_resume;
 mod print;
 mod restore;
+mod rollback;
 mod secret;
 mod secret_list;
 mod secret_rotate;
@@ -50,6 +51,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Deploy a project
     Deploy(deploy::DeployArgs),
+    /// Go back to what an earlier deploy ran: image and configuration
+    Rollback(rollback::RollbackArgs),
     /// Show events
     Events(events::EventsArgs),
     /// Build and look at plugins
@@ -71,7 +74,7 @@ enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// The deploy failed or was cancelled.
+    /// The deploy failed, was cancelled or was rolled back.
     DeployFailed,
 }
 
@@ -100,6 +103,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(&args).await,
             Command::Deploy(args) => deploy::run(&client()?, args).await,
+            Command::Rollback(args) => rollback::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
             Command::Plugin(args) => plugin::run(args, client).await,
             Command::Secret(args) => secret::run(args, client).await,

@@ -30,6 +30,10 @@ struct Keys {
     logs_days: Option<Spanned<Value>>,
     logs_max: Option<Spanned<Value>>,
     logs_mib: Option<Spanned<Value>>,
+    streams_max: Option<Spanned<Value>>,
+    streams_per_client: Option<Spanned<Value>>,
+    deploys_max: Option<Spanned<Value>>,
+    pulls_max: Option<Spanned<Value>>,
 }
 
 pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
@@ -63,6 +67,10 @@ impl ConfigFile {
             "logs_days" => &keys.logs_days,
             "logs_max" => &keys.logs_max,
             "logs_mib" => &keys.logs_mib,
+            "streams_max" => &keys.streams_max,
+            "streams_per_client" => &keys.streams_per_client,
+            "deploys_max" => &keys.deploys_max,
+            "pulls_max" => &keys.pulls_max,
             _ => return None,
         };
         let found = found.as_ref()?;

@@ -25,6 +25,8 @@ pub enum DeployError {
 #[derive(Debug)]
 pub(super) enum Stop {
     Failed(Box<Failure>),
+    /// The new instance served, and the old one serves again.
+    RolledBack(Box<Failure>),
     Cancelled,
     /// Somebody has ended it meanwhile: nothing is left to be said.
     Ended,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{error::Stop, journal::Journal, probe};
+use super::{error::Stop, probe, run::Run};
 use crate::{
     engine::{Engine, EngineError, Inspection},
     model::{Failure, Health, HealthSpec, InstanceStatus, StepName, Timestamp},
@@ -127,17 +127,19 @@ impl Gate {
     }
 }
 
-/// Watches a started candidate until it is good, or says why it is not.
-pub(super) async fn pass(
-    engine: &Engine,
-    health: &HealthSpec,
-    candidate: &str,
-) -> Result<String, Failure> {
-    let started = Timestamp::now();
+/// Watches a started candidate, since `began`, until it is good, or says why it is not.
+pub(super) async fn run(run: &Run, candidate: &str, began: Timestamp) -> Result<String, Stop> {
+    let line = "waiting until the new instance is good";
+    run.journal.say(line).await?;
+    let (engine, health) = (&run.tools.engine, &run.spec.health);
     let mut gate = Gate::new(health);
-    let mut last_answer = started;
+    let mut last_answer = Timestamp::now();
+    // A server that was away for long still looks at it for a while.
+    let most_ms = gate.timeout_ms.saturating_sub(SLACK_MS);
+    let away_ms = last_answer.ms_since(began).min(most_ms);
+    let resumed = last_answer;
     loop {
-        let elapsed_ms = Timestamp::now().ms_since(started);
+        let elapsed_ms = away_ms + Timestamp::now().ms_since(resumed);
         match engine.inspect(candidate).await {
             Ok(found) => {
                 last_answer = Timestamp::now();
@@ -145,14 +147,18 @@ pub(super) async fn pass(
                 match gate.judge(&look(&found, elapsed_ms, probe)) {
                     Verdict::Wait => {}
                     Verdict::Pass => return Ok(format!("good after {elapsed_ms} ms")),
-                    Verdict::Fail(reason) => return Err(failure(engine, &found, reason).await),
+                    Verdict::Fail(reason) => {
+                        let failure = failure(engine, &found, StepName::Gate, reason).await;
+                        return Err(Stop::Failed(Box::new(failure)));
+                    }
                 }
             }
             Err(EngineError::NotFound { .. }) => {
-                return Err(plain_failure("the new instance was removed by somebody"));
+                let reason = "the new instance was removed by somebody";
+                return Err(Stop::failed(StepName::Gate, reason));
             }
             Err(error) if Timestamp::now().ms_since(last_answer) > ENGINE_PATIENCE_MS => {
-                return Err(plain_failure(&error.to_string()));
+                return Err(Stop::failed(StepName::Gate, error.to_string()));
             }
             Err(_) => {}
         }
@@ -161,7 +167,12 @@ pub(super) async fn pass(
 }
 
 /// What a person needs to find out why: code, health output, last lines.
-pub(super) async fn failure(engine: &Engine, found: &Inspection, reason: String) -> Failure {
+pub(super) async fn failure(
+    engine: &Engine,
+    found: &Inspection,
+    step: StepName,
+    reason: String,
+) -> Failure {
     let tail = engine.log_tail(&found.instance.id, TAIL_LINES).await;
     let said = found
         .health_output
@@ -171,28 +182,13 @@ pub(super) async fn failure(engine: &Engine, found: &Inspection, reason: String)
             format!(", its health check says: {}", line.trim())
         });
     Failure {
-        step: StepName::Gate,
+        step,
         reason: format!("the new instance `{}` {reason}{said}", found.instance.name),
         exit_code: found.instance.exit_code,
         oom: found.instance.oom_killed,
         health_output: found.health_output.clone(),
         log_tail: tail.unwrap_or_default(),
     }
-}
-
-/// The same as a reason to stop the deploy.
-pub(super) async fn run(
-    engine: &Engine,
-    journal: &Journal,
-    health: &HealthSpec,
-    candidate: &str,
-) -> Result<String, Stop> {
-    journal
-        .say("waiting until the new instance is good")
-        .await?;
-    pass(engine, health, candidate)
-        .await
-        .map_err(|failure| Stop::Failed(Box::new(failure)))
 }
 
 fn look(found: &Inspection, elapsed_ms: u64, probe: Option<Result<(), String>>) -> Look {
@@ -205,17 +201,6 @@ fn look(found: &Inspection, elapsed_ms: u64, probe: Option<Result<(), String>>) 
         started_at: found.instance.started_at,
         health: found.instance.health,
         probe,
-    }
-}
-
-fn plain_failure(reason: &str) -> Failure {
-    Failure {
-        step: StepName::Gate,
-        reason: reason.to_owned(),
-        exit_code: None,
-        oom: false,
-        health_output: None,
-        log_tail: Vec::new(),
     }
 }
 

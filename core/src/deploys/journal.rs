@@ -36,6 +36,42 @@ pub(super) struct Head {
     pub(super) generation: i64,
     pub(super) image: String,
     pub(super) actor: Actor,
+    pub(super) rolls_back_to: Option<DeployId>,
+}
+
+impl Head {
+    pub(super) fn status_event(
+        &self,
+        severity: Severity,
+        status: DeployStatus,
+        fill: impl FnOnce(&mut DeployStatusPayload),
+    ) -> NewEvent {
+        let mut payload = DeployStatusPayload {
+            deploy_id: self.id,
+            project: self.lane.project.clone(),
+            stage: self.lane.stage.clone(),
+            generation: self.generation,
+            status,
+            image: self.image.clone(),
+            image_labels: BTreeMap::new(),
+            rolls_back_to: self.rolls_back_to,
+            step: None,
+            step_status: None,
+            duration_ms: None,
+            message: None,
+            strategy: None,
+            plan: None,
+            progress: None,
+            failure: None,
+        };
+        fill(&mut payload);
+        self.event(severity, Payload::DeployStatus(Box::new(payload)))
+    }
+
+    fn event(&self, severity: Severity, payload: Payload) -> NewEvent {
+        let subject = Subject::deploy(&self.lane, self.id);
+        NewEvent::new(subject, severity, self.actor.clone(), payload)
+    }
 }
 
 struct State {
@@ -135,6 +171,11 @@ impl Journal {
             .await
     }
 
+    /// Decided by a server that was stopped meanwhile.
+    pub(super) fn goes_on_with(&self, strategy: Strategy) {
+        self.lock().strategy = Some(strategy);
+    }
+
     pub(super) async fn planned(&self, plan: &Plan, steps: &[StepName]) -> Result<(), StoreError> {
         self.lock().strategy = Some(plan.strategy);
         let event = self.event(Severity::Info, |payload| payload.plan = Some(plan.clone()));
@@ -163,12 +204,13 @@ impl Journal {
         status: DeployStatus,
         reason: Option<String>,
         failure: Option<Failure>,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<EventId, StoreError> {
         self.lock().status = status;
         let reason = reason.map(|reason| self.scrub(reason));
         let failure = failure.map(|failure| self.scrub_failure(failure));
         let severity = match status {
-            DeployStatus::Failed => Severity::Error,
+            DeployStatus::Failed | DeployStatus::RolledBack => Severity::Error,
             DeployStatus::Cancelled => Severity::Warning,
             _ => Severity::Info,
         };
@@ -179,6 +221,7 @@ impl Journal {
         let id = self.head.id;
         self.store
             .write(move |tx| {
+                also(tx)?;
                 let last = tx.publish(event)?;
                 tx.finish_deploy(id, status, reason.as_deref(), failure.as_ref(), last)?;
                 Ok(last)
@@ -186,26 +229,24 @@ impl Journal {
             .await
     }
 
-    /// Ends a deploy that still waits for its turn. False when it has begun.
-    pub(super) async fn cancel_queued(&self) -> Result<bool, StoreError> {
-        let status = DeployStatus::Cancelled;
-        self.lock().status = status;
-        let reason = "cancelled before it began";
-        let event = self.event(Severity::Warning, |payload| {
-            payload.message = Some(reason.into())
-        });
+    /// What whoever asked for its end gave as the reason.
+    pub(super) async fn why_cancelled(&self) -> Result<String, StoreError> {
         let id = self.head.id;
-        self.store
-            .write(move |tx| {
-                let found = tx.deploy(id)?;
-                if found.is_none_or(|deploy| deploy.summary.status != DeployStatus::Queued) {
-                    return Ok(false);
-                }
-                let last = tx.publish(event)?;
-                tx.finish_deploy(id, status, Some(reason), None, last)?;
-                Ok(true)
-            })
-            .await
+        let reason = self
+            .store
+            .read(move |reader| reader.cancel_reason(id))
+            .await?;
+        Ok(reason.unwrap_or_else(|| "cancelled".to_owned()))
+    }
+
+    /// The newest line that an instance of this deploy said.
+    pub(super) async fn heard_until(&self) -> Option<Timestamp> {
+        let id = self.head.id;
+        let newest = self
+            .store
+            .read(move |reader| reader.newest_output(id))
+            .await;
+        newest.ok().flatten()
     }
 
     /// A line of our own in the log.
@@ -235,7 +276,7 @@ impl Journal {
                     instance: instance.map(str::to_owned),
                 };
                 let payload = Payload::DeployLog(payload);
-                Some(self.wrap(Severity::Info, payload).at(time))
+                Some(self.head.event(Severity::Info, payload).at(time))
             })
             .collect::<Vec<_>>();
         if events.is_empty() {
@@ -266,31 +307,13 @@ impl Journal {
 
     fn event(&self, severity: Severity, fill: impl FnOnce(&mut DeployStatusPayload)) -> NewEvent {
         let state = self.lock();
-        let mut payload = DeployStatusPayload {
-            deploy_id: self.head.id,
-            project: self.head.lane.project.clone(),
-            stage: self.head.lane.stage.clone(),
-            generation: self.head.generation,
-            status: state.status,
-            image: self.head.image.clone(),
-            image_labels: state.image_labels.clone(),
-            step: None,
-            step_status: None,
-            duration_ms: None,
-            message: None,
-            strategy: state.strategy,
-            plan: None,
-            progress: None,
-            failure: None,
-        };
+        let (status, labels, strategy) = (state.status, state.image_labels.clone(), state.strategy);
         drop(state);
-        fill(&mut payload);
-        self.wrap(severity, Payload::DeployStatus(Box::new(payload)))
-    }
-
-    fn wrap(&self, severity: Severity, payload: Payload) -> NewEvent {
-        let subject = Subject::deploy(&self.head.lane, self.head.id);
-        NewEvent::new(subject, severity, self.head.actor.clone(), payload)
+        self.head.status_event(severity, status, |payload| {
+            payload.image_labels = labels;
+            payload.strategy = strategy;
+            fill(payload);
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -306,7 +329,9 @@ const fn status_of(step: StepName) -> DeployStatus {
         StepName::Start => DeployStatus::Starting,
         StepName::Gate => DeployStatus::Gating,
         StepName::Replace => DeployStatus::Replacing,
+        StepName::Bake => DeployStatus::Baking,
         StepName::Retire => DeployStatus::Retiring,
         StepName::Restore => DeployStatus::Restoring,
+        StepName::Rollback => DeployStatus::RollingBack,
     }
 }

@@ -1,9 +1,14 @@
 //! Projects and their deploys.
 //!
-//! [`Deploys`] is the one door for commands. `queue` gives each lane one deploy
-//! at a time; `run` reads as the numbered walkthrough in ARCHITECTURE.md;
-//! `recover` ends what a stop of the server interrupted.
+//! [`Deploys`] is the one door for commands; `admit` gives a wish its place in the
+//! queue, and `preview` says what would come of it. `queue` gives each lane one
+//! deploy at a time; `run` reads as the numbered walkthrough in ARCHITECTURE.md, and
+//! goes on where a stop of the server interrupted it. `switch` makes the new instance
+//! the one that serves, `bake` watches it, `rollback` reverses the switch.
 
+mod admit;
+mod bake;
+mod candidate;
 mod error;
 mod gate;
 mod journal;
@@ -11,15 +16,21 @@ mod log_budget;
 mod output;
 mod own_container;
 mod plan;
+mod preview;
 mod probe;
 mod projects;
 mod pull;
 mod queue;
-mod recover;
+mod registry;
+mod rollback;
 mod run;
 mod service;
+mod situation;
+mod spec_diff;
+mod step;
 mod switch;
 
+pub use admit::{IfBusy, Wish};
 pub use error::DeployError;
 pub use queue::run;
-pub use service::Deploys;
+pub use service::{Caps, Deploys};

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::Journal;
+use super::{journal::Journal, run::Run};
 use crate::{engine::Engine, model::Timestamp};
 
 /// Lines that are written together.
@@ -15,13 +15,10 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Copies the candidate's output into the deploy's log until `decided`.
-pub(super) async fn follow(
-    engine: &Engine,
-    journal: &Journal,
-    candidate: &str,
-    decided: CancellationToken,
-) {
-    let mut since: Option<Timestamp> = None;
+pub(super) async fn follow(run: &Run, candidate: &str, decided: CancellationToken) {
+    let (engine, journal) = (&run.tools.engine, &run.journal);
+    // A server that was stopped has copied what came before.
+    let mut since = journal.heard_until().await;
     let end = async {
         decided.cancelled().await;
         tokio::time::sleep(DRAIN).await;

@@ -1,13 +1,5 @@
+use super::situation::Situation;
 use crate::model::{Plan, Spec, StepName, Strategy};
-
-/// What is there before a deploy.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Situation {
-    /// Container that serves and runs now.
-    pub(super) serving: Option<String>,
-    /// Host ports that containers of others publish: port and container name.
-    pub(super) taken_ports: Vec<(u16, String)>,
-}
 
 /// Decides how the new instance takes the place of the old one. Pure.
 pub(super) fn decide(spec: &Spec, situation: &Situation) -> Plan {
@@ -41,27 +33,31 @@ pub(super) fn decide(spec: &Spec, situation: &Situation) -> Plan {
 }
 
 /// The steps in the order in which they act.
-pub(super) fn steps(strategy: Strategy) -> &'static [StepName] {
-    match strategy {
-        Strategy::StartFirst => &[
-            StepName::Plan,
-            StepName::Pull,
-            StepName::Create,
-            StepName::Start,
-            StepName::Gate,
-            StepName::Replace,
-            StepName::Retire,
-        ],
-        Strategy::StopFirst => &[
-            StepName::Plan,
-            StepName::Pull,
-            StepName::Create,
-            StepName::Replace,
-            StepName::Start,
-            StepName::Gate,
-            StepName::Retire,
-        ],
-    }
+pub(super) fn steps(strategy: Strategy, bake_ms: u64) -> Vec<StepName> {
+    use StepName::{Bake, Create, Gate, Plan, Pull, Replace, Retire, Start};
+    let steps = match strategy {
+        Strategy::StartFirst => [Plan, Pull, Create, Start, Gate, Replace, Bake, Retire],
+        Strategy::StopFirst => [Plan, Pull, Create, Replace, Start, Gate, Bake, Retire],
+    };
+    let bakes = |step: &StepName| *step != Bake || bake_ms > 0;
+    steps.into_iter().filter(bakes).collect()
+}
+
+pub(super) fn no_network(name: &str) -> String {
+    format!("network `{name}` does not exist: create it first")
+}
+
+/// What a rollback leaves as it is: said beforehand.
+pub(super) fn not_rolled_back(spec: &Spec) -> Vec<String> {
+    let volumes: Vec<&str> = spec.volumes.iter().map(|it| it.source.as_str()).collect();
+    let kept = match volumes.as_slice() {
+        [] => "what the newer version wrote elsewhere, as to a database".to_owned(),
+        _ => format!(
+            "the contents of {}, and what the newer version wrote elsewhere, as to a database",
+            volumes.join(", ")
+        ),
+    };
+    vec![format!("not rolled back: {kept}")]
 }
 
 fn warnings(spec: &Spec, situation: &Situation) -> Vec<String> {
@@ -91,8 +87,11 @@ fn warnings(spec: &Spec, situation: &Situation) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Situation, decide};
-    use crate::model::{PortSpec, Protocol, Spec, Strategy};
+    use super::decide;
+    use crate::{
+        deploys::situation::Situation,
+        model::{PortSpec, Protocol, Spec, Strategy},
+    };
 
     #[test]
     fn a_published_port_means_stop_first_and_the_plan_says_downtime() {

@@ -6,7 +6,7 @@ use crate::{
         InstanceStatus, Lane, NewEvent, Payload, Principal, Project, ProjectChange, ProjectName,
         ProjectStatusPayload, Severity, Spec, SpecError, StageName, Subject,
     },
-    store::{SealedSpec, Tx},
+    store::{SealedSpec, SecretField, Tx},
 };
 
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -138,15 +138,10 @@ impl Deploys {
         lane: &Lane,
     ) -> Result<SealedSpec, DeployError> {
         let mut problems = spec.problems();
-        let names: Vec<String> = spec.env.iter().map(|entry| entry.name.clone()).collect();
         let sealed = SealedSpec::seal(spec, before, lane, &self.tools().keyring);
-        for name in sealed.as_ref().err().into_iter().flatten() {
-            let place = names
-                .iter()
-                .position(|known| known == name)
-                .unwrap_or_default();
+        for SecretField { field, name, .. } in sealed.as_ref().err().into_iter().flatten() {
             problems.push(SpecError {
-                field: format!("/env/{place}/value"),
+                field: field.clone(),
                 message: format!("secret `{name}` has no stored value yet: give one"),
             });
         }

@@ -1,32 +1,22 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    DeployError,
     error::Stop,
     journal::{Head, Journal},
-    output, own_container, plan,
-    plan::Situation,
-    pull, switch,
+    output, own_container, plan, pull, registry, rollback, situation, switch,
 };
 use crate::{
-    engine::{
-        ContainerSpec, Engine, EngineError, EngineState, LABEL_DEPLOY, LABEL_GENERATION,
-        LABEL_PROJECT, LABEL_SPEC_HASH, LABEL_STAGE,
-    },
+    engine::{Engine, EngineError, Login, image_labels},
     events::Bus,
-    failpoint::{self, Failpoint},
     instances::Planned,
-    model::{
-        DeployStatus, Failure, InstanceStatus, Plan, RestartPolicy, Spec, StepName, StepStatus,
-        Strategy,
-    },
+    model::{DeployStatus, Plan, Spec, StepName, Strategy},
     scrub::Scrubber,
-    store::{Keyring, OpenDeploy, Store, StoreError},
+    store::{Keyring, OpenDeploy, Store, StoreError, Tx},
 };
-
-/// How long a step waits for an engine that does not answer.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What deploys work with; cheap to clone.
 #[derive(Clone)]
@@ -36,6 +26,10 @@ pub(super) struct Tools {
     pub(super) engine: Engine,
     pub(super) keyring: Arc<Keyring>,
     pub(super) planned: Planned,
+    /// Pulls at once on this host.
+    pub(super) pulls: Arc<Semaphore>,
+    /// Docker's own `config.json`, where logins to registries are.
+    pub(super) docker_config: Option<PathBuf>,
 }
 
 /// One deploy under way.
@@ -56,17 +50,14 @@ impl Run {
         cancel: CancellationToken,
     ) -> Result<Self, Box<(Journal, Stop)>> {
         let opened = deploy.spec.open(&deploy.lane, &tools.keyring);
-        let secrets: Vec<String> = opened
-            .iter()
-            .flat_map(|spec| spec.env.iter().filter(|entry| entry.secret))
-            .filter_map(|entry| entry.value.clone())
-            .collect();
+        let secrets: Vec<String> = opened.iter().flat_map(Spec::secret_values).collect();
         let head = Head {
             id: deploy.id,
             lane: deploy.lane.clone(),
             generation: deploy.generation,
             image: deploy.spec.image().to_owned(),
             actor: deploy.actor.clone(),
+            rolls_back_to: deploy.rollback.as_ref().map(|it| it.to),
         };
         let scrubber = Scrubber::new(secrets.iter().map(String::as_str));
         let journal = Journal::new(tools.store.clone(), tools.bus.clone(), head, scrubber);
@@ -89,30 +80,39 @@ impl Run {
     /// any more: the next start takes it up.
     pub(super) async fn through(self) -> Result<(), StoreError> {
         let outcome = self.steps().await;
-        conclude(&self.journal, outcome).await
+        match outcome {
+            Ok(()) => self.succeed().await,
+            Err(stop) => conclude(&self.journal, stop).await,
+        }
     }
 
-    /// The walkthrough. `stop-first` does step 7 before step 5.
+    /// The walkthrough. `stop-first` does step 6 before step 4. After a stop of the
+    /// server it goes on with the step that was interrupted; the first three begin again.
     async fn steps(&self) -> Result<(), Stop> {
-        // 1. Plan: what is there, what will be done, whether nobody serves meanwhile.
-        let plan = self.interruptible(StepName::Plan, self.plan()).await?;
-        // 2. Pull: the image is on the engine; the running instance is untouched.
-        self.interruptible(StepName::Pull, self.pull()).await?;
-        // 3. Create the candidate.
-        let candidate = self.interruptible(StepName::Create, self.create()).await?;
+        let (plan, candidate) = match self.interrupted().await? {
+            Some(known) => known,
+            None => {
+                // 1. Plan: what is there, what will be done, whether nobody serves meanwhile.
+                let plan = self.interruptible(StepName::Plan, self.plan()).await?;
+                // 2. Pull: the image is on the engine; the running instance is untouched.
+                let image = self.interruptible(StepName::Pull, self.pull()).await?;
+                // 3. Create the candidate.
+                let created = self.create(&image);
+                (plan, self.interruptible(StepName::Create, created).await?)
+            }
+        };
         self.tools.planned.begin(&candidate);
-        // 4. … 8. Start, gate, replace, retire, with the candidate's output in the log.
+        // 4. … 8. Start, gate, replace, bake, retire, with the candidate's output in the log.
         let decided = CancellationToken::new();
-        let following = output::follow(
-            &self.tools.engine,
-            &self.journal,
-            &candidate,
-            decided.clone(),
-        );
+        let following = output::follow(self, &candidate, decided.clone());
         let switching = async {
-            let outcome = match plan.strategy {
-                Strategy::StartFirst => switch::start_first(self, &plan, &candidate).await,
-                Strategy::StopFirst => switch::stop_first(self, &plan, &candidate).await,
+            let outcome = match (self.deploy.status, plan.strategy) {
+                (DeployStatus::Restoring, _) => rollback::restore_again(self, &plan).await,
+                (DeployStatus::RollingBack, _) => {
+                    rollback::reverse_again(self, &plan, &candidate).await
+                }
+                (_, Strategy::StartFirst) => switch::start_first(self, &plan, &candidate).await,
+                (_, Strategy::StopFirst) => switch::stop_first(self, &plan, &candidate).await,
             };
             decided.cancel();
             outcome
@@ -122,9 +122,45 @@ impl Run {
         outcome
     }
 
+    /// Plan and candidate of a deploy that a stop of the server interrupted after
+    /// they were made.
+    async fn interrupted(&self) -> Result<Option<(Plan, String)>, Stop> {
+        let Some(step) = step_of(self.deploy.status) else {
+            return Ok(None);
+        };
+        self.tools.engine.until_connected().await;
+        let known = self.deploy.plan.clone().zip(self.deploy.instance.clone());
+        let early = matches!(step, StepName::Plan | StepName::Pull | StepName::Create);
+        let known = known.filter(|_| !early);
+        let (step, how) = match &known {
+            Some(_) => (step.as_str(), "and goes on there"),
+            None => (step.as_str(), "and begins again"),
+        };
+        let line = format!("the server was stopped while this deploy was in step `{step}`, {how}");
+        self.journal.say(line).await?;
+        if let Some((plan, candidate)) = &known {
+            self.journal.goes_on_with(plan.strategy);
+            if let Ok(found) = self.tools.engine.inspect(candidate).await {
+                self.journal.image_is(image_labels(&found.instance.labels));
+            }
+        }
+        Ok(known)
+    }
+
+    /// An earlier life of this deploy has done this step.
+    pub(super) fn has_done(&self, plan: &Plan, step: StepName) -> bool {
+        let steps = plan::steps(plan.strategy, self.spec.bake_ms);
+        let place = |wanted| steps.iter().position(|known| *known == wanted);
+        step_of(self.deploy.status).and_then(place) > place(step)
+    }
+
     async fn plan(&self) -> Result<(Plan, Option<String>), Stop> {
         let failed = |error: EngineError| Stop::failed(StepName::Plan, error.to_string());
-        let situation = self.situation().await?;
+        let situation = situation::of(&self.tools, &self.deploy.lane).await;
+        let situation = situation.map_err(|error| match error {
+            DeployError::Store(error) => Stop::Store(error),
+            other => Stop::failed(StepName::Plan, other.to_string()),
+        })?;
         if situation.serving.is_some() && situation.serving == own_container::id() {
             return Err(Stop::failed(
                 StepName::Plan,
@@ -132,20 +168,17 @@ impl Run {
             ));
         }
         for network in &self.spec.networks {
-            if !self
-                .tools
-                .engine
-                .network_exists(network)
-                .await
-                .map_err(failed)?
-            {
-                let reason = format!("network `{network}` does not exist: create it first");
-                return Err(Stop::failed(StepName::Plan, reason));
+            let exists = self.tools.engine.network_exists(network).await;
+            if !exists.map_err(failed)? {
+                return Err(Stop::failed(StepName::Plan, plan::no_network(network)));
             }
         }
-        let plan = plan::decide(&self.spec, &situation);
+        let mut plan = plan::decide(&self.spec, &situation);
+        if self.deploy.rollback.is_some() {
+            plan.warnings.extend(plan::not_rolled_back(&self.spec));
+        }
         self.journal
-            .planned(&plan, plan::steps(plan.strategy))
+            .planned(&plan, &plan::steps(plan.strategy, self.spec.bake_ms))
             .await?;
         for warning in &plan.warnings {
             self.journal.say(format!("warning: {warning}")).await?;
@@ -154,172 +187,59 @@ impl Run {
         Ok((plan, Some(summary)))
     }
 
-    async fn pull(&self) -> Result<((), Option<String>), Stop> {
-        let image = pull::pull(&self.tools.engine, &self.journal, &self.spec).await?;
-        self.journal.image_is(image.labels.clone());
-        let digest = image
-            .digests
-            .first()
-            .and_then(|digest| digest.split_once('@'));
-        let digest = digest.map(|(_, digest)| digest.to_owned());
-        let (id, stored_digest, image_id) = (self.deploy.id, digest.clone(), image.id.clone());
+    /// What a container is to be made of.
+    async fn pull(&self) -> Result<(String, Option<String>), Stop> {
+        let pulled = pull::pull(self).await?;
+        self.journal.image_is(pulled.image.labels.clone());
+        let digest = pulled.image.digest();
+        let (id, stored_digest, image_id) =
+            (self.deploy.id, digest.clone(), pulled.image.id.clone());
         self.tools
             .store
             .write(move |tx| tx.set_deploy_image(id, stored_digest.as_deref(), Some(&image_id)))
             .await?;
-        let message = digest.unwrap_or_else(|| format!("local image {}", image.id));
-        Ok(((), Some(message)))
+        let message = digest.unwrap_or_else(|| format!("local image {}", pulled.image.id));
+        Ok((pulled.reference, Some(message)))
     }
 
-    async fn create(&self) -> Result<(String, Option<String>), Stop> {
-        let failed = |error: EngineError| Stop::failed(StepName::Create, error.to_string());
-        let container = self.container();
-        let created = match self.tools.engine.create(&container).await {
-            // Left by a run of this deploy that a crash interrupted.
-            Err(EngineError::Conflict { .. }) => {
-                self.tools
-                    .engine
-                    .remove(&container.name)
-                    .await
-                    .map_err(failed)?;
-                self.tools.engine.create(&container).await
-            }
-            other => other,
-        };
-        let id = created.map_err(failed)?;
-        let (deploy, instance) = (self.deploy.id, id.clone());
-        self.tools
-            .store
-            .write(move |tx| tx.set_deploy_instance(deploy, &instance))
-            .await?;
-        Ok((id, Some(container.name)))
-    }
-
-    fn container(&self) -> ContainerSpec {
-        let lane = &self.deploy.lane;
-        let hashed = serde_json::to_vec(&self.spec).unwrap_or_default();
-        let spec_hash = hex::encode(&self.tools.keyring.mac("spec", &hashed)[..8]);
-        let labels = [
-            (LABEL_PROJECT, lane.project.to_string()),
-            (LABEL_STAGE, lane.stage.to_string()),
-            (LABEL_DEPLOY, self.deploy.id.to_string()),
-            (LABEL_GENERATION, self.deploy.generation.to_string()),
-            (LABEL_SPEC_HASH, spec_hash),
-        ];
-        let labels: BTreeMap<String, String> = labels
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        ContainerSpec {
-            name: format!(
-                "{}-{}-{}-0",
-                lane.project, lane.stage, self.deploy.generation
-            ),
-            image: self.spec.image.clone(),
-            spec: self.spec.clone(),
-            labels,
-            restart: RestartPolicy::No,
-        }
-    }
-
-    /// Who serves the lane now, and which ports others hold.
-    async fn situation(&self) -> Result<Situation, Stop> {
+    /// The lane names it as the one that serves.
+    pub(super) async fn serves(&self, candidate: &str) -> Result<bool, StoreError> {
         let lane = self.deploy.lane.clone();
-        let (row, instances) = self
+        let row = self
             .tools
             .store
-            .read(move |reader| Ok((reader.lane(&lane)?, reader.instances()?)))
+            .read(move |reader| reader.lane(&lane))
             .await?;
-        let mut situation = Situation::default();
-        if let Some(serving) = row.and_then(|row| row.instance) {
-            match self.tools.engine.inspect(&serving).await {
-                Ok(found) if found.instance.status == InstanceStatus::Running => {
-                    situation.serving = Some(serving);
-                }
-                Ok(_) | Err(EngineError::NotFound { .. }) => {}
-                Err(error) => return Err(Stop::failed(StepName::Plan, error.to_string())),
-            }
-        }
-        let others = instances.iter().filter(|instance| {
-            situation.serving.as_deref() != Some(instance.id.as_str())
-                && instance.status == InstanceStatus::Running
-        });
-        for other in others {
-            let ports = other
-                .ports
-                .iter()
-                .map(|port| (port.host, other.name.clone()));
-            situation.taken_ports.extend(ports);
-        }
-        Ok(situation)
+        Ok(row.and_then(|row| row.instance).as_deref() == Some(candidate))
     }
 
-    /// A step that a cancel ends at once.
-    pub(super) fn interruptible<'a, T: 'a>(
-        &'a self,
-        step: StepName,
-        action: impl Future<Output = Result<(T, Option<String>), Stop>> + 'a,
-    ) -> impl Future<Output = Result<T, Stop>> + 'a {
-        // Boxed before it is moved on: steps within steps would fill the stack.
-        let action = Box::pin(action);
-        self.step(step, async move {
-            let ready = async {
-                self.until_engine().await?;
-                action.await
+    /// An image that was given for this deploy is the lane's from now on; of a rollback,
+    /// the whole configuration.
+    async fn succeed(&self) -> Result<(), StoreError> {
+        let (lane, spec) = (self.deploy.lane.clone(), self.deploy.spec.clone());
+        let is_rollback = self.deploy.rollback.is_some();
+        tracing::info!(deploy = %self.deploy.id, %lane, "deploy succeeded");
+        let keep = move |tx: &mut Tx<'_>| {
+            let Some(row) = tx.lane(&lane)? else {
+                return Ok(());
             };
-            tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => Err(Stop::Cancelled),
-                outcome = ready => outcome,
-            }
-        })
-    }
-
-    /// An engine that is away for a moment is waited for, visibly. One that
-    /// stays away is told by the step that needs it.
-    async fn until_engine(&self) -> Result<(), Stop> {
-        let engine = &self.tools.engine;
-        if engine.connection().borrow().state == EngineState::Connected {
-            return Ok(());
-        }
-        let waiting = "waiting for the Docker engine, which does not answer now";
-        self.journal.say(waiting.to_owned()).await?;
-        let connected = engine.until_connected();
-        if tokio::time::timeout(ENGINE_PATIENCE, connected)
-            .await
-            .is_err()
-        {
-            tracing::warn!(deploy = %self.deploy.id, "the engine is away for long");
-        }
-        Ok(())
-    }
-
-    /// Intent, action, result.
-    pub(super) fn step<'a, T: 'a>(
-        &'a self,
-        step: StepName,
-        action: impl Future<Output = Result<(T, Option<String>), Stop>> + 'a,
-    ) -> impl Future<Output = Result<T, Stop>> + 'a {
-        let action = Box::pin(action);
-        async move {
-            if !self.journal.start_step(step).await? {
-                return Err(Stop::Ended);
-            }
-            failpoint::reached(Failpoint::StepIntended);
-            let outcome = action.await;
-            failpoint::reached(Failpoint::StepActed);
-            let (status, message) = match &outcome {
-                Ok((_, message)) => (StepStatus::Succeeded, message.clone()),
-                Err(Stop::Failed(failure)) => (StepStatus::Failed, Some(failure.reason.clone())),
-                Err(Stop::Cancelled) => (StepStatus::Failed, Some("cancelled".into())),
-                Err(Stop::Store(_) | Stop::Ended) => return outcome.map(|(value, _)| value),
+            let image = spec.image().to_owned();
+            let spec = if is_rollback {
+                spec
+            } else {
+                row.spec.with_image(image)
             };
-            self.journal
-                .end_step(step, status, message, |_| Ok(()))
-                .await?;
-            failpoint::reached(Failpoint::StepRecorded);
-            outcome.map(|(value, _)| value)
-        }
+            tx.put_lane(&lane, &spec)
+        };
+        let ended = self
+            .journal
+            .finish(DeployStatus::Succeeded, None, None, keep);
+        ended.await.map(drop)
+    }
+
+    pub(super) async fn login(&self, reference: &str) -> Option<Login> {
+        let docker = self.tools.docker_config.as_deref();
+        registry::login(&self.spec, reference, docker).await
     }
 
     pub(super) fn grace(&self) -> Duration {
@@ -327,25 +247,41 @@ impl Run {
     }
 }
 
-/// Writes the end of a deploy.
-pub(super) async fn conclude(
-    journal: &Journal,
-    outcome: Result<(), Stop>,
-) -> Result<(), StoreError> {
-    let (status, reason, failure) = match outcome {
-        Ok(()) => (DeployStatus::Succeeded, None, None),
-        Err(Stop::Failed(failure)) => {
-            let failure: Failure = *failure;
-            (
-                DeployStatus::Failed,
-                Some(failure.reason.clone()),
-                Some(failure),
-            )
-        }
-        Err(Stop::Cancelled) => (DeployStatus::Cancelled, Some("cancelled".to_owned()), None),
-        Err(Stop::Store(error)) => return Err(error),
-        Err(Stop::Ended) => return Ok(()),
+/// Writes the end of a deploy that did not succeed.
+pub(super) async fn conclude(journal: &Journal, stop: Stop) -> Result<(), StoreError> {
+    let (status, failure) = match stop {
+        Stop::Failed(failure) => (DeployStatus::Failed, Some(*failure)),
+        Stop::RolledBack(failure) => (DeployStatus::RolledBack, Some(*failure)),
+        Stop::Cancelled => (DeployStatus::Cancelled, None),
+        Stop::Store(error) => return Err(error),
+        Stop::Ended => return Ok(()),
+    };
+    let reason = match &failure {
+        Some(failure) => failure.reason.clone(),
+        None => journal.why_cancelled().await?,
     };
     tracing::info!(deploy = %journal.head().id, lane = %journal.head().lane, ?status, reason, "deploy ended");
-    journal.finish(status, reason, failure).await.map(drop)
+    let ended = journal.finish(status, Some(reason), failure, |_| Ok(()));
+    ended.await.map(drop)
+}
+
+/// The step that a deploy of this status is in; none while it waits for its turn.
+const fn step_of(status: DeployStatus) -> Option<StepName> {
+    Some(match status {
+        DeployStatus::Planning => StepName::Plan,
+        DeployStatus::Pulling => StepName::Pull,
+        DeployStatus::Creating => StepName::Create,
+        DeployStatus::Starting => StepName::Start,
+        DeployStatus::Gating => StepName::Gate,
+        DeployStatus::Replacing => StepName::Replace,
+        DeployStatus::Baking => StepName::Bake,
+        DeployStatus::Retiring => StepName::Retire,
+        DeployStatus::Restoring => StepName::Restore,
+        DeployStatus::RollingBack => StepName::Rollback,
+        DeployStatus::Queued
+        | DeployStatus::Succeeded
+        | DeployStatus::Failed
+        | DeployStatus::Cancelled
+        | DeployStatus::RolledBack => return None,
+    })
 }

@@ -1,27 +1,27 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    DeployError,
-    journal::{Head, Journal},
-    run::Tools,
-};
+use super::{DeployError, journal::Head, run::Tools};
 use crate::{
     engine::Engine,
     events::Bus,
     instances::Planned,
-    model::{
-        Deploy, DeployId, DeployStatus, DeployStatusPayload, DeploySummary, Lane, NewEvent,
-        Payload, Principal, Severity, Strategy, Subject,
-    },
-    scrub::Scrubber,
-    store::{Keyring, NewDeploy, Store, StoreError, Tx},
+    model::{Deploy, DeployId, DeployStatus, DeploySummary, Lane, Principal, Severity, Strategy},
+    store::{Keyring, OpenDeploy, Store, StoreError, Tx},
 };
+
+/// How much may be done at once on this host.
+#[derive(Debug, Clone, Copy)]
+pub struct Caps {
+    pub deploys: usize,
+    pub pulls: usize,
+}
 
 /// Commands on projects and deploys; cheap to clone.
 #[derive(Clone)]
@@ -31,6 +31,7 @@ struct Shared {
     tools: Tools,
     /// There may be something to start.
     wake: Notify,
+    deploys_max: usize,
     /// Deploys under way.
     running: Mutex<HashMap<DeployId, CancellationToken>>,
 }
@@ -45,6 +46,8 @@ impl Deploys {
         engine: Engine,
         keyring: Arc<Keyring>,
         planned: Planned,
+        caps: Caps,
+        docker_config: Option<PathBuf>,
     ) -> Self {
         let tools = Tools {
             store,
@@ -52,85 +55,46 @@ impl Deploys {
             engine,
             keyring,
             planned,
+            pulls: Arc::new(Semaphore::new(caps.pulls)),
+            docker_config,
         };
         Self(Arc::new(Shared {
             tools,
             wake: Notify::new(),
+            deploys_max: caps.deploys,
             running: Mutex::default(),
         }))
     }
 
-    /// Queues a deploy of what the lane's specification says now; `image`
-    /// replaces its image, for good if the deploy succeeds.
-    pub async fn create_deploy(
-        &self,
-        principal: &Principal,
-        lane: Lane,
-        image: Option<String>,
-    ) -> Result<Deploy, DeployError> {
-        let actor = principal.actor();
-        let deploy = self
-            .write(move |tx| {
-                let Some(row) = tx.lane(&lane)? else {
-                    let kind = if tx.project(&lane.project)?.is_none() {
-                        "project"
-                    } else {
-                        "stage"
-                    };
-                    let name = if kind == "project" {
-                        lane.project.to_string()
-                    } else {
-                        lane.to_string()
-                    };
-                    return Ok(Err(DeployError::NotFound { kind, name }));
-                };
-                let spec = image.map_or(row.spec.clone(), |image| row.spec.with_image(image));
-                let problems = spec.masked().problems();
-                if !problems.is_empty() {
-                    return Ok(Err(DeployError::Invalid(problems)));
-                }
-                let generation = tx.next_generation(&lane)?;
-                let new = NewDeploy {
-                    lane,
-                    generation,
-                    actor,
-                    spec,
-                };
-                let id = tx.insert_deploy(&new)?;
-                let first = tx.publish(queued_event(&new, id))?;
-                tx.set_first_event(id, first)?;
-                found_deploy(tx, id)
-            })
-            .await?;
-        self.0.wake.notify_one();
-        Ok(deploy)
-    }
-
-    /// Ends a deploy: at once while it is queued, else at the next point where
-    /// that is safe. Refused once the new instance is taking over.
+    /// Ends a deploy: at once while it is queued, else at the next point where that is
+    /// safe. While the new instance is watched, the old one takes over again.
     pub async fn cancel(&self, _: &Principal, id: DeployId) -> Result<Deploy, DeployError> {
         let deploy = self.deploy(id).await?;
-        let DeploySummary {
-            status, strategy, ..
-        } = deploy.summary;
-        // In `stop-first` the new instance has yet to prove itself by then.
-        let takes_over =
-            status == DeployStatus::Replacing && strategy == Some(Strategy::StartFirst);
-        match status {
-            DeployStatus::Queued => self.cancel_queued(&deploy).await?,
-            _ if status.is_terminal() => {
-                return Err(DeployError::Conflict(format!(
-                    "deploy `{id}` has ended already"
-                )));
-            }
-            DeployStatus::Retiring | DeployStatus::Restoring => return Err(too_late(id)),
-            _ if takes_over => return Err(too_late(id)),
-            _ => {
-                if let Some(token) = self.lock().get(&id) {
-                    token.cancel();
-                }
-            }
+        let status = deploy.summary.status;
+        if status.is_terminal() {
+            let message = format!("deploy `{id}` has ended already");
+            return Err(DeployError::Conflict(message));
         }
+        if is_too_late(&deploy) {
+            return Err(DeployError::Conflict(format!(
+                "deploy `{id}` is past the point where it could be cancelled: it ends in a moment"
+            )));
+        }
+        self.write(move |tx| {
+            let reason = "cancelled";
+            let Some(deploy) = tx.deploy(id)? else {
+                return Ok(Ok(()));
+            };
+            if deploy.summary.status == DeployStatus::Queued {
+                let reason = "cancelled before it began";
+                end_queued(tx, &deploy.summary, reason)?;
+            } else {
+                tx.request_cancel(id, reason)?;
+            }
+            Ok(Ok(()))
+        })
+        .await?;
+        self.interrupt(id);
         self.deploy(id).await
     }
 
@@ -156,9 +120,12 @@ impl Deploys {
     }
 
     /// Registers a deploy that starts; the token cancels it.
-    pub(super) fn begin(&self, id: DeployId) -> CancellationToken {
+    pub(super) fn begin(&self, deploy: &OpenDeploy) -> CancellationToken {
         let token = CancellationToken::new();
-        self.lock().insert(id, token.clone());
+        if deploy.cancelled {
+            token.cancel();
+        }
+        self.lock().insert(deploy.id, token.clone());
         token
     }
 
@@ -166,25 +133,19 @@ impl Deploys {
         self.lock().remove(&id);
     }
 
-    async fn cancel_queued(&self, deploy: &Deploy) -> Result<(), DeployError> {
-        let summary = &deploy.summary;
-        let head = Head {
-            id: summary.id,
-            lane: Lane {
-                project: summary.project.clone(),
-                stage: summary.stage.clone(),
-            },
-            generation: summary.generation,
-            image: summary.image.clone(),
-            actor: summary.actor.clone(),
-        };
-        let Tools { store, bus, .. } = self.tools().clone();
-        let journal = Journal::new(store, bus, head, Scrubber::default());
-        let begun = !journal.cancel_queued().await?;
-        if begun && let Some(token) = self.lock().get(&summary.id) {
+    /// Stops what it does, if it is under way.
+    pub(super) fn interrupt(&self, id: DeployId) {
+        if let Some(token) = self.lock().get(&id) {
             token.cancel();
         }
-        Ok(())
+    }
+
+    pub(super) fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    pub(super) fn deploys_max(&self) -> usize {
+        self.0.deploys_max
     }
 
     pub(super) async fn write<T: Send + 'static>(
@@ -202,39 +163,42 @@ impl Deploys {
     }
 }
 
-fn too_late(id: DeployId) -> DeployError {
-    DeployError::Conflict(format!(
-        "deploy `{id}` is past the point where it could be cancelled: it ends in a moment"
-    ))
+fn is_too_late(deploy: &Deploy) -> bool {
+    let DeploySummary {
+        status, strategy, ..
+    } = deploy.summary;
+    match status {
+        DeployStatus::Retiring | DeployStatus::Restoring | DeployStatus::RollingBack => true,
+        // In `stop-first` the new instance has yet to prove itself by then; where it is
+        // watched afterwards, that is when it ends.
+        DeployStatus::Replacing => {
+            strategy == Some(Strategy::StartFirst) && deploy.spec.bake_ms == 0
+        }
+        _ => false,
+    }
 }
 
-fn found_deploy(tx: &Tx<'_>, id: DeployId) -> Refusable<Deploy> {
-    let missing = || DeployError::NotFound {
-        kind: "deploy",
-        name: id.to_string(),
-    };
-    Ok(tx.deploy(id)?.ok_or_else(missing))
-}
-
-fn queued_event(deploy: &NewDeploy, id: DeployId) -> NewEvent {
-    let payload = DeployStatusPayload {
-        deploy_id: id,
-        project: deploy.lane.project.clone(),
-        stage: deploy.lane.stage.clone(),
+/// Ends a deploy that waits for its turn.
+pub(super) fn end_queued(
+    tx: &mut Tx<'_>,
+    deploy: &DeploySummary,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let head = Head {
+        id: deploy.id,
+        lane: Lane {
+            project: deploy.project.clone(),
+            stage: deploy.stage.clone(),
+        },
         generation: deploy.generation,
-        status: DeployStatus::Queued,
-        image: deploy.spec.image().to_owned(),
-        image_labels: BTreeMap::new(),
-        step: None,
-        step_status: None,
-        duration_ms: None,
-        message: None,
-        strategy: None,
-        plan: None,
-        progress: None,
-        failure: None,
+        image: deploy.image.clone(),
+        actor: deploy.actor.clone(),
+        rolls_back_to: deploy.rolls_back_to,
     };
-    let subject = Subject::deploy(&deploy.lane, id);
-    let payload = Payload::DeployStatus(Box::new(payload));
-    NewEvent::new(subject, Severity::Info, deploy.actor.clone(), payload)
+    let status = DeployStatus::Cancelled;
+    let event = head.status_event(Severity::Warning, status, |payload| {
+        payload.message = Some(reason.to_owned());
+    });
+    let last = tx.publish(event)?;
+    tx.finish_deploy(deploy.id, status, Some(reason), None, last)
 }

@@ -1,80 +1,67 @@
-//! From a created candidate to the one that serves, in the two strategies.
+//! From a created candidate to the one that serves, in the two strategies. Each part
+//! may run twice: a server that comes after one that was killed begins with the step
+//! that it was in.
 
-use std::time::Duration;
-
-use super::{error::Stop, gate, run::Run};
+use super::{bake, error::Stop, gate, rollback, run::Run};
 use crate::{
-    engine::{Engine, EngineError},
-    instances::Planned,
+    engine::EngineError,
     model::{InstanceStatus, Plan, RestartPolicy, StepName},
 };
-
-/// How long an old instance may take to run again.
-const RESTORE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Up and good first, then the old one goes. A failure before that leaves the
 /// old one untouched.
 pub(super) async fn start_first(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
-    let up = async {
-        run.interruptible(StepName::Start, start(run, candidate))
-            .await?;
-        run.interruptible(StepName::Gate, gated(run, candidate))
-            .await
-    };
-    if let Err(stop) = up.await {
+    if let Err(stop) = up(run, plan, candidate).await {
         put_away(run, candidate).await;
         return Err(stop);
     }
-    let replace = async {
-        commit(run, candidate).await?;
-        if let Some(old) = &plan.replaces {
-            stop_old(run, old, StepName::Replace).await?;
+    if !run.has_done(plan, StepName::Replace) {
+        let replaced = run.step(StepName::Replace, replace(run, plan, candidate));
+        if let Err(stop) = replaced.await {
+            return Err(turn_back(run, plan, candidate, stop).await);
         }
-        Ok((
-            (),
-            plan.replaces
-                .as_ref()
-                .map(|_| "the old instance is stopped".to_owned()),
-        ))
-    };
-    run.step(StepName::Replace, replace).await?;
-    run.step(StepName::Retire, retire(run, candidate)).await
+    }
+    last(run, plan, candidate).await
 }
 
 /// The old one holds a port, so it goes first; if the new one is not good, the
 /// old one is started again.
 pub(super) async fn stop_first(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
     let switched = async {
-        let stop = async {
-            match &plan.replaces {
-                Some(old) => {
-                    stop_old(run, old, StepName::Replace).await?;
-                    Ok((
-                        (),
-                        Some("the old instance is stopped; nobody serves now".to_owned()),
-                    ))
-                }
-                None => Ok(((), Some("nothing to stop".to_owned()))),
-            }
-        };
-        run.step(StepName::Replace, stop).await?;
-        run.interruptible(StepName::Start, start(run, candidate))
-            .await?;
-        run.interruptible(StepName::Gate, gated(run, candidate))
-            .await
+        if !run.has_done(plan, StepName::Replace) {
+            run.step(StepName::Replace, make_room(run, plan)).await?;
+        }
+        up(run, plan, candidate).await?;
+        commit(run, candidate).await
     };
     if let Err(stop) = switched.await {
         put_away(run, candidate).await;
-        let Some(old) = &plan.replaces else {
-            return Err(stop);
-        };
-        let restored = run.step(StepName::Restore, restore(run, old)).await;
-        return Err(match restored {
-            Ok(()) => stop,
-            Err(worse) => stop.with(worse),
-        });
+        return Err(rollback::restore(run, plan, stop).await);
     }
-    commit(run, candidate).await?;
+    last(run, plan, candidate).await
+}
+
+/// Runs, and is good.
+async fn up(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
+    if !run.has_done(plan, StepName::Start) {
+        run.interruptible(StepName::Start, start(run, candidate))
+            .await?;
+    }
+    if !run.has_done(plan, StepName::Gate) {
+        run.interruptible(StepName::Gate, gated(run, candidate))
+            .await?;
+    }
+    Ok(())
+}
+
+/// It serves: it must last, then what is older goes.
+async fn last(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
+    if run.spec.bake_ms > 0 && !run.has_done(plan, StepName::Bake) {
+        let baked = async { Ok(((), Some(bake::run(run, candidate).await?))) };
+        if let Err(stop) = run.interruptible(StepName::Bake, baked).await {
+            return Err(rollback::reverse(run, plan, candidate, stop).await);
+        }
+    }
     run.step(StepName::Retire, retire(run, candidate)).await
 }
 
@@ -86,9 +73,56 @@ async fn start(run: &Run, candidate: &str) -> Result<((), Option<String>), Stop>
 }
 
 async fn gated(run: &Run, candidate: &str) -> Result<((), Option<String>), Stop> {
-    let engine = &run.tools.engine;
-    let message = gate::run(engine, &run.journal, &run.spec.health, candidate).await?;
+    let began = run.step_began(StepName::Gate).await?;
+    let message = gate::run(run, candidate, began).await?;
     Ok(((), Some(message)))
+}
+
+async fn replace(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<String>), Stop> {
+    still_runs(run, candidate).await?;
+    commit(run, candidate).await?;
+    let Some(old) = &plan.replaces else {
+        return Ok(((), None));
+    };
+    stop_old(run, old).await?;
+    Ok(((), Some("the old instance is stopped".to_owned())))
+}
+
+async fn make_room(run: &Run, plan: &Plan) -> Result<((), Option<String>), Stop> {
+    let message = match &plan.replaces {
+        Some(old) => {
+            stop_old(run, old).await?;
+            "the old instance is stopped; nobody serves now"
+        }
+        None => "nothing to stop",
+    };
+    Ok(((), Some(message.to_owned())))
+}
+
+/// It passed its gate, perhaps long ago: the server may have been stopped since.
+async fn still_runs(run: &Run, candidate: &str) -> Result<(), Stop> {
+    let failed = |reason: String| Stop::failed(StepName::Replace, reason);
+    let found = run.tools.engine.inspect(candidate).await;
+    let found = found.map_err(|error| failed(error.to_string()))?;
+    if found.instance.status == InstanceStatus::Running {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "the new instance `{}` does not run any more",
+        found.instance.name
+    )))
+}
+
+/// A replacement that did not work out: who serves is decided by what the lane says.
+async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Stop) -> Stop {
+    match run.serves(candidate).await {
+        Ok(true) => rollback::reverse(run, plan, candidate, stop).await,
+        Ok(false) => {
+            put_away(run, candidate).await;
+            stop
+        }
+        Err(error) => error.into(),
+    }
 }
 
 /// From here on the candidate is the one that serves: it comes back after a
@@ -98,92 +132,43 @@ async fn commit(run: &Run, candidate: &str) -> Result<(), Stop> {
     let promoted = engine.set_restart_policy(candidate, run.spec.restart).await;
     promoted.map_err(|error| Stop::failed(StepName::Replace, error.to_string()))?;
     let (lane, generation) = (run.deploy.lane.clone(), run.deploy.generation);
-    let (spec, candidate) = (run.deploy.spec.clone(), candidate.to_owned());
-    let store = &run.tools.store;
-    store
-        .write(move |tx| {
-            // An image that was given for this deploy is the lane's from now on.
-            if let Some(row) = tx.lane(&lane)? {
-                tx.put_lane(&lane, &row.spec.with_image(spec.image().to_owned()))?;
-            }
-            tx.set_serving(&lane, generation, &candidate)
-        })
+    let candidate = candidate.to_owned();
+    run.tools
+        .store
+        .write(move |tx| tx.set_serving(&lane, generation, &candidate))
         .await?;
     Ok(())
 }
 
-/// Its restart policy goes first: a reboot must not start the wrong one.
-async fn stop_old(run: &Run, old: &str, step: StepName) -> Result<(), Stop> {
-    let engine = &run.tools.engine;
+async fn stop_old(run: &Run, old: &str) -> Result<(), Stop> {
     run.tools.planned.begin(old);
-    let stopped = async {
-        engine.set_restart_policy(old, RestartPolicy::No).await?;
-        engine.stop(old, run.grace()).await
-    };
-    let stopped = stopped.await;
+    let stopped = stop(run, old).await;
     run.tools.planned.end(old);
-    match stopped {
-        Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(Stop::failed(
-            step,
-            format!("the old instance does not stop: {error}"),
-        )),
+    stopped.map_err(|error| {
+        let reason = format!("the old instance does not stop: {error}");
+        Stop::failed(StepName::Replace, reason)
+    })
+}
+
+/// Its restart policy goes first: a reboot must not start the wrong one.
+pub(super) async fn stop(run: &Run, id: &str) -> Result<(), EngineError> {
+    let engine = &run.tools.engine;
+    let stopped = async {
+        engine.set_restart_policy(id, RestartPolicy::No).await?;
+        engine.stop(id, run.grace()).await
+    };
+    match stopped.await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }
 
 /// A failed candidate is kept, stopped, so that it can be looked at.
 async fn put_away(run: &Run, candidate: &str) {
-    if let Err(error) = run.tools.engine.stop(candidate, run.grace()).await
-        && !error.is_not_found()
-    {
+    if let Err(error) = stop(run, candidate).await {
         tracing::warn!(%error, candidate, "a failed candidate could not be stopped");
     }
     remove_others(run, candidate).await;
-}
-
-async fn restore(run: &Run, old: &str) -> Result<((), Option<String>), Stop> {
-    let Run { tools, spec, .. } = run;
-    let restored = bring_back(&tools.engine, &tools.planned, old, spec.restart).await;
-    match restored {
-        Ok(()) => Ok(((), Some("the old instance runs again".to_owned()))),
-        Err(reason) => Err(Stop::failed(
-            StepName::Restore,
-            format!("nobody serves: the old instance did not come back ({reason})"),
-        )),
-    }
-}
-
-/// Starts an instance that was stopped for another, and sees that it runs.
-pub(super) async fn bring_back(
-    engine: &Engine,
-    planned: &Planned,
-    old: &str,
-    restart: RestartPolicy,
-) -> Result<(), String> {
-    planned.begin(old);
-    let running = async {
-        engine.start(old).await.map_err(|error| error.to_string())?;
-        loop {
-            let found = engine
-                .inspect(old)
-                .await
-                .map_err(|error| error.to_string())?;
-            match found.instance.status {
-                InstanceStatus::Running => break,
-                InstanceStatus::Exited | InstanceStatus::Dead => {
-                    return Err(format!("it ended with code {:?}", found.instance.exit_code));
-                }
-                _ => tokio::time::sleep(Duration::from_millis(200)).await,
-            }
-        }
-        engine
-            .set_restart_policy(old, restart)
-            .await
-            .map_err(|error| error.to_string())
-    };
-    let outcome = tokio::time::timeout(RESTORE_WITHIN, running).await;
-    planned.end(old);
-    outcome.unwrap_or_else(|_| Err("it took too long".to_owned()))
 }
 
 /// What served before stays, stopped; older ones of this lane go.

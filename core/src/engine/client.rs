@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::EngineError;
-use crate::model::Timestamp;
+use crate::{
+    failpoint::{self, Failpoint},
+    model::Timestamp,
+};
 
 /// Calls that should be quick: inspect, list, create, start.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -151,7 +154,9 @@ impl Engine {
         after: Duration,
         call: impl Future<Output = Result<T, BollardError>>,
     ) -> Result<T, EngineError> {
-        match tokio::time::timeout(after, call).await {
+        let answer = tokio::time::timeout(after, call).await;
+        failpoint::reached_by_deploy(Failpoint::DeployActed);
+        match answer {
             Ok(answer) => answer.map_err(|error| self.error(what, error)),
             Err(_) => Err(EngineError::Timeout {
                 what: what.to_owned(),

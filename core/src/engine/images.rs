@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use bollard::{body_full, query_parameters::CreateImageOptionsBuilder};
+use bollard::{auth::DockerCredentials, body_full, query_parameters::CreateImageOptionsBuilder};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
@@ -10,6 +10,28 @@ use super::{Engine, EngineError, image_labels};
 /// Without any word from the engine for so long, a pull has stalled.
 const PULL_STALL: Duration = Duration::from_secs(120);
 const PULL_TOTAL: Duration = Duration::from_secs(3600);
+
+/// Who asks a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    pub registry: String,
+    pub username: String,
+    pub password: String,
+    /// Instead of name and password.
+    pub identity_token: Option<String>,
+}
+
+impl Login {
+    fn into_credentials(self) -> DockerCredentials {
+        DockerCredentials {
+            username: Some(self.username),
+            password: Some(self.password),
+            identitytoken: self.identity_token,
+            serveraddress: Some(self.registry),
+            ..DockerCredentials::default()
+        }
+    }
+}
 
 /// An image on this engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +52,14 @@ pub struct PullUpdate {
     pub status: String,
     pub current_bytes: Option<u64>,
     pub total_bytes: Option<u64>,
+}
+
+impl Image {
+    /// `sha256:…` in its registry.
+    pub fn digest(&self) -> Option<String> {
+        let named = self.digests.first()?;
+        named.split_once('@').map(|(_, digest)| digest.to_owned())
+    }
 }
 
 impl Engine {
@@ -60,13 +90,18 @@ impl Engine {
     pub async fn pull(
         &self,
         reference: &str,
+        auth: Option<Login>,
         mut progress: impl FnMut(PullUpdate),
     ) -> Result<(), EngineError> {
         let what = format!("image `{reference}`");
         let options = CreateImageOptionsBuilder::new()
             .from_image(reference)
             .build();
-        let mut lines = std::pin::pin!(self.streams()?.create_image(Some(options), None, None));
+        let mut lines = std::pin::pin!(self.streams()?.create_image(
+            Some(options),
+            None,
+            auth.map(Login::into_credentials),
+        ));
         let deadline = Instant::now() + PULL_TOTAL;
         loop {
             let until = deadline.min(Instant::now() + PULL_STALL);
@@ -87,6 +122,19 @@ impl Engine {
                 total_bytes: bytes(detail.total),
             });
         }
+    }
+
+    /// What the registry has under this name now: `sha256:…`.
+    pub async fn resolve(
+        &self,
+        reference: &str,
+        auth: Option<Login>,
+    ) -> Result<Option<String>, EngineError> {
+        let what = format!("image `{reference}`");
+        let control = self.control()?;
+        let auth = auth.map(Login::into_credentials);
+        let found = control.inspect_registry_image(reference, auth);
+        Ok(self.call(&what, found).await?.descriptor.digest)
     }
 
     /// Makes a local image of one layer out of a tar archive; `changes` are

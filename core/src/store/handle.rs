@@ -13,7 +13,10 @@ use super::{
     witness::Witness,
     writer::{Job, QUEUE_LENGTH, Sequence, Writer},
 };
-use crate::events::{Log, Room};
+use crate::{
+    events::{Log, Room},
+    failpoint::{self, Failpoint},
+};
 
 /// The database: cheap to clone, closed when the last clone is dropped.
 #[derive(Clone)]
@@ -104,7 +107,9 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (job, receipt) = TypedJob::with_receipt(change);
         self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
-        receipt.committed().await
+        let written = receipt.committed().await;
+        failpoint::reached_by_deploy(Failpoint::DeployWritten);
+        written
     }
 
     /// The same without waiting; [`StoreError::Busy`] when the queue is full.

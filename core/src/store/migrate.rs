@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_pipelines.sql"),
     include_str!("migrations/0004_secrets.sql"),
     include_str!("migrations/0005_traces.sql"),
+    include_str!("migrations/0006_rollbacks.sql"),
 ];
 
 /// Settings that must stand before the first table, then the tables.

@@ -139,8 +139,7 @@ impl Reader<'_> {
             .sql()
             .prepare_cached(
                 "SELECT max(CASE WHEN status <> 'queued' THEN id END), sum(status = 'queued')
-                 FROM deploys WHERE project = ?1 AND stage = ?2
-                    AND status NOT IN ('succeeded', 'failed', 'cancelled')",
+                 FROM deploys WHERE project = ?1 AND stage = ?2 AND ended_at IS NULL",
             )?
             .query_row([lane.project.as_str(), lane.stage.as_str()], |row| {
                 Ok((row.get(0)?, row.get::<_, Option<u32>>(1)?.unwrap_or(0)))

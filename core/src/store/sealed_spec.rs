@@ -8,23 +8,33 @@ use crate::model::{Lane, Spec};
 #[serde(transparent)]
 pub struct SealedSpec(Spec);
 
+/// Where a specification has a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretField {
+    /// JSON pointer.
+    pub field: String,
+    /// Variable, or whose password it is.
+    pub name: String,
+    purpose: String,
+}
+
 impl SealedSpec {
     /// Seals the secrets of `spec`. One that comes without a value keeps the
-    /// one it has in `before`; the names of those that have none are the error.
+    /// one it has in `before`; those that have none are the error.
     pub fn seal(
         mut spec: Spec,
         before: Option<&Self>,
         lane: &Lane,
         keyring: &Keyring,
-    ) -> Result<Self, Vec<String>> {
+    ) -> Result<Self, Vec<SecretField>> {
         let mut missing = Vec::new();
-        for entry in spec.env.iter_mut().filter(|entry| entry.secret) {
-            entry.value = match &entry.value {
-                Some(value) => Some(keyring.seal(&purpose(lane, &entry.name), value)),
-                None => before.and_then(|before| before.sealed_value(&entry.name)),
+        for (secret, value) in secrets(&mut spec, lane) {
+            *value = match value {
+                Some(value) => Some(keyring.seal(&secret.purpose, value)),
+                None => before.and_then(|before| before.sealed_value(&secret, lane)),
             };
-            if entry.value.is_none() {
-                missing.push(entry.name.clone());
+            if value.is_none() {
+                missing.push(secret);
             }
         }
         if missing.is_empty() {
@@ -37,9 +47,9 @@ impl SealedSpec {
     /// With the values of its secrets: for the engine only.
     pub fn open(&self, lane: &Lane, keyring: &Keyring) -> Result<Spec, SealError> {
         let mut spec = self.0.clone();
-        for entry in spec.env.iter_mut().filter(|entry| entry.secret) {
-            if let Some(sealed) = &entry.value {
-                entry.value = Some(keyring.open_sealed(&purpose(lane, &entry.name), sealed)?);
+        for (secret, value) in secrets(&mut spec, lane) {
+            if let Some(sealed) = value {
+                *value = Some(keyring.open_sealed(&secret.purpose, sealed)?);
             }
         }
         Ok(spec)
@@ -53,9 +63,8 @@ impl SealedSpec {
         new: &Keyring,
     ) -> Result<Self, SealError> {
         let mut spec = self.open(lane, old)?;
-        for entry in spec.env.iter_mut().filter(|entry| entry.secret) {
-            let purpose = purpose(lane, &entry.name);
-            entry.value = entry.value.as_ref().map(|value| new.seal(&purpose, value));
+        for (secret, value) in secrets(&mut spec, lane) {
+            *value = value.as_ref().map(|value| new.seal(&secret.purpose, value));
         }
         Ok(Self(spec))
     }
@@ -69,22 +78,45 @@ impl SealedSpec {
         &self.0.image
     }
 
+    pub fn bake_ms(&self) -> u64 {
+        self.0.bake_ms
+    }
+
     pub fn with_image(&self, image: String) -> Self {
         let mut spec = self.0.clone();
         spec.image = image;
         Self(spec)
     }
 
-    fn sealed_value(&self, name: &str) -> Option<String> {
-        let entry = self
-            .0
-            .env
-            .iter()
-            .find(|entry| entry.secret && entry.name == name)?;
-        entry.value.clone()
+    fn sealed_value(&self, wanted: &SecretField, lane: &Lane) -> Option<String> {
+        let mut spec = self.0.clone();
+        let found = secrets(&mut spec, lane).find(|(secret, _)| secret.purpose == wanted.purpose);
+        found.and_then(|(_, value)| value.take())
     }
 }
 
-fn purpose(lane: &Lane, name: &str) -> String {
-    format!("env:{lane}:{name}")
+/// Every secret of a specification, opened or sealed, and its value.
+fn secrets<'a>(
+    spec: &'a mut Spec,
+    lane: &Lane,
+) -> impl Iterator<Item = (SecretField, &'a mut Option<String>)> {
+    let variables = spec.env.iter_mut().enumerate();
+    let variables = variables.filter(|(_, entry)| entry.secret);
+    let variables = variables.map(move |(place, entry)| {
+        let secret = SecretField {
+            field: format!("/env/{place}/value"),
+            name: entry.name.clone(),
+            purpose: format!("env:{lane}:{}", entry.name),
+        };
+        (secret, &mut entry.value)
+    });
+    let registry = spec.registry_auth.iter_mut().map(move |auth| {
+        let secret = SecretField {
+            field: "/registry_auth/password".to_owned(),
+            name: auth.username.clone(),
+            purpose: format!("registry:{lane}"),
+        };
+        (secret, &mut auth.password)
+    });
+    variables.chain(registry)
 }

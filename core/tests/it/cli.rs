@@ -57,7 +57,7 @@ async fn a_script_can_tell_by_the_exit_code_how_a_command_went() {
 async fn a_deploy_can_be_followed_to_its_end_and_its_exit_code_tells_that() {
     let server = connected().await;
     let spec = serde_json::json!({
-        "image": "idle:1", "pull": "never", "stop_grace_ms": 2000,
+        "image": "idle:1", "pull": "never", "stop_grace_ms": 2000, "bake_ms": 0,
         "health": {"min_uptime_ms": 300}
     });
     let body = serde_json::json!({"name": "script", "spec": spec});

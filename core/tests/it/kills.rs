@@ -12,6 +12,7 @@ use crate::{
     support::{
         folder::{put, webhook},
         program::{NO_ENGINE, Program},
+        registry::free_port,
         shared::Shared,
         sse::PATIENCE,
         target::{Answer, Target},
@@ -27,15 +28,11 @@ const OF_DELIVERIES: [Failpoint; 5] = [
     Failpoint::DeliveryAttempted,
     Failpoint::DeliveryRecorded,
 ];
-const OF_STEPS: [Failpoint; 3] = [
-    Failpoint::StepIntended,
-    Failpoint::StepActed,
-    Failpoint::StepRecorded,
-];
+const OF_DEPLOYS: [Failpoint; 2] = [Failpoint::DeployActed, Failpoint::DeployWritten];
 
 #[test]
 fn no_failpoint_is_left_out() {
-    let mut covered = OF_DELIVERIES.iter().chain(&OF_STEPS).chain(&OF_KEYS);
+    let mut covered = OF_DELIVERIES.iter().chain(&OF_DEPLOYS).chain(&OF_KEYS);
     for point in Failpoint::ALL {
         assert!(covered.any(|one| *one == point), "{}", point.name());
     }
@@ -188,48 +185,93 @@ async fn all_delivered(program: &Program, count: usize) -> bool {
 }
 
 #[tokio::test]
-async fn a_kill_before_any_step_of_a_deploy_ends_it_truthfully() {
-    survives_everywhere(Failpoint::StepIntended).await;
+async fn a_kill_after_any_word_of_the_engine_in_a_deploy_is_made_good() {
+    survives_everywhere(
+        "kill-acted",
+        Failpoint::DeployActed,
+        json!({}),
+        &["succeeded"],
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_kill_after_any_step_of_a_deploy_ends_it_truthfully() {
-    survives_everywhere(Failpoint::StepActed).await;
+async fn a_kill_after_anything_that_a_deploy_writes_is_made_good() {
+    survives_everywhere(
+        "kill-written",
+        Failpoint::DeployWritten,
+        json!({}),
+        &["succeeded"],
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_kill_between_any_steps_of_a_deploy_ends_it_truthfully() {
-    survives_everywhere(Failpoint::StepRecorded).await;
+async fn a_kill_anywhere_in_a_deploy_that_holds_a_port_is_made_good() {
+    for point in OF_DEPLOYS {
+        let port = json!({"host": free_port(), "container": 80, "host_ip": "127.0.0.1"});
+        let project = format!("kill-port-{}", point.name().replace('_', "-"));
+        survives_everywhere(&project, point, json!({"ports": [port]}), &["succeeded"]).await;
+    }
 }
 
-/// At the first time there, the second, … until a deploy comes through.
-async fn survives_everywhere(point: Failpoint) {
+#[tokio::test]
+async fn a_kill_anywhere_on_the_way_back_from_what_does_not_last_is_made_good() {
+    let crashes = json!({"entrypoint": ["/bin/busybox"], "command": ["sh", "-c", "sleep 3; exit 3"],
+        "bake_ms": 60_000});
+    // A server that comes late finds it dead before it served.
+    let ends = ["rolled_back", "failed"];
+    for point in OF_DEPLOYS {
+        let project = format!("kill-back-{}", point.name().replace('_', "-"));
+        survives_everywhere(&project, point, crashes.clone(), &ends).await;
+    }
+}
+
+/// Dies at the first passing of `point`, the second, … until a deploy of the changed
+/// project comes through. Each ends in one of these ways. Whatever is passed is found
+/// by that.
+async fn survives_everywhere(project: &str, point: Failpoint, change: Value, ends: &[&str]) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let engine = &Shared::get().engine;
-    let project = format!("kill-{}", point.name().replace('_', "-"));
     let first = Program::serve_with(dir.path(), &engine.address()).await;
-    make_project(&first, &project).await;
-    assert_eq!(deployed(&first, &project).await["status"], "succeeded");
+    let mut spec = idle();
+    if let Some(ports) = change.get("ports") {
+        spec["ports"] = ports.clone();
+    }
+    make_project(&first, project, &spec).await;
+    assert_eq!(deployed(&first, project).await["status"], "succeeded");
+    for (field, value) in change.as_object().expect("fields") {
+        spec[field] = value.clone();
+    }
+    set_spec(&first, project, &spec).await;
     first.signal(rustix::process::Signal::KILL);
     first.ended().await;
     for time in 1.. {
         let failpoint = format!("{}:{time}", point.name());
         let doomed = Program::serve_armed(dir.path(), &engine.address(), &failpoint).await;
         let doomed = doomed.expect("no deploy has begun");
-        let id = start_deploy(&doomed, &project).await;
-        if let Some(deploy) = ends_or_dies(&doomed, id).await {
-            assert_eq!(deploy["status"], "succeeded", "{failpoint}: {deploy}");
-            assert!(time > 5, "{failpoint}: a deploy has more steps than that");
+        let through = match start_deploy(&doomed, project).await {
+            Some(id) => ends_or_dies(&doomed, id).await,
+            None => None,
+        };
+        if let Some(deploy) = through {
+            assert!(
+                ends.iter().any(|end| deploy["status"] == *end),
+                "{failpoint}: {deploy}"
+            );
+            assert!(time > 10, "{failpoint}: a deploy passes it more often");
             doomed.signal(rustix::process::Signal::KILL);
             doomed.ended().await;
             return;
         }
         doomed.ended().await;
         let saved = Program::serve_with(dir.path(), &engine.address()).await;
-        let deploy = ended(&saved, id).await;
-        let explained = deploy["status"] == "succeeded" || deploy["reason"].is_string();
-        assert!(explained, "{failpoint}: {deploy}");
-        one_serves(&saved, &project, &failpoint).await;
+        let deploy = newest_ended(&saved, project).await;
+        assert!(
+            ends.iter().any(|end| deploy["status"] == *end),
+            "{failpoint}: {deploy}"
+        );
+        one_serves(&saved, project, &failpoint).await;
         saved.signal(rustix::process::Signal::KILL);
         saved.ended().await;
     }
@@ -258,9 +300,12 @@ async fn one_serves(program: &Program, project: &str, failpoint: &str) {
     );
 }
 
-async fn make_project(program: &Program, project: &str) {
-    let spec = json!({"image": "idle:1", "pull": "never", "stop_grace_ms": 1000,
-        "health": {"min_uptime_ms": 200}});
+fn idle() -> Value {
+    json!({"image": "idle:1", "pull": "never", "stop_grace_ms": 1000, "bake_ms": 300,
+        "health": {"min_uptime_ms": 200}})
+}
+
+async fn make_project(program: &Program, project: &str, spec: &Value) {
     let body = json!({"name": project, "spec": spec});
     let post = program
         .http
@@ -269,19 +314,35 @@ async fn make_project(program: &Program, project: &str) {
     assert_eq!(answer.status(), StatusCode::CREATED);
 }
 
-async fn start_deploy(program: &Program, project: &str) -> i64 {
+async fn set_spec(program: &Program, project: &str, spec: &Value) {
+    let url = format!("{}/api/projects/{project}/stages/prod", program.address);
+    let put = program.http.put(url).json(&json!({ "spec": spec }));
+    let answer = put.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+/// None if the server died of it.
+async fn start_deploy(program: &Program, project: &str) -> Option<i64> {
     until(program, "/api/status", |status| {
         status["engine"]["state"] == "connected"
     })
     .await;
     let url = format!("{}/api/projects/{project}/deploys", program.address);
-    let answer = program.http.post(url).json(&json!({})).send().await;
-    let deploy: Value = answer.expect("an answer").json().await.expect("JSON");
-    deploy["id"].as_i64().expect("an id")
+    let answer = program.http.post(url).json(&json!({})).send().await.ok()?;
+    let deploy: Value = answer.json().await.ok()?;
+    Some(deploy["id"].as_i64().expect("an id"))
+}
+
+async fn newest_ended(program: &Program, project: &str) -> Value {
+    let path = format!("/api/deploys?project={project}&limit=1");
+    let ended = until(program, &path, |all| {
+        is_terminal(&all["items"][0]["status"])
+    });
+    ended.await["items"][0].clone()
 }
 
 async fn deployed(program: &Program, project: &str) -> Value {
-    let id = start_deploy(program, project).await;
+    let id = start_deploy(program, project).await.expect("it lives");
     ended(program, id).await
 }
 
@@ -301,7 +362,7 @@ async fn ends_or_dies(program: &Program, id: i64) -> Option<Value> {
 }
 
 fn is_terminal(status: &Value) -> bool {
-    ["succeeded", "failed", "cancelled"]
+    ["succeeded", "failed", "cancelled", "rolled_back"]
         .iter()
         .any(|one| status == one)
 }

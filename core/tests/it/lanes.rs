@@ -17,13 +17,8 @@ async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
         })
         .await;
     let first = bench.start("queued").await;
+    bench.reaches(first, "gating").await;
     let second = bench.start("queued").await;
-    let mut log = bench
-        .server
-        .sse(&format!("/api/deploys/{first}/logs"))
-        .await;
-    log.until(|event| event["payload"]["status"] == "gating")
-        .await;
     let waiting = bench.server.json(&format!("/api/deploys/{second}")).await;
     assert_eq!(waiting["status"], "queued");
     assert_eq!(
@@ -32,11 +27,7 @@ async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
     );
 
     for id in [second, first] {
-        let (status, answer) = bench
-            .server
-            .post(&format!("/api/deploys/{id}/cancel"), &json!({}))
-            .await;
-        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        bench.cancel(id).await;
         assert_eq!(bench.ended(id).await["status"], "cancelled");
     }
     assert_eq!(bench.running("queued"), "", "the candidate is put away");
@@ -49,42 +40,40 @@ async fn a_lane_runs_one_deploy_at_a_time_and_each_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn a_deploy_that_a_restart_interrupts_ends_truthfully_and_the_queue_goes_on() {
+async fn a_deploy_that_a_restart_interrupts_goes_on_where_it_was_and_then_the_queue() {
     let bench = bench().await;
     bench
         .project("slow", |spec| {
-            spec["health"] = json!({"min_uptime_ms": 600_000})
+            spec["health"] = json!({"min_uptime_ms": 3_000})
         })
         .await;
     let first = bench.start("slow").await;
-    let mut log = bench
-        .server
-        .sse(&format!("/api/deploys/{first}/logs"))
-        .await;
-    log.until(|event| event["payload"]["status"] == "gating")
-        .await;
+    bench.reaches(first, "gating").await;
     bench
         .update("slow", |spec| {
             spec["health"] = json!({"http": {"port": 80}})
         })
         .await;
     let second = bench.start("slow").await;
+    let started = bench.started("slow-prod-1-0");
     let server = bench.server.restart().await;
     let bench = Bench { server, ..bench };
     let interrupted = bench.ended(first).await;
-    assert_eq!(interrupted["status"], "failed");
-    let reason = interrupted["reason"].as_str().unwrap_or_default();
+    assert_eq!(interrupted["status"], "succeeded", "{interrupted}");
+    assert_eq!(bench.started("slow-prod-1-0"), started, "it was let run");
+    let log = bench.log(&interrupted["id"]).await;
     assert!(
-        reason.contains("the server stopped") && reason.contains("`gate`"),
-        "{reason}"
+        log.contains("was in step `gate`, and goes on there"),
+        "{log}"
     );
+    assert_eq!(log.matches("hello from one").count(), 1, "{log}");
     assert_eq!(bench.ended(second).await["status"], "succeeded");
     assert_eq!(bench.running("slow"), "slow-prod-2-0");
     bench.server.stop().await;
 }
 
 #[tokio::test]
-async fn a_restart_between_the_stop_of_the_old_and_the_new_brings_the_old_back() {
+async fn a_cancel_after_a_restart_in_the_middle_brings_the_old_back() {
     let bench = bench().await;
     let ports = json!([{"host": free_port(), "container": 80, "host_ip": "127.0.0.1"}]);
     bench
@@ -97,22 +86,56 @@ async fn a_restart_between_the_stop_of_the_old_and_the_new_brings_the_old_back()
         })
         .await;
     let id = bench.start("swap").await;
-    let mut log = bench.server.sse(&format!("/api/deploys/{id}/logs")).await;
-    log.until(|event| event["payload"]["status"] == "gating")
-        .await;
+    bench.reaches(id, "gating").await;
     assert_eq!(bench.running("swap"), "swap-prod-2-0");
     let server = bench.server.restart().await;
     let bench = Bench { server, ..bench };
+    bench.cancel(id).await;
     let deploy = bench.ended(id).await;
-    assert_eq!(deploy["status"], "failed");
-    let reason = deploy["reason"].as_str().unwrap_or_default();
-    assert!(
-        reason.contains("the old instance was started again"),
-        "{reason}"
-    );
+    assert_eq!(deploy["status"], "cancelled", "{deploy}");
     assert_eq!(bench.running("swap"), "swap-prod-1-0");
     let lane = &bench.server.json("/api/projects/swap").await["stages"][0];
     assert_eq!(lane["generation"], 1);
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_wish_twice_is_one_deploy_and_another_is_refused_or_takes_its_place() {
+    let bench = bench().await;
+    bench
+        .project("wishes", |spec| {
+            spec["health"] = json!({"min_uptime_ms": 600_000})
+        })
+        .await;
+    let first = bench.start("wishes").await;
+    bench.reaches(first, "gating").await;
+    let second = bench.start("wishes").await;
+    assert_eq!(bench.start("wishes").await, second, "it waits already");
+
+    let path = "/api/projects/wishes/deploys";
+    let (status, refused) = bench.server.post(path, &json!({"if_busy": "reject"})).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let detail = refused["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains(&format!("deploy `{first}`")), "{refused}");
+
+    bench
+        .update("wishes", |spec| {
+            spec["health"] = json!({"http": {"port": 80}})
+        })
+        .await;
+    let (status, third) = bench
+        .server
+        .post(path, &json!({"if_busy": "supersede"}))
+        .await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{third}");
+    for id in [first, second] {
+        let ended = bench.ended(id).await;
+        assert_eq!(ended["status"], "cancelled");
+        assert_eq!(ended["reason"], "superseded by a newer deploy");
+    }
+    let third = bench.ended(third["id"].as_i64().expect("an id")).await;
+    assert_eq!(third["status"], "succeeded", "{third}");
+    assert_eq!(bench.running("wishes"), "wishes-prod-3-0");
     bench.server.stop().await;
 }
 

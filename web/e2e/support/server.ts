@@ -91,8 +91,9 @@ export class Server {
 		return this.get(`/api/projects/${name}`);
 	}
 
+	/** One that is not watched once it serves, if nothing else is said. */
 	makeProject(name: string, spec: object): Promise<Project> {
-		return this.#answer('POST', '/api/projects', { name, spec });
+		return this.#answer('POST', '/api/projects', { name, spec: { bake_ms: 0, ...spec } });
 	}
 
 	updateStage(name: string, spec: object): Promise<unknown> {

@@ -139,6 +139,7 @@ fn deploy_status() -> DeployStatusPayload {
         status: DeployStatus::Failed,
         image: "shop:3".into(),
         image_labels: image_labels(),
+        rolls_back_to: Some(DeployId(15)),
         step: Some(StepName::Gate),
         step_status: Some(StepStatus::Failed),
         duration_ms: Some(1_250),

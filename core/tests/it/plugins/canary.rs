@@ -16,7 +16,13 @@ use crate::{
         guest::{Role, Source, answer_byte, answer_word, drop_with},
         post::Post,
     },
-    support::{binary::Binary, folder::put, program::Program, target::Target, wait},
+    support::{
+        binary::Binary,
+        folder::put,
+        program::{NO_ENGINE, Program},
+        target::Target,
+        wait,
+    },
 };
 
 /// With something to escape in each kind of text; the middle needs no escaping in any.
@@ -182,7 +188,7 @@ async fn a_canary_is_in_no_list_event_stream_log_or_file() {
         .with("CANARY", CANARIES[0])
         .with("TINY_FORGE_LOG", verbose)
         .logging_to(&log);
-    let program = Program::serve_as(&data, &binary).await;
+    let program = Program::serve_as(&data, NO_ENGINE, &binary).await;
     put_secret(&program, CANARIES[2]).await;
     let running = |all: &Value| {
         let items = all["items"].as_array().expect("items");

@@ -6,7 +6,7 @@ use super::Host;
 use crate::support::{
     binary::Binary,
     folder::{put, webhook},
-    program::Program,
+    program::{NO_ENGINE, Program},
     server::Server,
     target::Target,
 };
@@ -59,7 +59,7 @@ async fn a_proxy_of_the_environment_is_not_used() {
     let binary = names.iter().fold(Binary::new(), |binary, name| {
         binary.with(name, &proxy.origin())
     });
-    let program = Program::serve_as(dir.path(), &binary).await;
+    let program = Program::serve_as(dir.path(), NO_ENGINE, &binary).await;
     let mut events = program.sse("/api/events?after=0", None).await;
     events
         .until(|event| event["type"] == "plugin_status" && event["payload"]["state"] == "running")

@@ -38,6 +38,7 @@ impl Bench {
             "env": [{"name": "WORD", "value": "one"}],
             "health": {"http": {"port": 80}},
             "stop_grace_ms": 2000,
+            "bake_ms": 0,
         });
         change(&mut spec);
         let (status, answer) = self
@@ -64,6 +65,26 @@ impl Bench {
         let (status, deploy) = self.server.post(&path, &json!({})).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{deploy}");
         deploy["id"].as_i64().expect("an id")
+    }
+
+    /// Waits until a deploy has this status.
+    pub async fn reaches(&self, id: i64, status: &str) {
+        let mut log = self.server.sse(&format!("/api/deploys/{id}/logs")).await;
+        log.until(|event| event["payload"]["status"] == status)
+            .await;
+    }
+
+    pub async fn cancel(&self, id: i64) {
+        let path = format!("/api/deploys/{id}/cancel");
+        let (status, answer) = self.server.post(&path, &json!({})).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    }
+
+    /// When a container was started.
+    pub fn started(&self, container: &str) -> String {
+        let format = "{{.State.StartedAt}}";
+        self.engine
+            .docker(&["inspect", container, "--format", format])
     }
 
     /// Follows a deploy to its end; the deploy as it is then.

@@ -36,12 +36,13 @@ impl Program {
     /// On a machine that trusts what is in this file.
     pub async fn serve_trusting(data: &Path, certificates: &Path) -> Self {
         let file = certificates.to_str().expect("a path in UTF-8");
-        Self::serve_as(data, &Binary::new().with("SSL_CERT_FILE", file)).await
+        let binary = Binary::new().with("SSL_CERT_FILE", file);
+        Self::serve_as(data, NO_ENGINE, &binary).await
     }
 
     /// In this environment.
-    pub async fn serve_as(data: &Path, binary: &Binary) -> Self {
-        let started = Self::start(binary, data, NO_ENGINE).await;
+    pub async fn serve_as(data: &Path, engine: &str, binary: &Binary) -> Self {
+        let started = Self::start(binary, data, engine).await;
         started.expect("it says where it listens")
     }
 

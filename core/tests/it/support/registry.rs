@@ -17,11 +17,16 @@ pub struct Registry {
 
 impl Registry {
     pub fn start() -> Self {
+        Self::asking("")
+    }
+
+    /// That wants to know who asks: `auth`, as its configuration has it.
+    pub fn asking(auth: &str) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         let port = free_port();
         let config = dir.path().join("config.yml");
         let text = format!(
-            "version: 0.1\nlog: {{ level: info }}\nstorage: {{ filesystem: {{ rootdirectory: {} }}, delete: {{ enabled: true }} }}\nhttp: {{ addr: 127.0.0.1:{port} }}\n",
+            "version: 0.1\nlog: {{ level: info }}\nstorage: {{ filesystem: {{ rootdirectory: {} }}, delete: {{ enabled: true }} }}\nhttp: {{ addr: 127.0.0.1:{port} }}\n{auth}\n",
             dir.path().join("images").display()
         );
         std::fs::write(&config, text).expect("written");
@@ -56,6 +61,11 @@ impl Registry {
     /// `127.0.0.1:<port>/<name>`
     pub fn reference(&self, name: &str) -> String {
         format!("127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// `127.0.0.1:<port>`
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Makes an image and pushes it; gone from the engine afterwards, so that

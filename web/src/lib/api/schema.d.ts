@@ -476,8 +476,31 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Queues a deploy; it starts at once if none is under way on this stage. */
+        /**
+         * Queues a deploy; it starts at once if none is under way on this stage. With
+         *     `dry_run`, says only what it would do now.
+         */
         post: operations["post_projects_project_deploys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Queues a deploy of what an earlier one ran: image and configuration, without a pull.
+         *     What an app has written is not rolled back.
+         */
+        post: operations["post_projects_project_rollback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -934,11 +957,27 @@ export interface components {
             line: string;
             instance?: string | null;
         };
+        /** @description What a deploy would do now, without doing it. */
+        DeployPreview: {
+            plan: components["schemas"]["Plan"];
+            /** @description In the order in which they would act. */
+            steps: components["schemas"]["StepName"][];
+            image: string;
+            /**
+             * @description What the image's name stands for in its registry now, or on this engine where
+             *     nothing would be pulled.
+             */
+            digest?: string | null;
+            /** @description The same of the instance that serves. */
+            serving_digest?: string | null;
+            /** @description How the specification differs from what serves; empty where nothing serves. */
+            changes: components["schemas"]["SpecChange"][];
+        };
         /**
-         * @description Where a deploy stands. The last three are terminal.
+         * @description Where a deploy stands. The last four are terminal.
          * @enum {string}
          */
-        DeployStatus: "queued" | "planning" | "pulling" | "creating" | "starting" | "gating" | "replacing" | "retiring" | "restoring" | "succeeded" | "failed" | "cancelled";
+        DeployStatus: "queued" | "planning" | "pulling" | "creating" | "starting" | "gating" | "replacing" | "baking" | "retiring" | "restoring" | "rolling_back" | "succeeded" | "failed" | "cancelled" | "rolled_back";
         /** @description A deploy moved on: its status, one of its steps, or the progress of its pull. */
         DeployStatusPayload: {
             deploy_id: components["schemas"]["DeployId"];
@@ -956,6 +995,7 @@ export interface components {
             image_labels?: {
                 [key: string]: string;
             };
+            rolls_back_to?: null | components["schemas"]["DeployId"];
             step?: null | components["schemas"]["StepName"];
             step_status?: null | components["schemas"]["StepStatus"];
             /** Format: int64 */
@@ -979,10 +1019,11 @@ export interface components {
              */
             generation: number;
             actor: components["schemas"]["Actor"];
+            rolls_back_to?: null | components["schemas"]["DeployId"];
             created_at: components["schemas"]["Timestamp"];
             started_at?: null | components["schemas"]["Timestamp"];
             ended_at?: null | components["schemas"]["Timestamp"];
-            /** @description Why it failed or was cancelled. */
+            /** @description Why it failed, was cancelled or was rolled back. */
             reason?: string | null;
             current_step?: null | components["schemas"]["StepName"];
         };
@@ -1277,6 +1318,11 @@ export interface components {
              */
             expect_status?: number | null;
         };
+        /**
+         * @description What is wanted where the lane has a deploy under way already.
+         * @enum {string}
+         */
+        IfBusy: "queue" | "supersede" | "reject";
         /** @description A container, ours or watched. */
         Instance: {
             /** @description Container id, 64 hex digits. */
@@ -1444,10 +1490,11 @@ export interface components {
                  */
                 generation: number;
                 actor: components["schemas"]["Actor"];
+                rolls_back_to?: null | components["schemas"]["DeployId"];
                 created_at: components["schemas"]["Timestamp"];
                 started_at?: null | components["schemas"]["Timestamp"];
                 ended_at?: null | components["schemas"]["Timestamp"];
-                /** @description Why it failed or was cancelled. */
+                /** @description Why it failed, was cancelled or was rolled back. */
                 reason?: string | null;
                 current_step?: null | components["schemas"]["StepName"];
             }[];
@@ -1666,12 +1713,19 @@ export interface components {
             stage?: components["schemas"]["StageName"];
             /** @description Instead of the stage's own image, and from then on if it succeeds. */
             image?: string | null;
+            if_busy?: components["schemas"]["IfBusy"];
         };
         /** @description A new project with its first stage. */
         NewProject: {
             name: components["schemas"]["ProjectName"];
             stage?: components["schemas"]["StageName"];
             spec: components["schemas"]["Spec"];
+        };
+        /** @description What to go back to. */
+        NewRollback: {
+            stage?: components["schemas"]["StageName"];
+            to?: null | components["schemas"]["DeployId"];
+            if_busy?: components["schemas"]["IfBusy"];
         };
         /**
          * @description What happens to an event when a step fails on it.
@@ -1930,6 +1984,14 @@ export interface components {
             reason: string;
             time: components["schemas"]["Timestamp"];
         };
+        /**
+         * @description A user of a registry. The password goes in and never comes out; without one, what
+         *     is stored is kept.
+         */
+        RegistryAuth: {
+            username: string;
+            password?: string | null;
+        };
         /** @description What came of a wish to have dead letters tried again. */
         Replayed: {
             replayed: number;
@@ -1985,6 +2047,22 @@ export interface components {
              * @description How long a container may take to stop before it is killed.
              */
             stop_grace_ms?: number;
+            /**
+             * Format: int64
+             * @description How long a new instance is watched once it serves, with the old one at hand
+             *     to take over again; 0 for not at all.
+             */
+            bake_ms?: number;
+            registry_auth?: null | components["schemas"]["RegistryAuth"];
+        };
+        /** @description One field of a specification that differs. */
+        SpecChange: {
+            /** @description JSON pointer, e.g. `/ports/0/host`; of a variable, its name: `/env/WORD`. */
+            field: string;
+            /** @description Absent where there was nothing; of a secret, never told. */
+            before?: unknown;
+            after?: unknown;
+            secret?: boolean;
         };
         /** @description The slug of one of a project's environments, e.g. `prod`. */
         StageName: string;
@@ -2016,7 +2094,7 @@ export interface components {
         /** @enum {string} */
         StepDecision: "keep" | "drop" | "added" | "nothing" | "failed";
         /** @enum {string} */
-        StepName: "plan" | "pull" | "create" | "start" | "gate" | "replace" | "retire" | "restore";
+        StepName: "plan" | "pull" | "create" | "start" | "gate" | "replace" | "bake" | "retire" | "restore" | "rollback";
         /** @enum {string} */
         StepStatus: "pending" | "running" | "succeeded" | "failed" | "skipped";
         /** @description What one plugin, or the pipeline itself, said of an event. */
@@ -2182,6 +2260,7 @@ export type DeliveryStatusPayload = components['schemas']['DeliveryStatusPayload
 export type Deploy = components['schemas']['Deploy'];
 export type DeployId = components['schemas']['DeployId'];
 export type DeployLogPayload = components['schemas']['DeployLogPayload'];
+export type DeployPreview = components['schemas']['DeployPreview'];
 export type DeployStatus = components['schemas']['DeployStatus'];
 export type DeployStatusPayload = components['schemas']['DeployStatusPayload'];
 export type DeploySummary = components['schemas']['DeploySummary'];
@@ -2212,6 +2291,7 @@ export type GrantedNow = components['schemas']['GrantedNow'];
 export type Health = components['schemas']['Health'];
 export type HealthSpec = components['schemas']['HealthSpec'];
 export type HttpProbe = components['schemas']['HttpProbe'];
+export type IfBusy = components['schemas']['IfBusy'];
 export type Instance = components['schemas']['Instance'];
 export type InstanceReason = components['schemas']['InstanceReason'];
 export type InstanceSource = components['schemas']['InstanceSource'];
@@ -2234,6 +2314,7 @@ export type LogPage = components['schemas']['LogPage'];
 export type LogStream = components['schemas']['LogStream'];
 export type NewDeploy = components['schemas']['NewDeploy'];
 export type NewProject = components['schemas']['NewProject'];
+export type NewRollback = components['schemas']['NewRollback'];
 export type OnError = components['schemas']['OnError'];
 export type Payload = components['schemas']['Payload'];
 export type Pipeline = components['schemas']['Pipeline'];
@@ -2260,6 +2341,7 @@ export type PublishedPort = components['schemas']['PublishedPort'];
 export type PullPolicy = components['schemas']['PullPolicy'];
 export type PullProgress = components['schemas']['PullProgress'];
 export type RecentDrop = components['schemas']['RecentDrop'];
+export type RegistryAuth = components['schemas']['RegistryAuth'];
 export type Replayed = components['schemas']['Replayed'];
 export type RestartPolicy = components['schemas']['RestartPolicy'];
 export type Secret = components['schemas']['Secret'];
@@ -2268,6 +2350,7 @@ export type SecretName = components['schemas']['SecretName'];
 export type Severity = components['schemas']['Severity'];
 export type SinkQueue = components['schemas']['SinkQueue'];
 export type Spec = components['schemas']['Spec'];
+export type SpecChange = components['schemas']['SpecChange'];
 export type StageName = components['schemas']['StageName'];
 export type StageSpec = components['schemas']['StageSpec'];
 export type Status = components['schemas']['Status'];
@@ -3208,7 +3291,9 @@ export interface operations {
     };
     post_projects_project_deploys: {
         parameters: {
-            query?: never;
+            query?: {
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 project: string;
@@ -3218,6 +3303,63 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["NewDeploy"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeployPreview"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_projects_project_rollback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRollback"];
             };
         };
         responses: {
@@ -3237,7 +3379,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            422: {
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

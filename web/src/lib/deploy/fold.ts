@@ -1,6 +1,5 @@
 import type {
 	Deploy,
-	DeployStatus,
 	DeployStatusPayload,
 	Event,
 	Instance,
@@ -8,8 +7,7 @@ import type {
 	Step,
 	StepStatus,
 } from '$lib/api/schema';
-
-const ENDED: ReadonlySet<DeployStatus> = new Set(['succeeded', 'failed', 'cancelled']);
+import { ENDED } from '$lib/deploys/steps';
 
 export function hasEnded({ status }: Pick<Deploy, 'status'>): boolean {
 	return ENDED.has(status);

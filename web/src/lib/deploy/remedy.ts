@@ -9,6 +9,8 @@ export function remedy(failure: Failure, { image, spec }: Pick<Deploy, 'image' |
 		return 'Another container or program holds the port. Stop it, or choose another host port for this stage.';
 	if (step === 'pull')
 		return `Check the name of the image, and that the engine reaches its registry. “docker pull ${image}” on the host shows the same error.`;
+	if (step === 'bake' && /crash loop/.test(reason))
+		return 'The program passed its checks and ended soon after, again and again. The last lines of its output say why.';
 	if (code === 126 || code === 127 || /executable file not found|no such file/i.test(reason))
 		return 'The image has no such command, or it cannot be executed. Check the command and the entrypoint of this stage.';
 	if (/unhealthy|health check/i.test(reason))
@@ -26,7 +28,7 @@ function limit(bytes: number | null | undefined): string {
 
 /** What serves the stage after a deploy that did not succeed. */
 export function afterwards({ plan, steps }: Pick<Deploy, 'plan' | 'steps'>): string {
-	const restore = steps.find((step) => step.name === 'restore');
+	const restore = steps.find(({ name }) => name === 'restore' || name === 'rollback');
 	if (restore?.status === 'succeeded') return 'The instance that served before serves again.';
 	if (restore?.status === 'failed')
 		return 'Nothing serves this stage: the old instance did not come back.';

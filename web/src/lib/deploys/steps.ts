@@ -1,7 +1,16 @@
 import type { DeployStatus, StepName } from '$lib/api/schema';
 
-/** The way of every deploy; `restore` only where it fails. */
-export const STEPS: StepName[] = ['plan', 'pull', 'create', 'start', 'gate', 'replace', 'retire'];
+/** The way of every deploy; `restore` and `rollback` only where it fails. */
+export const STEPS: StepName[] = [
+	'plan',
+	'pull',
+	'create',
+	'start',
+	'gate',
+	'replace',
+	'bake',
+	'retire',
+];
 
 const STEP_OF: Partial<Record<DeployStatus, StepName>> = {
 	planning: 'plan',
@@ -10,6 +19,7 @@ const STEP_OF: Partial<Record<DeployStatus, StepName>> = {
 	starting: 'start',
 	gating: 'gate',
 	replacing: 'replace',
+	baking: 'bake',
 	retiring: 'retire',
 };
 
@@ -20,7 +30,12 @@ export function stepsDone(status: DeployStatus, current?: StepName | null): numb
 	return step ? Math.max(0, STEPS.indexOf(step)) : 0;
 }
 
-const ENDED = new Set<DeployStatus>(['succeeded', 'failed', 'cancelled']);
+export const ENDED: ReadonlySet<DeployStatus> = new Set<DeployStatus>([
+	'succeeded',
+	'failed',
+	'cancelled',
+	'rolled_back',
+]);
 
 export function hasEnded(status: DeployStatus): boolean {
 	return ENDED.has(status);
@@ -28,4 +43,4 @@ export function hasEnded(status: DeployStatus): boolean {
 
 /** Statuses of a deploy that has not ended, as the API's filter takes them. */
 export const UNDER_WAY =
-	'queued,planning,pulling,creating,starting,gating,replacing,retiring,restoring';
+	'queued,planning,pulling,creating,starting,gating,replacing,baking,retiring,restoring,rolling_back';

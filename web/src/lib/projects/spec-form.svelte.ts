@@ -1,7 +1,17 @@
 import { ApiError } from '$lib/api/client';
-import type { EnvEntry, FieldProblem, PortSpec, PullPolicy, Spec } from '$lib/api/schema';
+import type {
+	EnvEntry,
+	FieldProblem,
+	PortSpec,
+	PullPolicy,
+	RegistryAuth,
+	Spec,
+} from '$lib/api/schema';
 import { healthRows, healthSpec, type HealthRows } from './health';
 import { Numbers, text } from './numbers';
+
+/** The server's own default. */
+const BAKE_MS = 60_000;
 
 /** What is typed for a port, a number or not. */
 interface PortRow {
@@ -28,6 +38,10 @@ export class SpecForm {
 	ports: PortRow[] = $state([]);
 	env: EnvRow[] = $state([]);
 	health: HealthRows = $state(healthRows({}));
+	/** Seconds that it is watched once it serves. */
+	bake = $state('');
+	/** Who asks a private registry; no name means nobody. */
+	registry = $state({ username: '', password: '', kept: false });
 	/** What is wrong, by the JSON pointer of the field. */
 	errors: Record<string, string> = $state.raw({});
 
@@ -90,6 +104,9 @@ export class SpecForm {
 			kept: secret && value == null,
 		}));
 		this.health = healthRows(spec.health ?? {});
+		this.bake = text((spec.bake_ms ?? BAKE_MS) / 1000);
+		const username = spec.registry_auth?.username ?? '';
+		this.registry = { username, password: '', kept: username !== '' };
 	}
 
 	#parsed(): Spec | undefined {
@@ -115,10 +132,21 @@ export class SpecForm {
 			container: numbers.required(`/spec/ports/${i}/container`, container),
 			...(host.trim() && { host: numbers.required(`/spec/ports/${i}/host`, host) }),
 		}));
+		const bake_ms = Math.round(1000 * numbers.required('/spec/bake_ms', this.bake));
 		this.errors = numbers.errors;
 		if (Object.keys(numbers.errors).length > 0) return undefined;
 		const { image, pull } = this;
-		return { ...this.#base, image: image.trim(), pull, ports, env: this.env.map(entry), health };
+		const env = this.env.map(entry);
+		const registry_auth = this.#registryAuth();
+		const base = { ...this.#base, image: image.trim(), pull, ports, env, health };
+		return { ...base, bake_ms, registry_auth };
+	}
+
+	#registryAuth(): RegistryAuth | undefined {
+		const { password, kept } = this.registry;
+		const username = this.registry.username.trim();
+		if (username === '' && password === '') return undefined;
+		return kept && password === '' ? { username } : { username, password };
 	}
 
 	/** A row that nobody filled means nothing, and would shift the server's indexes. */
@@ -130,7 +158,7 @@ export class SpecForm {
 
 /** The fields at which the form can show a problem. */
 const SHOWN =
-	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*))$/;
+	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*|bake_ms|registry_auth\/(username|password)))$/;
 
 function entry({ name, value, secret, kept }: EnvRow): EnvEntry {
 	const trimmed = name.trim();

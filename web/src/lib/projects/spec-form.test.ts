@@ -14,6 +14,8 @@ const stored: Spec = {
 	health: { http: { port: 80, path: '/up' }, docker: { test: ['CMD', 'true'] }, timeout_ms: 5_000 },
 	pull: 'missing',
 	stop_grace_ms: 3_000,
+	bake_ms: 5_000,
+	registry_auth: { username: 'me' },
 };
 
 const refusal = (...errors: FieldProblem[]) => {

@@ -10,6 +10,7 @@ const TONES: Record<Tone, string[]> = {
 		'starting',
 		'gating',
 		'replacing',
+		'baking',
 		'retiring',
 		'loading',
 		'connecting',
@@ -18,6 +19,7 @@ const TONES: Record<Tone, string[]> = {
 	],
 	warn: [
 		'restoring',
+		'rolling_back',
 		'restarting',
 		'paused',
 		'retrying',
@@ -28,6 +30,7 @@ const TONES: Record<Tone, string[]> = {
 	],
 	err: [
 		'failed',
+		'rolled_back',
 		'unhealthy',
 		'dead',
 		'quarantined',

@@ -1,0 +1,171 @@
+//! Watches a new instance once it serves, while the old one is at hand.
+
+use std::time::Duration;
+
+use super::{error::Stop, gate, run::Run};
+use crate::{
+    engine::{EngineError, Inspection},
+    model::{Health, InstanceStatus, StepName, Timestamp},
+    store::StoreError,
+};
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// So many restarts are a crash loop.
+const RESTARTS_MAX: i64 = 3;
+/// So is one after less than this.
+const UPTIME_MIN_MS: u64 = 10_000;
+
+/// Decides whether an instance lasts. Pure: it sees looks, and no clock.
+#[derive(Debug, Default)]
+struct Bake {
+    first_restarts: Option<i64>,
+    started: Option<Timestamp>,
+}
+
+impl Bake {
+    /// Why it does not last; none while nothing is wrong.
+    fn judge(&mut self, found: &Inspection) -> Option<String> {
+        let instance = &found.instance;
+        if instance.oom_killed {
+            return Some("ran out of memory and was killed".into());
+        }
+        let restarts = instance.restart_count;
+        let since_first = restarts - *self.first_restarts.get_or_insert(restarts);
+        if since_first >= RESTARTS_MAX {
+            return Some(format!(
+                "is in a crash loop: it restarted {since_first} times"
+            ));
+        }
+        let before = self
+            .started
+            .replace(instance.started_at.unwrap_or_else(Timestamp::now));
+        let uptime_ms = before
+            .zip(instance.started_at)
+            .map(|(from, to)| to.ms_since(from));
+        if since_first > 0 && uptime_ms.is_some_and(|ms| (1..UPTIME_MIN_MS).contains(&ms)) {
+            return Some("is in a crash loop: it restarted within seconds".into());
+        }
+        let code = instance
+            .exit_code
+            .map_or_else(String::new, |code| format!(" with code {code}"));
+        match instance.status {
+            InstanceStatus::Exited | InstanceStatus::Dead => {
+                Some(format!("exited{code} once it served"))
+            }
+            _ if instance.health == Health::Unhealthy => Some("became unhealthy".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Until its time is over; ends early where the next deploy of the lane waits.
+pub(super) async fn run(run: &Run, candidate: &str) -> Result<String, Stop> {
+    let began = run.step_began(StepName::Bake).await?;
+    let mut bake = Bake::default();
+    loop {
+        match run.tools.engine.inspect(candidate).await {
+            Ok(found) => {
+                if let Some(reason) = bake.judge(&found) {
+                    let engine = &run.tools.engine;
+                    let failure = gate::failure(engine, &found, StepName::Bake, reason).await;
+                    return Err(Stop::Failed(Box::new(failure)));
+                }
+                let elapsed_ms = Timestamp::now().ms_since(began);
+                if elapsed_ms >= run.spec.bake_ms {
+                    return Ok(format!("good for {} s", elapsed_ms / 1_000));
+                }
+                if next_waits(run).await? {
+                    return Ok(format!(
+                        "good for {} s; the next deploy waits",
+                        elapsed_ms / 1_000
+                    ));
+                }
+            }
+            Err(EngineError::NotFound { .. }) => {
+                let reason = "the new instance was removed by somebody";
+                return Err(Stop::failed(StepName::Bake, reason));
+            }
+            // Nothing can be known, and nothing could be done.
+            Err(_) => run.tools.engine.until_connected().await,
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn next_waits(run: &Run) -> Result<bool, StoreError> {
+    let lane = run.deploy.lane.clone();
+    let open = run
+        .tools
+        .store
+        .read(move |reader| reader.open_deploys_of(&lane));
+    Ok(open.await?.len() > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bake;
+    use crate::{
+        engine::Inspection,
+        model::{Health, Instance, InstanceStatus, Timestamp},
+    };
+
+    fn look(started_ms: i64, restarts: i64) -> Inspection {
+        let instance = Instance {
+            id: "c".into(),
+            name: "shop-prod-2-0".into(),
+            image: "shop:2".into(),
+            managed: true,
+            project: None,
+            stage: None,
+            deploy: None,
+            generation: Some(2),
+            status: InstanceStatus::Running,
+            health: Health::None,
+            exit_code: None,
+            oom_killed: false,
+            restart_count: restarts,
+            created_at: Timestamp::from_unix_ms(0),
+            started_at: Some(Timestamp::from_unix_ms(started_ms)),
+            finished_at: None,
+            ports: Vec::new(),
+            labels: Default::default(),
+            updated_at: Timestamp::from_unix_ms(0),
+            stale: false,
+        };
+        Inspection {
+            instance,
+            addresses: Vec::new(),
+            health_output: None,
+        }
+    }
+
+    #[test]
+    fn a_restart_within_seconds_is_a_crash_loop_and_a_late_one_is_not() {
+        let mut bake = Bake::default();
+        assert_eq!(bake.judge(&look(1_000, 0)), None);
+        assert_eq!(bake.judge(&look(60_000, 1)), None);
+        let reason = bake.judge(&look(62_000, 2)).expect("a reason");
+        assert!(reason.contains("crash loop"), "{reason}");
+    }
+
+    #[test]
+    fn three_restarts_are_a_crash_loop_however_far_apart() {
+        let mut bake = Bake::default();
+        for (started, restarts) in [(1_000, 5), (20_000, 6), (40_000, 7)] {
+            assert_eq!(bake.judge(&look(started, restarts)), None);
+        }
+        assert!(bake.judge(&look(60_000, 8)).is_some());
+    }
+
+    #[test]
+    fn an_end_and_ill_health_are_told() {
+        let mut ended = look(1_000, 0);
+        ended.instance.status = InstanceStatus::Exited;
+        ended.instance.exit_code = Some(3);
+        let reason = Bake::default().judge(&ended).expect("a reason");
+        assert!(reason.contains("code 3"), "{reason}");
+        let mut ill = look(1_000, 0);
+        ill.instance.health = Health::Unhealthy;
+        assert!(Bake::default().judge(&ill).is_some());
+    }
+}

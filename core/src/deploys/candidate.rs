@@ -1,0 +1,64 @@
+use std::collections::BTreeMap;
+
+use super::{error::Stop, run::Run};
+use crate::{
+    engine::{
+        ContainerSpec, EngineError, LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT, LABEL_SPEC_HASH,
+        LABEL_STAGE,
+    },
+    model::{RestartPolicy, StepName},
+};
+
+impl Run {
+    /// The instance that is to serve: its container, and its name.
+    pub(super) async fn create(&self, image: &str) -> Result<(String, Option<String>), Stop> {
+        let failed = |error: EngineError| Stop::failed(StepName::Create, error.to_string());
+        let container = self.container(image);
+        let created = match self.tools.engine.create(&container).await {
+            // Left by a run of this deploy that a crash interrupted.
+            Err(EngineError::Conflict { .. }) => {
+                self.tools
+                    .engine
+                    .remove(&container.name)
+                    .await
+                    .map_err(failed)?;
+                self.tools.engine.create(&container).await
+            }
+            other => other,
+        };
+        let id = created.map_err(failed)?;
+        let (deploy, instance) = (self.deploy.id, id.clone());
+        self.tools
+            .store
+            .write(move |tx| tx.set_deploy_instance(deploy, &instance))
+            .await?;
+        Ok((id, Some(container.name)))
+    }
+
+    fn container(&self, image: &str) -> ContainerSpec {
+        let lane = &self.deploy.lane;
+        let hashed = serde_json::to_vec(&self.spec).unwrap_or_default();
+        let spec_hash = hex::encode(&self.tools.keyring.mac("spec", &hashed)[..8]);
+        let labels = [
+            (LABEL_PROJECT, lane.project.to_string()),
+            (LABEL_STAGE, lane.stage.to_string()),
+            (LABEL_DEPLOY, self.deploy.id.to_string()),
+            (LABEL_GENERATION, self.deploy.generation.to_string()),
+            (LABEL_SPEC_HASH, spec_hash),
+        ];
+        let labels: BTreeMap<String, String> = labels
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        ContainerSpec {
+            name: format!(
+                "{}-{}-{}-0",
+                lane.project, lane.stage, self.deploy.generation
+            ),
+            image: image.to_owned(),
+            spec: self.spec.clone(),
+            labels,
+            restart: RestartPolicy::No,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Back to the old instance: before the switch by starting it again, after it by
+//! reversing the switch. Nothing is pulled or made.
+
+use std::time::Duration;
+
+use super::{error::Stop, run::Run, switch};
+use crate::{
+    engine::{Engine, EngineError},
+    instances::Planned,
+    model::{Failure, InstanceStatus, Plan, RestartPolicy, StepName, StepStatus, Strategy},
+};
+
+/// How long an old instance may take to run again, with an engine that answers.
+const RUNS_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The candidate did not come to serve: whoever was stopped for it is started again.
+pub(super) async fn restore(run: &Run, plan: &Plan, why: Stop) -> Stop {
+    let Some(old) = &plan.replaces else {
+        return why;
+    };
+    let restored = async {
+        bring_back(run, old, StepName::Restore).await?;
+        Ok(((), Some("the old instance runs again".to_owned())))
+    };
+    match run.step(StepName::Restore, restored).await {
+        Ok(()) => why,
+        Err(worse) => why.with(worse),
+    }
+}
+
+/// The candidate serves, and does not last: the old one takes over again.
+pub(super) async fn reverse(run: &Run, plan: &Plan, candidate: &str, why: Stop) -> Stop {
+    let failure = match why {
+        Stop::Failed(failure) => failure,
+        Stop::Cancelled => {
+            let reason = run.journal.why_cancelled().await;
+            let reason = reason.unwrap_or_else(|_| "cancelled".to_owned());
+            match Stop::failed(StepName::Bake, reason) {
+                Stop::Failed(failure) => failure,
+                other => return other,
+            }
+        }
+        other => return other,
+    };
+    let Some(old) = &plan.replaces else {
+        stop(run, candidate).await;
+        let reason = format!(
+            "{}; there is no older instance to go back to",
+            failure.reason
+        );
+        return Stop::Failed(Box::new(Failure { reason, ..*failure }));
+    };
+    let reversing = async {
+        let generation = switch_back(run, plan, old, candidate).await?;
+        Ok(((), Some(format!("generation {generation} serves again"))))
+    };
+    match run.step(StepName::Rollback, reversing).await {
+        Ok(()) => {
+            let reason = format!("{}; the old instance serves again", failure.reason);
+            Stop::RolledBack(Box::new(Failure { reason, ..*failure }))
+        }
+        Err(worse) => Stop::Failed(failure).with(worse),
+    }
+}
+
+/// After a stop of the server in the middle of it.
+pub(super) async fn restore_again(run: &Run, plan: &Plan) -> Result<(), Stop> {
+    let why = first_failure(run).await?;
+    Err(restore(run, plan, why).await)
+}
+
+/// After a stop of the server in the middle of it.
+pub(super) async fn reverse_again(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
+    let why = first_failure(run).await?;
+    Err(reverse(run, plan, candidate, why).await)
+}
+
+/// Why this deploy turned back, as its steps say.
+async fn first_failure(run: &Run) -> Result<Stop, Stop> {
+    let id = run.deploy.id;
+    let deploy = run
+        .tools
+        .store
+        .read(move |reader| reader.deploy(id))
+        .await?;
+    let mut steps = deploy.into_iter().flat_map(|deploy| deploy.steps);
+    let failed = steps.find(|step| step.status == StepStatus::Failed);
+    Ok(match failed {
+        Some(step) => Stop::failed(step.name, step.message.unwrap_or_default()),
+        None => Stop::failed(StepName::Gate, "the server was stopped"),
+    })
+}
+
+/// Which generation serves then.
+async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Result<i64, Stop> {
+    // It holds the port that the old one needs.
+    if plan.strategy == Strategy::StopFirst {
+        stop(run, candidate).await;
+    }
+    let generation = bring_back(run, old, StepName::Rollback).await?;
+    let (lane, instance) = (run.deploy.lane.clone(), old.to_owned());
+    run.tools
+        .store
+        .write(move |tx| tx.set_serving(&lane, generation, &instance))
+        .await?;
+    stop(run, candidate).await;
+    Ok(generation)
+}
+
+/// Kept, so that it can be looked at.
+async fn stop(run: &Run, candidate: &str) {
+    if let Err(error) = switch::stop(run, candidate).await {
+        tracing::warn!(%error, candidate, "a failed instance could not be stopped");
+    }
+}
+
+/// Starts an instance that was stopped for another, and sees that it runs; its
+/// generation. An engine that is away is waited for: until it is back nobody serves,
+/// whatever we do.
+async fn bring_back(run: &Run, old: &str, step: StepName) -> Result<i64, Stop> {
+    let (engine, planned): (&Engine, &Planned) = (&run.tools.engine, &run.tools.planned);
+    planned.begin(old);
+    let outcome = loop {
+        engine.until_connected().await;
+        let runs = start_again(engine, old, run.spec.restart);
+        match tokio::time::timeout(RUNS_WITHIN, runs).await {
+            Ok(Err(Why::Engine(EngineError::Absent { .. }))) => {}
+            Ok(outcome) => break outcome,
+            Err(_) => break Err(Why::Ended("it took too long".to_owned())),
+        }
+    };
+    planned.end(old);
+    outcome.map_err(|why| {
+        let reason = format!("nobody serves: the old instance did not come back ({why})");
+        Stop::failed(step, reason)
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Ended(String),
+}
+
+async fn start_again(engine: &Engine, old: &str, restart: RestartPolicy) -> Result<i64, Why> {
+    engine.start(old).await?;
+    loop {
+        let found = engine.inspect(old).await?.instance;
+        match found.status {
+            InstanceStatus::Running => {
+                engine.set_restart_policy(old, restart).await?;
+                return Ok(found.generation.unwrap_or_default());
+            }
+            InstanceStatus::Exited | InstanceStatus::Dead => {
+                let code = found.exit_code.unwrap_or_default();
+                return Err(Why::Ended(format!("it ended with code {code}")));
+            }
+            _ => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
+}

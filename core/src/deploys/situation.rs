@@ -1,0 +1,43 @@
+use super::{DeployError, run::Tools};
+use crate::{
+    engine::EngineError,
+    model::{InstanceStatus, Lane},
+};
+
+/// What is there before a deploy.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Situation {
+    /// Container that serves and runs now.
+    pub(super) serving: Option<String>,
+    /// Host ports that containers of others publish: port and container name.
+    pub(super) taken_ports: Vec<(u16, String)>,
+}
+
+/// Who serves the lane now, and which ports others hold.
+pub(super) async fn of(tools: &Tools, lane: &Lane) -> Result<Situation, DeployError> {
+    let lane = lane.clone();
+    let (row, instances) = tools
+        .store
+        .read(move |reader| Ok((reader.lane(&lane)?, reader.instances()?)))
+        .await?;
+    let mut situation = Situation::default();
+    if let Some(serving) = row.and_then(|row| row.instance) {
+        match tools.engine.inspect(&serving).await {
+            Ok(found) if found.instance.status == InstanceStatus::Running => {
+                situation.serving = Some(serving);
+            }
+            Ok(_) | Err(EngineError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let others = instances.iter().filter(|instance| {
+        situation.serving.as_deref() != Some(instance.id.as_str())
+            && instance.status == InstanceStatus::Running
+    });
+    for other in others {
+        let ports = other.ports.iter();
+        let ports = ports.map(|port| (port.host, other.name.clone()));
+        situation.taken_ports.extend(ports);
+    }
+    Ok(situation)
+}
