@@ -1,0 +1,4 @@
+//! The data plane: holds the published ports of the host, and forwards TCP to
+//! containers.
+
+mod http;
