@@ -17,6 +17,7 @@ test('a deploy is clicked together and watched until its instance is healthy, an
 	await page.getByRole('link', { name: 'New project' }).first().click();
 	await page.getByLabel('Name', { exact: true }).fill('shop');
 	await page.getByLabel('Image', { exact: true }).fill(image);
+	await page.getByLabel('Seconds that it is watched').fill('1');
 	await page.getByRole('button', { name: 'Make the project' }).click();
 	await page.getByRole('button', { name: 'Deploy', exact: true }).click();
 	await expect(page.getByRole('heading', { name: 'Deploy 1' })).toBeVisible();
