@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Bench, digits, must_be_clean, quantile, reloads, row};
+use super::{Bench, digits, median, must_be_clean, quantile, reloads, row};
 use crate::{
     load::{self, Crowd, Rate, Span},
     report::{Chapter, Figure, Page, Target as Wanted},
@@ -49,9 +49,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
     let bound = quiet.bound();
     let mut under = Vec::new();
     for name in names {
-        let put = put(guests.path(), &others.folder(), &name)?;
-        let seen = others.watch(bench)?;
-        put.into_iter().try_for_each(fs::remove_file)?;
+        let seen = others.beside(bench, guests.path(), &name, bound)?;
         bench.say(&format!(
             "contain, {name}: sink p99 {} ms, stream p99 {} ms",
             digits(seen.sink),
@@ -151,6 +149,34 @@ impl Neighbours {
         self.server.directory.path().join("plugins")
     }
 
+    /// A guest that seems to cost more than it may is looked at three times: the median
+    /// counts, since a disk or a virtual machine stalls by itself now and then.
+    fn beside(
+        &mut self,
+        bench: &Bench,
+        guests: &Path,
+        name: &str,
+        bound: Others,
+    ) -> anyhow::Result<Others> {
+        let mut looks = vec![self.look(bench, guests, name)?];
+        if looks[0].sink > bound.sink || looks[0].stream > bound.stream {
+            looks.push(self.look(bench, guests, name)?);
+            looks.push(self.look(bench, guests, name)?);
+        }
+        let of = |it: fn(&Others) -> f64| median(looks.iter().map(it).collect());
+        Ok(Others {
+            sink: of(|it| it.sink),
+            stream: of(|it| it.stream),
+        })
+    }
+
+    fn look(&mut self, bench: &Bench, guests: &Path, name: &str) -> anyhow::Result<Others> {
+        let put = put(guests, &self.folder(), name)?;
+        let seen = self.watch(bench)?;
+        put.into_iter().try_for_each(fs::remove_file)?;
+        Ok(seen)
+    }
+
     /// For a while, from now on: every event has to come to all of them.
     fn watch(&mut self, bench: &Bench) -> anyhow::Result<Others> {
         let mut publisher = self.server.publisher()?;
@@ -187,7 +213,8 @@ fn page(quiet: Others, bound: Others, under: &[(String, Others)]) -> Page {
          read, and until the sink's request had come. Beside them, one after the other, guests \
          that mean harm are put into the plugins folder, each in a pipeline of its own that gets \
          the same events: they are compiled, started, called, dropped and put into quarantine \
-         while this is measured. The bound is twice what is undisturbed, or 10 ms more. \
+         while this is measured. The bound is twice what is undisturbed, or 10 ms more; who seems \
+         to be over it is looked at three times, and the median is told. \
          `core/tests/it/sandbox/hostile.rs` has the guests."
     ));
     let line = |name: &str, seen: Others| row([name, &digits(seen.sink), &digits(seen.stream)]);
