@@ -1,5 +1,5 @@
 //! The command line. Each command is a file; all but `serve`, `backup`,
-//! `restore`, `secret rotate-key` and most of `plugin` talk to a running server over its API.
+//! `restore`, `secret rotate-key`, `proxy` and most of `plugin` talk to a running server over its API.
 //!
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the deploy failed, was
 //! cancelled or was rolled back · 4 the server cannot be reached.
@@ -20,6 +20,7 @@ mod plugin_inspect;
 mod plugin_list;
 mod plugin_resume;
 mod print;
+mod proxy;
 mod restore;
 mod rollback;
 mod secret;
@@ -55,6 +56,8 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     /// Show events
     Events(events::EventsArgs),
+    /// Hold published ports while containers behind them are replaced
+    Proxy(proxy::ProxyArgs),
     /// Build and look at plugins
     Plugin(plugin::PluginArgs),
     /// Keep secrets for plugins, sealed on the server
@@ -105,6 +108,7 @@ impl Cli {
             Command::Deploy(args) => deploy::run(&client()?, args).await,
             Command::Rollback(args) => rollback::run(&client()?, args).await,
             Command::Events(args) => events::run(&client()?, args).await,
+            Command::Proxy(args) => proxy::run(args).await,
             Command::Plugin(args) => plugin::run(args, client).await,
             Command::Secret(args) => secret::run(args, client).await,
             Command::Backup(args) => backup::run(&args),

@@ -18,6 +18,7 @@ fn sources() -> Vec<Source> {
         (core.join("src"), core.join("src")),
         (core.join("model/src"), core.to_owned()),
         (core.join("events/src"), core.to_owned()),
+        (core.join("proxy/src"), core.to_owned()),
     ];
     let found: Vec<Source> = roots
         .iter()
@@ -93,6 +94,7 @@ fn the_model_depends_on_nothing_of_ours() {
         ours.map(str::to_owned).collect()
     };
     assert_eq!(ours_in("model"), [""; 0]);
+    assert_eq!(ours_in("proxy"), [""; 0]);
     assert_eq!(ours_in("events"), ["tiny-forge-model.workspace = true"]);
 }
 

@@ -18,6 +18,7 @@ mod lanes;
 mod plugins;
 mod previews;
 mod process;
+mod proxy;
 mod registries;
 mod retention;
 mod rollbacks;
