@@ -105,7 +105,10 @@ fn run(bench: &Bench) -> anyhow::Result<Latency> {
         publisher.publish(&[Message::new(number, 0)], due)?;
         let (message, came) = target.next()?;
         let found = message.number;
-        ensure!(found == number, "event {number} was to come, and this came: {found}");
+        ensure!(
+            found == number,
+            "event {number} was to come, and this came: {found}"
+        );
         publisher.receive(|_, _| {})?;
         if number >= WARM_UP {
             let micros = came.saturating_duration_since(due).as_micros();
