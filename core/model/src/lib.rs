@@ -49,8 +49,8 @@ pub use plugin::{
 pub use principal::Principal;
 pub use secret::{InvalidSecretName, Secret, SecretName};
 pub use spec::{
-    DockerHealth, EnvEntry, HealthSpec, HttpProbe, Limits, PortSpec, Protocol, PullPolicy,
-    RegistryAuth, RestartPolicy, Spec, SpecError, TcpProbe, VolumeSpec,
+    DOCKER_HUB, DockerHealth, EnvEntry, HealthSpec, HttpProbe, Limits, PortSpec, Protocol,
+    PullPolicy, RegistryAuth, RestartPolicy, Spec, SpecError, TcpProbe, VolumeSpec, registry_of,
 };
 pub use status::DeployStatus;
 pub use timestamp::Timestamp;

@@ -64,6 +64,8 @@ impl Deploys {
                 Ok(row) => row,
                 Err(refused) => return Ok(Err(refused)),
             };
+            let lane_was = image.as_ref().map(|_| row.spec.fingerprint());
+            let lane_was = lane_was.transpose()?;
             let spec = match image {
                 Some(image) => row.spec.with_image(image),
                 None => row.spec,
@@ -78,6 +80,7 @@ impl Deploys {
                 actor,
                 spec,
                 rollback: None,
+                lane_was,
             };
             admit(tx, new, if_busy)
         });
@@ -95,7 +98,7 @@ impl Deploys {
     ) -> Result<Deploy, DeployError> {
         let actor = principal.actor();
         let admitted = self.write(move |tx| {
-            let (to, earlier) = match earlier(tx, &lane, to)? {
+            let (to, earlier, lane_was) = match earlier(tx, &lane, to)? {
                 Ok(found) => found,
                 Err(refused) => return Ok(Err(refused)),
             };
@@ -109,6 +112,7 @@ impl Deploys {
                     image_id: earlier.image_id,
                     digest: earlier.digest,
                 }),
+                lane_was: Some(lane_was),
             };
             admit(tx, new, if_busy)
         });
@@ -152,13 +156,19 @@ fn admit(tx: &mut Tx<'_>, mut new: NewDeploy, if_busy: IfBusy) -> Refusable<Admi
         IfBusy::Supersede => {
             let reason = "superseded by a newer deploy";
             for deploy in open {
-                if deploy.status == DeployStatus::Queued {
-                    if let Some(known) = tx.deploy(deploy.id)? {
-                        end_queued(tx, &known.summary, reason)?;
+                match deploy.status {
+                    DeployStatus::Queued => {
+                        if let Some(known) = tx.deploy(deploy.id)? {
+                            end_queued(tx, &known.summary, reason)?;
+                        }
                     }
-                } else {
-                    tx.request_cancel(deploy.id, reason)?;
-                    interrupted.push(deploy.id);
+                    // It serves, and lets whoever waits go on: back to the old one and on
+                    // to a third would be one switch more.
+                    DeployStatus::Baking | DeployStatus::Retiring => {}
+                    _ => {
+                        tx.request_cancel(deploy.id, reason)?;
+                        interrupted.push(deploy.id);
+                    }
                 }
             }
         }
@@ -196,8 +206,12 @@ pub(super) fn known(tx: &Tx<'_>, lane: &Lane) -> Refusable<LaneRow> {
     }))
 }
 
-/// What to go back to.
-fn earlier(tx: &Tx<'_>, lane: &Lane, to: Option<DeployId>) -> Refusable<(DeployId, Deployed)> {
+/// What to go back to, and what the lane says now.
+fn earlier(
+    tx: &Tx<'_>,
+    lane: &Lane,
+    to: Option<DeployId>,
+) -> Refusable<(DeployId, Deployed, String)> {
     let row = match known(tx, lane)? {
         Ok(row) => row,
         Err(refused) => return Ok(Err(refused)),
@@ -216,7 +230,7 @@ fn earlier(tx: &Tx<'_>, lane: &Lane, to: Option<DeployId>) -> Refusable<(DeployI
     };
     let found = tx.deployed(to)?.filter(|deployed| deployed.lane == *lane);
     Ok(match found {
-        Some(deployed) => Ok((to, deployed)),
+        Some(deployed) => Ok((to, deployed, row.spec.fingerprint()?)),
         None => Err(DeployError::Conflict(format!(
             "deploy `{to}` did not bring {lane} to serve: name one of its deploys that succeeded"
         ))),

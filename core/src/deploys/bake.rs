@@ -18,7 +18,6 @@ const UPTIME_MIN_MS: u64 = 10_000;
 /// Decides whether an instance lasts. Pure: it sees looks, and no clock.
 #[derive(Debug, Default)]
 struct Bake {
-    first_restarts: Option<i64>,
     started: Option<Timestamp>,
 }
 
@@ -29,12 +28,10 @@ impl Bake {
         if instance.oom_killed {
             return Some("ran out of memory and was killed".into());
         }
+        // It had none when it came to serve.
         let restarts = instance.restart_count;
-        let since_first = restarts - *self.first_restarts.get_or_insert(restarts);
-        if since_first >= RESTARTS_MAX {
-            return Some(format!(
-                "is in a crash loop: it restarted {since_first} times"
-            ));
+        if restarts >= RESTARTS_MAX {
+            return Some(format!("is in a crash loop: it restarted {restarts} times"));
         }
         let before = self
             .started
@@ -42,7 +39,7 @@ impl Bake {
         let uptime_ms = before
             .zip(instance.started_at)
             .map(|(from, to)| to.ms_since(from));
-        if since_first > 0 && uptime_ms.is_some_and(|ms| (1..UPTIME_MIN_MS).contains(&ms)) {
+        if restarts > 0 && uptime_ms.is_some_and(|ms| (1..UPTIME_MIN_MS).contains(&ms)) {
             return Some("is in a crash loop: it restarted within seconds".into());
         }
         let code = instance
@@ -71,10 +68,11 @@ pub(super) async fn run(run: &Run, candidate: &str) -> Result<String, Stop> {
                     return Err(Stop::Failed(Box::new(failure)));
                 }
                 let elapsed_ms = Timestamp::now().ms_since(began);
-                if elapsed_ms >= run.spec.bake_ms {
+                let runs = found.instance.status == InstanceStatus::Running;
+                if runs && elapsed_ms >= run.spec.bake_ms {
                     return Ok(format!("good for {} s", elapsed_ms / 1_000));
                 }
-                if next_waits(run).await? {
+                if runs && next_waits(run).await? {
                     return Ok(format!(
                         "good for {} s; the next deploy waits",
                         elapsed_ms / 1_000
@@ -151,10 +149,10 @@ mod tests {
     #[test]
     fn three_restarts_are_a_crash_loop_however_far_apart() {
         let mut bake = Bake::default();
-        for (started, restarts) in [(1_000, 5), (20_000, 6), (40_000, 7)] {
+        for (started, restarts) in [(1_000, 0), (20_000, 1), (40_000, 2)] {
             assert_eq!(bake.judge(&look(started, restarts)), None);
         }
-        assert!(bake.judge(&look(60_000, 8)).is_some());
+        assert!(bake.judge(&look(60_000, 3)).is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
         ContainerSpec, EngineError, LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT, LABEL_SPEC_HASH,
         LABEL_STAGE,
     },
-    model::{RestartPolicy, StepName},
+    model::{InstanceStatus, RestartPolicy, StepName},
 };
 
 impl Run {
@@ -16,7 +16,12 @@ impl Run {
         let container = self.container(image);
         let created = match self.tools.engine.create(&container).await {
             // Left by a run of this deploy that a crash interrupted.
-            Err(EngineError::Conflict { .. }) => {
+            Err(EngineError::Conflict { message }) => {
+                let found = self.tools.engine.inspect(&container.name).await;
+                if found.map_err(failed)?.instance.status != InstanceStatus::Created {
+                    let reason = format!("{message}: remove or rename it");
+                    return Err(Stop::failed(StepName::Create, reason));
+                }
                 self.tools
                     .engine
                     .remove(&container.name)

@@ -30,7 +30,7 @@ pub(super) enum Stop {
     Cancelled,
     /// Somebody has ended it meanwhile: nothing is left to be said.
     Ended,
-    /// Nothing can be written: the deploy is taken up at the next start.
+    /// Nothing can be written: the deploy is taken up again, perhaps by the next server.
     Store(StoreError),
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{DeployError, Deploys, plan, registry, situation, spec_diff};
 use crate::{
     engine::EngineError,
-    model::{DeployPreview, Lane, PullPolicy, Spec},
+    model::{DeployPreview, Lane, PullPolicy, Spec, registry_of},
     store::SealError,
 };
 
@@ -98,7 +98,7 @@ impl Deploys {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not answer".to_owned(),
         };
-        let registry = registry::registry(&spec.image);
+        let registry = registry_of(&spec.image);
         warnings.push(format!(
             "the pull may fail: {registry} was asked in vain: {found}"
         ));

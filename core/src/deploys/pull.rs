@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
-use super::{error::Stop, registry, run::Run};
+use super::{error::Stop, run::Run};
 use crate::{
     engine::{EngineError, Image, PullUpdate},
-    model::{LayerProgress, PullPolicy, PullProgress, StepName},
+    model::{LayerProgress, PullPolicy, PullProgress, StepName, registry_of},
     store::Rollback,
 };
 
@@ -121,7 +121,7 @@ fn refused(error: &EngineError, reference: &str) -> Stop {
     let lower = reason.to_lowercase();
     let asks_who = ["denied", "unauthorized", "authentication", "no basic auth"];
     if asks_who.iter().any(|word| lower.contains(word)) {
-        let registry = registry::registry(reference);
+        let registry = registry_of(reference);
         reason += &format!(
             ": give the project `registry_auth`, or log in to {registry} with `docker login` as the user of this server"
         );

@@ -80,6 +80,8 @@ async fn one(deploys: Deploys, deploy: OpenDeploy, cancel: CancellationToken) ->
     };
     if let Err(error) = outcome {
         tracing::error!(%error, deploy = %id, "a deploy could not be written to its end");
+        // It is taken up again.
+        tokio::time::sleep(REAP_EVERY).await;
     }
     deploys.end(id);
     lane

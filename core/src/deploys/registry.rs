@@ -7,11 +7,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::{engine::Login, model::Spec};
+use crate::{
+    engine::Login,
+    model::{DOCKER_HUB, Spec, registry_of},
+};
 
-/// Docker Hub, as Docker's configuration names it, and as images do.
+/// Docker Hub, as Docker's configuration names it.
 const HUB: &str = "https://index.docker.io/v1/";
-const HUB_HOST: &str = "docker.io";
 const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
 /// In place of a name where the secret is an identity token.
 const TOKEN_USER: &str = "<token>";
@@ -47,7 +49,7 @@ pub(super) async fn login(
     reference: &str,
     docker_config: Option<&Path>,
 ) -> Option<Login> {
-    let registry = registry(reference);
+    let registry = registry_of(reference);
     if let Some(auth) = &spec.registry_auth {
         return Some(Login {
             registry: registry.to_owned(),
@@ -72,7 +74,11 @@ async fn of_docker(path: &Path, registry: &str) -> Result<Option<Login>, String>
         return Ok(None);
     };
     let config: DockerConfig = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let key = if registry == HUB_HOST { HUB } else { registry };
+    let key = if registry == DOCKER_HUB {
+        HUB
+    } else {
+        registry
+    };
     let helper = config.cred_helpers.get(key).or(config.creds_store.as_ref());
     if let Some(helper) = helper {
         return ask(helper, key).await;
@@ -133,14 +139,6 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, String> {
     }))
 }
 
-/// `registry.example:5000/team/shop:1` → `registry.example:5000`; Docker Hub where the
-/// name begins with none.
-pub(super) fn registry(reference: &str) -> &str {
-    let first = reference.split_once('/').map(|(first, _)| first);
-    let named = first.filter(|name| name.contains(['.', ':']) || *name == "localhost");
-    named.unwrap_or(HUB_HOST)
-}
-
 /// `https://registry.example/v1/` → `registry.example`.
 fn host(key: &str) -> &str {
     let key = key.split_once("://").map_or(key, |(_, rest)| rest);
@@ -151,20 +149,7 @@ fn host(key: &str) -> &str {
 mod tests {
     use std::fs;
 
-    use super::{of_docker, registry};
-
-    #[test]
-    fn a_registry_is_the_first_part_of_a_name_that_looks_like_a_host() {
-        for (reference, expected) in [
-            ("shop", "docker.io"),
-            ("team/shop:1", "docker.io"),
-            ("localhost/shop", "localhost"),
-            ("registry.example/team/shop:1", "registry.example"),
-            ("127.0.0.1:5000/shop@sha256:00", "127.0.0.1:5000"),
-        ] {
-            assert_eq!(registry(reference), expected);
-        }
-    }
+    use super::of_docker;
 
     #[tokio::test]
     async fn a_login_is_read_as_docker_writes_it() {

@@ -44,7 +44,7 @@ pub(super) async fn reverse(run: &Run, plan: &Plan, candidate: &str, why: Stop) 
         other => return other,
     };
     let Some(old) = &plan.replaces else {
-        stop(run, candidate).await;
+        switch::stop_for_certain(run, candidate).await;
         let reason = format!(
             "{}; there is no older instance to go back to",
             failure.reason
@@ -87,6 +87,7 @@ async fn first_failure(run: &Run) -> Result<Stop, Stop> {
     let mut steps = deploy.into_iter().flat_map(|deploy| deploy.steps);
     let failed = steps.find(|step| step.status == StepStatus::Failed);
     Ok(match failed {
+        Some(step) if step.message.as_deref() == Some("cancelled") => Stop::Cancelled,
         Some(step) => Stop::failed(step.name, step.message.unwrap_or_default()),
         None => Stop::failed(StepName::Gate, "the server was stopped"),
     })
@@ -96,7 +97,7 @@ async fn first_failure(run: &Run) -> Result<Stop, Stop> {
 async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Result<i64, Stop> {
     // It holds the port that the old one needs.
     if plan.strategy == Strategy::StopFirst {
-        stop(run, candidate).await;
+        switch::stop_for_certain(run, candidate).await;
     }
     let generation = bring_back(run, old, StepName::Rollback).await?;
     let (lane, instance) = (run.deploy.lane.clone(), old.to_owned());
@@ -104,15 +105,8 @@ async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Resu
         .store
         .write(move |tx| tx.set_serving(&lane, generation, &instance))
         .await?;
-    stop(run, candidate).await;
+    switch::stop_for_certain(run, candidate).await;
     Ok(generation)
-}
-
-/// Kept, so that it can be looked at.
-async fn stop(run: &Run, candidate: &str) {
-    if let Err(error) = switch::stop(run, candidate).await {
-        tracing::warn!(%error, candidate, "a failed instance could not be stopped");
-    }
 }
 
 /// Starts an instance that was stopped for another, and sees that it runs; its
@@ -123,9 +117,12 @@ async fn bring_back(run: &Run, old: &str, step: StepName) -> Result<i64, Stop> {
     planned.begin(old);
     let outcome = loop {
         engine.until_connected().await;
-        let runs = start_again(engine, old, run.spec.restart);
+        let policy = own_restart_policy(run, old).await;
+        let runs = start_again(engine, old, policy);
         match tokio::time::timeout(RUNS_WITHIN, runs).await {
-            Ok(Err(Why::Engine(EngineError::Absent { .. }))) => {}
+            Ok(Err(Why::Engine(EngineError::Absent { .. }))) => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
             Ok(outcome) => break outcome,
             Err(_) => break Err(Why::Ended("it took too long".to_owned())),
         }
@@ -135,6 +132,21 @@ async fn bring_back(run: &Run, old: &str, step: StepName) -> Result<i64, Stop> {
         let reason = format!("nobody serves: the old instance did not come back ({why})");
         Stop::failed(step, reason)
     })
+}
+
+/// Its own, which need not be that of the specification that did not last.
+async fn own_restart_policy(run: &Run, old: &str) -> RestartPolicy {
+    let found = run.tools.engine.inspect(old).await.ok();
+    let Some(generation) = found.and_then(|found| found.instance.generation) else {
+        return run.spec.restart;
+    };
+    let lane = run.deploy.lane.clone();
+    let deployed = run.tools.store.read(move |reader| {
+        let id = reader.deploy_of(&lane, generation)?;
+        id.map_or(Ok(None), |id| reader.deployed(id))
+    });
+    let deployed = deployed.await.ok().flatten();
+    deployed.map_or(run.spec.restart, |deployed| deployed.spec.restart())
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -77,7 +77,7 @@ impl Run {
     }
 
     /// Runs to a terminal state. An error means that nothing can be written
-    /// any more: the next start takes it up.
+    /// any more: it is taken up again.
     pub(super) async fn through(self) -> Result<(), StoreError> {
         let outcome = self.steps().await;
         match outcome {
@@ -128,7 +128,10 @@ impl Run {
         let Some(step) = step_of(self.deploy.status) else {
             return Ok(None);
         };
-        self.tools.engine.until_connected().await;
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = self.tools.engine.until_connected() => {}
+        }
         let known = self.deploy.plan.clone().zip(self.deploy.instance.clone());
         let early = matches!(step, StepName::Plan | StepName::Pull | StepName::Create);
         let known = known.filter(|_| !early);
@@ -213,23 +216,21 @@ impl Run {
         Ok(row.and_then(|row| row.instance).as_deref() == Some(candidate))
     }
 
-    /// An image that was given for this deploy is the lane's from now on; of a rollback,
-    /// the whole configuration.
+    /// What was given for this deploy is the lane's from now on, unless somebody has
+    /// changed the lane meanwhile.
     async fn succeed(&self) -> Result<(), StoreError> {
         let (lane, spec) = (self.deploy.lane.clone(), self.deploy.spec.clone());
-        let is_rollback = self.deploy.rollback.is_some();
+        let lane_was = self.deploy.lane_was.clone();
         tracing::info!(deploy = %self.deploy.id, %lane, "deploy succeeded");
         let keep = move |tx: &mut Tx<'_>| {
-            let Some(row) = tx.lane(&lane)? else {
-                return Ok(());
+            let is_as_it_was = match tx.lane(&lane)? {
+                Some(row) => lane_was == Some(row.spec.fingerprint()?),
+                None => false,
             };
-            let image = spec.image().to_owned();
-            let spec = if is_rollback {
-                spec
-            } else {
-                row.spec.with_image(image)
-            };
-            tx.put_lane(&lane, &spec)
+            if is_as_it_was {
+                tx.put_lane(&lane, &spec)?;
+            }
+            Ok(())
         };
         let ended = self
             .journal

@@ -7,7 +7,7 @@ use crate::{
 /// What is there before a deploy.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Situation {
-    /// Container that serves and runs now.
+    /// Container that serves now, as well as it can.
     pub(super) serving: Option<String>,
     /// Host ports that containers of others publish: port and container name.
     pub(super) taken_ports: Vec<(u16, String)>,
@@ -23,7 +23,8 @@ pub(super) async fn of(tools: &Tools, lane: &Lane) -> Result<Situation, DeployEr
     let mut situation = Situation::default();
     if let Some(serving) = row.and_then(|row| row.instance) {
         match tools.engine.inspect(&serving).await {
-            Ok(found) if found.instance.status == InstanceStatus::Running => {
+            // One in a crash loop is restarting most of the time.
+            Ok(found) if !has_ended(found.instance.status) => {
                 situation.serving = Some(serving);
             }
             Ok(_) | Err(EngineError::NotFound { .. }) => {}
@@ -40,4 +41,14 @@ pub(super) async fn of(tools: &Tools, lane: &Lane) -> Result<Situation, DeployEr
         situation.taken_ports.extend(ports);
     }
     Ok(situation)
+}
+
+const fn has_ended(status: InstanceStatus) -> bool {
+    matches!(
+        status,
+        InstanceStatus::Created
+            | InstanceStatus::Exited
+            | InstanceStatus::Dead
+            | InstanceStatus::Removed
+    )
 }

@@ -2,26 +2,32 @@
 //! may run twice: a server that comes after one that was killed begins with the step
 //! that it was in.
 
+use std::time::Duration;
+
 use super::{bake, error::Stop, gate, rollback, run::Run};
 use crate::{
     engine::EngineError,
-    model::{InstanceStatus, Plan, RestartPolicy, StepName},
+    model::{InstanceStatus, Plan, RestartPolicy, StepName, Strategy},
 };
+
+/// Until an engine that went away has been noticed.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Up and good first, then the old one goes. A failure before that leaves the
 /// old one untouched.
 pub(super) async fn start_first(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
-    if let Err(stop) = up(run, plan, candidate).await {
-        put_away(run, candidate).await;
-        return Err(stop);
-    }
-    if !run.has_done(plan, StepName::Replace) {
-        let replaced = run.step(StepName::Replace, replace(run, plan, candidate));
-        if let Err(stop) = replaced.await {
-            return Err(turn_back(run, plan, candidate, stop).await);
+    let switched = async {
+        up(run, plan, candidate).await?;
+        if !run.has_done(plan, StepName::Replace) {
+            let replaced = run.step(StepName::Replace, replace(run, plan, candidate));
+            replaced.await?;
         }
+        Ok(())
+    };
+    match switched.await {
+        Ok(()) => last(run, plan, candidate).await,
+        Err(stop) => Err(turn_back(run, plan, candidate, stop).await),
     }
-    last(run, plan, candidate).await
 }
 
 /// The old one holds a port, so it goes first; if the new one is not good, the
@@ -34,11 +40,10 @@ pub(super) async fn stop_first(run: &Run, plan: &Plan, candidate: &str) -> Resul
         up(run, plan, candidate).await?;
         commit(run, candidate).await
     };
-    if let Err(stop) = switched.await {
-        put_away(run, candidate).await;
-        return Err(rollback::restore(run, plan, stop).await);
+    match switched.await {
+        Ok(()) => last(run, plan, candidate).await,
+        Err(stop) => Err(turn_back(run, plan, candidate, stop).await),
     }
-    last(run, plan, candidate).await
 }
 
 /// Runs, and is good.
@@ -62,7 +67,8 @@ async fn last(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
             return Err(rollback::reverse(run, plan, candidate, stop).await);
         }
     }
-    run.step(StepName::Retire, retire(run, candidate)).await
+    run.step(StepName::Retire, retire(run, plan, candidate))
+        .await
 }
 
 async fn start(run: &Run, candidate: &str) -> Result<((), Option<String>), Stop> {
@@ -113,13 +119,20 @@ async fn still_runs(run: &Run, candidate: &str) -> Result<(), Stop> {
     )))
 }
 
-/// A replacement that did not work out: who serves is decided by what the lane says.
+/// It did not work out: how far back is decided by whom the lane names.
 async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Stop) -> Stop {
+    // Nothing can be written: whoever takes it up finds everything as it is.
+    if matches!(stop, Stop::Store(_) | Stop::Ended) {
+        return stop;
+    }
     match run.serves(candidate).await {
         Ok(true) => rollback::reverse(run, plan, candidate, stop).await,
         Ok(false) => {
-            put_away(run, candidate).await;
-            stop
+            put_away(run, plan, candidate).await;
+            match plan.strategy {
+                Strategy::StartFirst => stop,
+                Strategy::StopFirst => rollback::restore(run, plan, stop).await,
+            }
         }
         Err(error) => error.into(),
     }
@@ -163,17 +176,27 @@ pub(super) async fn stop(run: &Run, id: &str) -> Result<(), EngineError> {
     }
 }
 
-/// A failed candidate is kept, stopped, so that it can be looked at.
-async fn put_away(run: &Run, candidate: &str) {
-    if let Err(error) = stop(run, candidate).await {
-        tracing::warn!(%error, candidate, "a failed candidate could not be stopped");
+/// An engine that is away is waited for: two would run, or hold the other's port.
+pub(super) async fn stop_for_certain(run: &Run, id: &str) {
+    loop {
+        run.tools.engine.until_connected().await;
+        match stop(run, id).await {
+            Err(EngineError::Absent { .. }) => tokio::time::sleep(AGAIN_AFTER).await,
+            Err(error) => return tracing::warn!(%error, id, "an instance could not be stopped"),
+            Ok(()) => return,
+        }
     }
-    remove_others(run, candidate).await;
+}
+
+/// A failed candidate is kept, stopped, so that it can be looked at.
+async fn put_away(run: &Run, plan: &Plan, candidate: &str) {
+    stop_for_certain(run, candidate).await;
+    remove_others(run, plan, candidate).await;
 }
 
 /// What served before stays, stopped; older ones of this lane go.
-async fn retire(run: &Run, candidate: &str) -> Result<((), Option<String>), Stop> {
-    let removed = remove_others(run, candidate).await;
+async fn retire(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<String>), Stop> {
+    let removed = remove_others(run, plan, candidate).await;
     let message = match removed {
         0 => None,
         1 => Some("removed the instance before the last".to_owned()),
@@ -182,9 +205,9 @@ async fn retire(run: &Run, candidate: &str) -> Result<((), Option<String>), Stop
     Ok(((), message))
 }
 
-/// Removes stopped instances of the lane but the newest besides `keep`. What
-/// cannot be removed now is tried again by the next deploy.
-async fn remove_others(run: &Run, keep: &str) -> usize {
+/// Removes stopped instances of the lane but the newest besides `keep` and what served
+/// before. What cannot be removed now is tried again by the next deploy.
+async fn remove_others(run: &Run, plan: &Plan, keep: &str) -> usize {
     let lane = run.deploy.lane.clone();
     let lanes = run.tools.store.read(move |reader| {
         let serving = reader.lane(&lane)?.and_then(|row| row.instance);
@@ -195,6 +218,7 @@ async fn remove_others(run: &Run, keep: &str) -> usize {
     };
     let stopped = instances.into_iter().filter(|instance| {
         instance.id != keep
+            && plan.replaces.as_ref() != Some(&instance.id)
             && serving.as_ref() != Some(&instance.id)
             && instance.status != InstanceStatus::Running
     });

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Keyring, SealError};
-use crate::model::{Lane, Spec};
+use sha2::{Digest, Sha256};
+
+use super::{Keyring, SealError, StoreError};
+use crate::model::{Lane, RestartPolicy, Spec, registry_of};
 
 /// A specification as it may be stored: values of secrets are sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,10 +84,23 @@ impl SealedSpec {
         self.0.bake_ms
     }
 
+    pub fn restart(&self) -> RestartPolicy {
+        self.0.restart
+    }
+
+    /// A login is for one registry, and goes to no other.
     pub fn with_image(&self, image: String) -> Self {
         let mut spec = self.0.clone();
+        if registry_of(&image) != registry_of(&spec.image) {
+            spec.registry_auth = None;
+        }
         spec.image = image;
         Self(spec)
+    }
+
+    /// Tells it from any other, and nothing of it.
+    pub fn fingerprint(&self) -> Result<String, StoreError> {
+        Ok(hex::encode(Sha256::digest(serde_json::to_vec(&self.0)?)))
     }
 
     fn sealed_value(&self, wanted: &SecretField, lane: &Lane) -> Option<String> {
@@ -110,11 +125,12 @@ fn secrets<'a>(
         };
         (secret, &mut entry.value)
     });
+    let registry = registry_of(&spec.image).to_owned();
     let registry = spec.registry_auth.iter_mut().map(move |auth| {
         let secret = SecretField {
             field: "/registry_auth/password".to_owned(),
             name: auth.username.clone(),
-            purpose: format!("registry:{lane}"),
+            purpose: format!("registry:{lane}:{registry}"),
         };
         (secret, &mut auth.password)
     });

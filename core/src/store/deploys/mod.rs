@@ -16,6 +16,8 @@ pub struct NewDeploy {
     pub spec: SealedSpec,
     /// To what an earlier deploy ran.
     pub rollback: Option<Rollback>,
+    /// Fingerprint of what the lane said, where this deploy is of something else.
+    pub lane_was: Option<String>,
 }
 
 /// What an earlier deploy ran.
@@ -50,6 +52,7 @@ pub struct OpenDeploy {
     pub instance: Option<String>,
     pub plan: Option<Plan>,
     pub rollback: Option<Rollback>,
+    pub lane_was: Option<String>,
     /// Somebody has asked for its end.
     pub cancelled: bool,
 }

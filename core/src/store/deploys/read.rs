@@ -95,7 +95,7 @@ impl Reader<'_> {
     pub fn open_deploys(&self) -> Result<Vec<OpenDeploy>, StoreError> {
         let mut statement = self.sql().prepare_cached(
             "SELECT id, project, stage, generation, status, spec, actor, instance, plan,
-                 rolls_back_to, image_id, digest, cancel_reason IS NOT NULL
+                 rolls_back_to, image_id, digest, cancel_reason IS NOT NULL, lane_was
              FROM deploys WHERE ended_at IS NULL ORDER BY id",
         )?;
         let mut rows = statement.query([])?;
@@ -111,6 +111,7 @@ impl Reader<'_> {
                 instance: row.get(7)?,
                 plan: json(row.get(8)?)?,
                 rollback: rollback(row)?,
+                lane_was: row.get(13)?,
                 cancelled: row.get(12)?,
             });
         }
@@ -121,7 +122,8 @@ impl Reader<'_> {
     pub fn deployed(&self, id: DeployId) -> Result<Option<Deployed>, StoreError> {
         let mut statement = self.sql().prepare_cached(
             "SELECT project, stage, spec, image_id, digest, generation FROM deploys
-             WHERE id = ?1 AND status = 'succeeded'",
+             WHERE id = ?1 AND status = 'succeeded'
+                AND created_at >= (SELECT created_at FROM projects WHERE name = deploys.project)",
         )?;
         let mut rows = statement.query([id.0])?;
         let Some(row) = rows.next()? else {
@@ -158,6 +160,7 @@ impl Reader<'_> {
     ) -> Result<Option<DeployId>, StoreError> {
         let sql = format!(
             "SELECT id FROM deploys WHERE project = ?1 AND stage = ?2 AND status = 'succeeded'
+             AND created_at >= (SELECT created_at FROM projects WHERE name = ?1)
              AND {which} ORDER BY id DESC LIMIT 1"
         );
         let lane = (lane.project.as_str(), lane.stage.as_str(), generation);

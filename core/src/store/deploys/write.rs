@@ -10,8 +10,8 @@ impl Tx<'_> {
     pub fn insert_deploy(&self, deploy: &NewDeploy) -> Result<DeployId, StoreError> {
         self.sql().execute(
             "INSERT INTO deploys (project, stage, generation, status, actor, spec, image,
-                 created_at, rolls_back_to, image_id, digest)
-             VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 created_at, rolls_back_to, image_id, digest, lane_was)
+             VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 deploy.lane.project.as_str(),
                 deploy.lane.stage.as_str(),
@@ -23,6 +23,7 @@ impl Tx<'_> {
                 deploy.rollback.as_ref().map(|it| it.to.0),
                 deploy.rollback.as_ref().map(|it| &it.image_id),
                 deploy.rollback.as_ref().map(|it| &it.digest),
+                deploy.lane_was,
             ],
         )?;
         Ok(DeployId(self.sql().last_insert_rowid()))
