@@ -51,7 +51,7 @@ pub(super) fn no_network(name: &str) -> String {
 pub(super) fn not_rolled_back(spec: &Spec) -> Vec<String> {
     let volumes: Vec<&str> = spec.volumes.iter().map(|it| it.source.as_str()).collect();
     let kept = match volumes.as_slice() {
-        [] => "what the newer version wrote elsewhere, as to a database".to_owned(),
+        [] => "what the newer version wrote, as to a database".to_owned(),
         _ => format!(
             "the contents of {}, and what the newer version wrote elsewhere, as to a database",
             volumes.join(", ")

@@ -25,11 +25,10 @@ impl Deploys {
             let Some(row) = reader.lane(&wanted)? else {
                 return Ok(None);
             };
-            let serving = match row.generation {
-                Some(generation) => reader.deploy_of(&wanted, generation)?,
+            let serving = match &row.instance {
+                Some(instance) => reader.deployed_as(instance)?,
                 None => None,
             };
-            let serving = serving.map(|id| reader.deployed(id)).transpose()?.flatten();
             Ok(Some((row, serving)))
         });
         let Some((row, serving)) = known.await? else {

@@ -136,15 +136,8 @@ async fn bring_back(run: &Run, old: &str, step: StepName) -> Result<i64, Stop> {
 
 /// Its own, which need not be that of the specification that did not last.
 async fn own_restart_policy(run: &Run, old: &str) -> RestartPolicy {
-    let found = run.tools.engine.inspect(old).await.ok();
-    let Some(generation) = found.and_then(|found| found.instance.generation) else {
-        return run.spec.restart;
-    };
-    let lane = run.deploy.lane.clone();
-    let deployed = run.tools.store.read(move |reader| {
-        let id = reader.deploy_of(&lane, generation)?;
-        id.map_or(Ok(None), |id| reader.deployed(id))
-    });
+    let old = old.to_owned();
+    let deployed = run.tools.store.read(move |reader| reader.deployed_as(&old));
     let deployed = deployed.await.ok().flatten();
     deployed.map_or(run.spec.restart, |deployed| deployed.spec.restart())
 }

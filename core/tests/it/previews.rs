@@ -64,8 +64,26 @@ async fn a_preview_tells_plan_image_and_changes_and_does_nothing() {
         "{said}"
     );
     assert!(said.contains("change  /env/KEY: a secret"), "{said}");
+    bench
+        .update("ahead", |spec| {
+            spec["networks"] = json!([]);
+            spec["ports"] = json!([]);
+            spec["bake_ms"] = json!(600_000);
+        })
+        .await;
     let deploys = bench.server.json("/api/deploys?project=ahead").await;
     assert_eq!(deploys["items"].as_array().map(Vec::len), Some(1));
+    let baking = bench.start("ahead").await;
+    bench.reaches(baking, "baking").await;
+    bench
+        .update("ahead", |spec| spec["stop_grace_ms"] = json!(1_000))
+        .await;
+    let (_, third) = bench.server.post(PATH, &json!({})).await;
+    let change = json!([{"field": "/stop_grace_ms", "before": 2_000, "after": 1_000}]);
+    assert_eq!(
+        third["changes"], change,
+        "of what serves, though it is watched"
+    );
     bench.server.stop().await;
 }
 

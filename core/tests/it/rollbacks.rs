@@ -18,6 +18,8 @@ fn crashes(spec: &mut Value) {
     spec["command"] = json!(["sh", "-c", CRASH]);
     spec["health"] = json!({"min_uptime_ms": 100});
     spec["bake_ms"] = json!(60_000);
+    // Of this one alone: whoever served before keeps its own.
+    spec["restart"] = json!("always");
 }
 
 async fn serving(bench: &Bench, project: &str) -> i64 {

@@ -61,7 +61,6 @@ pub struct OpenDeploy {
 #[derive(Debug, Clone)]
 pub struct Deployed {
     pub lane: Lane,
-    pub generation: i64,
     pub spec: SealedSpec,
     pub image_id: Option<String>,
     pub digest: Option<String>,

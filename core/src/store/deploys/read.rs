@@ -1,4 +1,4 @@
-use rusqlite::{OptionalExtension, Row, types::Value};
+use rusqlite::{OptionalExtension, Row, ToSql, types::Value};
 
 use super::{DeployQuery, Deployed, OpenDeploy, Rollback};
 use crate::{
@@ -118,14 +118,29 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// What a deploy ran, if it has come to serve.
+    /// What a deploy ran, if it has succeeded in the project as it is now.
     pub fn deployed(&self, id: DeployId) -> Result<Option<Deployed>, StoreError> {
-        let mut statement = self.sql().prepare_cached(
-            "SELECT project, stage, spec, image_id, digest, generation FROM deploys
-             WHERE id = ?1 AND status = 'succeeded'
+        self.deployed_where(
+            "id = ?1 AND status = 'succeeded'
                 AND created_at >= (SELECT created_at FROM projects WHERE name = deploys.project)",
-        )?;
-        let mut rows = statement.query([id.0])?;
+            &id.0,
+        )
+    }
+
+    /// What the deploy ran that made this container, however it ends.
+    pub fn deployed_as(&self, instance: &str) -> Result<Option<Deployed>, StoreError> {
+        self.deployed_where("instance = ?1", &instance)
+    }
+
+    fn deployed_where(
+        &self,
+        which: &str,
+        value: &dyn ToSql,
+    ) -> Result<Option<Deployed>, StoreError> {
+        let sql =
+            format!("SELECT project, stage, spec, image_id, digest FROM deploys WHERE {which}");
+        let mut statement = self.sql().prepare_cached(&sql)?;
+        let mut rows = statement.query([value])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
@@ -134,37 +149,22 @@ impl Reader<'_> {
             spec: serde_json::from_str(&row.get::<_, String>(2)?)?,
             image_id: row.get(3)?,
             digest: row.get(4)?,
-            generation: row.get(5)?,
         }))
     }
 
-    /// The newest deploy of a lane that came to serve, of a generation below.
+    /// The newest deploy of a lane that succeeded, of a generation below.
     pub fn succeeded_before(
         &self,
         lane: &Lane,
         generation: i64,
     ) -> Result<Option<DeployId>, StoreError> {
-        self.newest_succeeded(lane, "generation < ?3", generation)
-    }
-
-    /// The deploy that brought a lane to a generation.
-    pub fn deploy_of(&self, lane: &Lane, generation: i64) -> Result<Option<DeployId>, StoreError> {
-        self.newest_succeeded(lane, "generation = ?3", generation)
-    }
-
-    fn newest_succeeded(
-        &self,
-        lane: &Lane,
-        which: &str,
-        generation: i64,
-    ) -> Result<Option<DeployId>, StoreError> {
-        let sql = format!(
+        let mut statement = self.sql().prepare_cached(
             "SELECT id FROM deploys WHERE project = ?1 AND stage = ?2 AND status = 'succeeded'
-             AND created_at >= (SELECT created_at FROM projects WHERE name = ?1)
-             AND {which} ORDER BY id DESC LIMIT 1"
-        );
+                 AND created_at >= (SELECT created_at FROM projects WHERE name = ?1)
+                 AND generation < ?3
+             ORDER BY id DESC LIMIT 1",
+        )?;
         let lane = (lane.project.as_str(), lane.stage.as_str(), generation);
-        let mut statement = self.sql().prepare_cached(&sql)?;
         let found = statement.query_row(lane, |row| row.get(0)).optional()?;
         Ok(found.map(DeployId))
     }
