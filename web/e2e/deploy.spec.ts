@@ -9,13 +9,13 @@ test('a deploy is clicked together and watched until its instance is healthy, an
 	registry,
 	chat,
 }) => {
-	const image = await registry.push(engine, 'shop:1', CONTROLLED);
+	const image = await registry.push(engine, 'boutique:1', CONTROLLED);
 	await page.goto(server.url);
 	await page.evaluate(() => Object.assign(window, { sameDocument: true }));
 	await expect(page.getByTitle(engine.address)).toContainText('Docker');
 
 	await page.getByRole('link', { name: 'New project' }).first().click();
-	await page.getByLabel('Name', { exact: true }).fill('shop');
+	await page.getByLabel('Name', { exact: true }).fill('boutique');
 	await page.getByLabel('Image', { exact: true }).fill(image);
 	await page.getByLabel('Seconds that it is watched').fill('1');
 	await page.getByRole('button', { name: 'Make the project' }).click();
@@ -35,19 +35,19 @@ test('a deploy is clicked together and watched until its instance is healthy, an
 		'chat.toml',
 		`${chat.plugin('chat', server.path('slack-path'))}
 [pipeline.deploys]
-when = { type = ["deploy_status"], project = ["shop"] }
+when = { type = ["deploy_status"], project = ["boutique"] }
 sinks = ["chat"]
 `,
 	);
 	await expect.poll(() => server.pluginState('chat')).toBe('running');
 	chat.next.push(rateLimited(1));
 
-	await letPass(engine, 'shop-prod-1-0');
+	await letPass(engine, 'boutique-prod-1-0');
 	await expect(page.getByRole('status').filter({ hasText: 'succeeded' })).toBeVisible();
 	await expect(step('retire: ')).toBeVisible();
-	await page.getByRole('link', { name: 'shop', exact: true }).click();
+	await page.getByRole('link', { name: 'boutique', exact: true }).click();
 	await expect(page.getByTestId('instances')).toContainText('healthy');
-	expect(await webOf(engine, 'shop-prod-1-0')).toBe('one');
+	expect(await webOf(engine, 'boutique-prod-1-0')).toBe('one');
 
 	await expect.poll(() => chat.taken.join()).toContain('deploy 1 succeeded');
 	expect(chat.posted.map(({ path }) => path)).toContain('/services/T0/B0/very-secret-path');

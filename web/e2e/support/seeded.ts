@@ -50,7 +50,10 @@ sinks = ["chat"]
 	await expect.poll(() => server.pluginState('webhook.wasm')).toBe('not_configured');
 }
 
+/** Waits for its end; one that ends otherwise is shown whole. */
 async function ended(server: Server, { id }: Deploy, status: string): Promise<void> {
-	const now = async () => (await server.get<Deploy>(`/api/deploys/${id}`)).status;
-	await expect.poll(now, { timeout: 60_000 }).toBe(status);
+	const read = () => server.get<Deploy>(`/api/deploys/${id}`);
+	await expect.poll(async () => (await read()).ended_at, { timeout: 60_000 }).toBeTruthy();
+	const deploy = await read();
+	expect(deploy.status, JSON.stringify(deploy.steps)).toBe(status);
 }
