@@ -3,14 +3,15 @@
 
 mod file;
 mod sources;
+mod values;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
-use url::Url;
 
 pub use sources::ConfigError;
-use sources::{Key, Sources};
+use sources::Sources;
+use values::{at_least_one, count, days, engine, loopback, mib, web_url};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
@@ -221,7 +222,7 @@ pub fn failpoint() -> Result<Option<(Failpoint, u32)>, ConfigError> {
         environment: &environment,
         file: None,
     };
-    let parse = |found: Key| {
+    let parse = |found: sources::Key| {
         let names = Failpoint::ALL.map(Failpoint::name).join(", ");
         Failpoint::parse(&found.text).ok_or_else(|| {
             found.wrong(&format!("one of {names}, with `:N` for the Nth time there"))
@@ -264,58 +265,6 @@ fn docker_config(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(environment("HOME")?).join(".docker")))?;
     Some(folder.join("config.json"))
-}
-
-fn loopback(found: &Key) -> Result<SocketAddr, ConfigError> {
-    let expected = "an address with a port, e.g. 127.0.0.1:8080 (port 0 takes a free one)";
-    let address: SocketAddr = found.text.parse().map_err(|_| found.wrong(expected))?;
-    if address.ip().is_loopback() {
-        return Ok(address);
-    }
-    Err(found.wrong(
-        "127.0.0.1 or [::1]: behind this port is the Docker socket, and there is no sign-in yet; \
-         reach it from elsewhere through ssh -L",
-    ))
-}
-
-fn engine(found: &Key) -> Result<String, ConfigError> {
-    let known = ["unix://", "tcp://", "http://"];
-    if known
-        .iter()
-        .any(|scheme| found.text.len() > scheme.len() && found.text.starts_with(scheme))
-    {
-        return Ok(found.text.clone());
-    }
-    Err(found.wrong("unix:///path/to/docker.sock or tcp://host:port"))
-}
-
-fn web_url(found: &Key) -> Result<String, ConfigError> {
-    let url = Url::parse(&found.text).ok();
-    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-        return Ok(found.text.trim_end_matches('/').to_owned());
-    }
-    Err(found.wrong("a web address, e.g. http://127.0.0.1:8080"))
-}
-
-fn days(found: &Key) -> Result<u32, ConfigError> {
-    let days = found.text.parse().ok().filter(|days| *days > 0);
-    days.ok_or_else(|| found.wrong("a number of days, at least 1"))
-}
-
-fn count(found: &Key) -> Result<u64, ConfigError> {
-    let count = found.text.parse().ok().filter(|count| *count >= 1_000);
-    count.ok_or_else(|| found.wrong("a number, at least 1000"))
-}
-
-fn at_least_one(found: &Key) -> Result<usize, ConfigError> {
-    let count = found.text.parse().ok().filter(|count| *count >= 1);
-    count.ok_or_else(|| found.wrong("a number, at least 1"))
-}
-
-fn mib(found: &Key) -> Result<u64, ConfigError> {
-    let known = 1..=u64::MAX >> 20;
-    let mib = found.text.parse().ok().filter(|mib| known.contains(mib));
-    mib.ok_or_else(|| found.wrong("a number of MiB, at least 1"))
 }
 
 #[cfg(test)]

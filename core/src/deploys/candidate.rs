@@ -16,11 +16,10 @@ impl Run {
         let container = self.container(image);
         let created = match self.tools.engine.create(&container).await {
             // Left by a run of this deploy that a crash interrupted.
-            Err(EngineError::Conflict { message }) => {
+            Err(conflict @ EngineError::Conflict { .. }) => {
                 let found = self.tools.engine.inspect(&container.name).await;
                 if found.map_err(failed)?.instance.status != InstanceStatus::Created {
-                    let reason = format!("{message}: remove or rename it");
-                    return Err(Stop::failed(StepName::Create, reason));
+                    return Err(failed(conflict));
                 }
                 self.tools
                     .engine

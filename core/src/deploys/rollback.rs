@@ -7,7 +7,9 @@ use super::{error::Stop, run::Run, switch};
 use crate::{
     engine::{Engine, EngineError},
     instances::Planned,
-    model::{Failure, InstanceStatus, Plan, RestartPolicy, StepName, StepStatus, Strategy},
+    model::{
+        DeployStatus, Failure, InstanceStatus, Plan, RestartPolicy, StepName, StepStatus, Strategy,
+    },
 };
 
 /// How long an old instance may take to run again, with an engine that answers.
@@ -64,20 +66,8 @@ pub(super) async fn reverse(run: &Run, plan: &Plan, candidate: &str, why: Stop) 
     }
 }
 
-/// After a stop of the server in the middle of it.
-pub(super) async fn restore_again(run: &Run, plan: &Plan) -> Result<(), Stop> {
-    let why = first_failure(run).await?;
-    Err(restore(run, plan, why).await)
-}
-
-/// After a stop of the server in the middle of it.
-pub(super) async fn reverse_again(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
-    let why = first_failure(run).await?;
-    Err(reverse(run, plan, candidate, why).await)
-}
-
-/// Why this deploy turned back, as its steps say.
-async fn first_failure(run: &Run) -> Result<Stop, Stop> {
+/// Why an earlier life of this deploy turned back, as its steps say; none if it did not.
+pub(super) async fn why_turned_back(run: &Run) -> Result<Option<Stop>, Stop> {
     let id = run.deploy.id;
     let deploy = run
         .tools
@@ -86,10 +76,13 @@ async fn first_failure(run: &Run) -> Result<Stop, Stop> {
         .await?;
     let mut steps = deploy.into_iter().flat_map(|deploy| deploy.steps);
     let failed = steps.find(|step| step.status == StepStatus::Failed);
-    Ok(match failed {
-        Some(step) if step.message.as_deref() == Some("cancelled") => Stop::Cancelled,
-        Some(step) => Stop::failed(step.name, step.message.unwrap_or_default()),
-        None => Stop::failed(StepName::Gate, "the server was stopped"),
+    Ok(match (failed, run.deploy.status) {
+        (Some(step), _) if step.message.as_deref() == Some("cancelled") => Some(Stop::Cancelled),
+        (Some(step), _) => Some(Stop::failed(step.name, step.message.unwrap_or_default())),
+        (None, DeployStatus::Restoring | DeployStatus::RollingBack) => {
+            Some(Stop::failed(StepName::Replace, "the server was stopped"))
+        }
+        (None, _) => None,
     })
 }
 

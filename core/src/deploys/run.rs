@@ -89,8 +89,8 @@ impl Run {
     /// The walkthrough. `stop-first` does step 6 before step 4. After a stop of the
     /// server it goes on with the step that was interrupted; the first three begin again.
     async fn steps(&self) -> Result<(), Stop> {
-        let (plan, candidate) = match self.interrupted().await? {
-            Some(known) => known,
+        let (plan, candidate, turned) = match self.interrupted().await? {
+            Some((plan, candidate)) => (plan, candidate, rollback::why_turned_back(self).await?),
             None => {
                 // 1. Plan: what is there, what will be done, whether nobody serves meanwhile.
                 let plan = self.interruptible(StepName::Plan, self.plan()).await?;
@@ -98,7 +98,8 @@ impl Run {
                 let image = self.interruptible(StepName::Pull, self.pull()).await?;
                 // 3. Create the candidate.
                 let created = self.create(&image);
-                (plan, self.interruptible(StepName::Create, created).await?)
+                let candidate = self.interruptible(StepName::Create, created).await?;
+                (plan, candidate, None)
             }
         };
         self.tools.planned.begin(&candidate);
@@ -106,13 +107,10 @@ impl Run {
         let decided = CancellationToken::new();
         let following = output::follow(self, &candidate, decided.clone());
         let switching = async {
-            let outcome = match (self.deploy.status, plan.strategy) {
-                (DeployStatus::Restoring, _) => rollback::restore_again(self, &plan).await,
-                (DeployStatus::RollingBack, _) => {
-                    rollback::reverse_again(self, &plan, &candidate).await
-                }
-                (_, Strategy::StartFirst) => switch::start_first(self, &plan, &candidate).await,
-                (_, Strategy::StopFirst) => switch::stop_first(self, &plan, &candidate).await,
+            let outcome = match (turned, plan.strategy) {
+                (Some(why), _) => Err(self.turn_back_again(&plan, &candidate, why).await),
+                (None, Strategy::StartFirst) => switch::start_first(self, &plan, &candidate).await,
+                (None, Strategy::StopFirst) => switch::stop_first(self, &plan, &candidate).await,
             };
             decided.cancel();
             outcome
@@ -148,6 +146,14 @@ impl Run {
             }
         }
         Ok(known)
+    }
+
+    /// A stop of the server came between the failure of a step and the way back.
+    async fn turn_back_again(&self, plan: &Plan, candidate: &str, why: Stop) -> Stop {
+        match self.deploy.status {
+            DeployStatus::RollingBack => rollback::reverse(self, plan, candidate, why).await,
+            _ => switch::turn_back(self, plan, candidate, why).await,
+        }
     }
 
     /// An earlier life of this deploy has done this step.

@@ -120,7 +120,7 @@ async fn still_runs(run: &Run, candidate: &str) -> Result<(), Stop> {
 }
 
 /// It did not work out: how far back is decided by whom the lane names.
-async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Stop) -> Stop {
+pub(super) async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Stop) -> Stop {
     // Nothing can be written: whoever takes it up finds everything as it is.
     if matches!(stop, Stop::Store(_) | Stop::Ended) {
         return stop;
@@ -206,7 +206,8 @@ async fn retire(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<S
 }
 
 /// Removes stopped instances of the lane but the newest besides `keep` and what served
-/// before. What cannot be removed now is tried again by the next deploy.
+/// before. That one stays stopped, also if it was a hand and not a deploy that stopped it.
+/// What cannot be removed now is tried again by the next deploy.
 async fn remove_others(run: &Run, plan: &Plan, keep: &str) -> usize {
     let lane = run.deploy.lane.clone();
     let lanes = run.tools.store.read(move |reader| {
@@ -216,14 +217,19 @@ async fn remove_others(run: &Run, plan: &Plan, keep: &str) -> usize {
     let Ok((serving, instances)) = lanes.await else {
         return 0;
     };
-    let stopped = instances.into_iter().filter(|instance| {
+    let mut stopped = instances.into_iter().filter(|instance| {
         instance.id != keep
             && plan.replaces.as_ref() != Some(&instance.id)
             && serving.as_ref() != Some(&instance.id)
             && instance.status != InstanceStatus::Running
     });
+    if let Some(kept) = stopped.next()
+        && let Err(error) = stop(run, &kept.id).await
+    {
+        tracing::debug!(%error, name = kept.name, "keeps its restart policy for now");
+    }
     let mut removed = 0;
-    for instance in stopped.skip(1) {
+    for instance in stopped {
         run.tools.planned.begin(&instance.id);
         match run.tools.engine.remove(&instance.id).await {
             Ok(()) => removed += 1,

@@ -186,24 +186,14 @@ async fn all_delivered(program: &Program, count: usize) -> bool {
 
 #[tokio::test]
 async fn a_kill_after_any_word_of_the_engine_in_a_deploy_is_made_good() {
-    survives_everywhere(
-        "kill-acted",
-        Failpoint::DeployActed,
-        json!({}),
-        &["succeeded"],
-    )
-    .await;
+    let point = Failpoint::DeployActed;
+    survives_everywhere("kill-acted", point, json!({}), succeeded).await;
 }
 
 #[tokio::test]
 async fn a_kill_after_anything_that_a_deploy_writes_is_made_good() {
-    survives_everywhere(
-        "kill-written",
-        Failpoint::DeployWritten,
-        json!({}),
-        &["succeeded"],
-    )
-    .await;
+    let point = Failpoint::DeployWritten;
+    survives_everywhere("kill-written", point, json!({}), succeeded).await;
 }
 
 #[tokio::test]
@@ -211,7 +201,7 @@ async fn a_kill_anywhere_in_a_deploy_that_holds_a_port_is_made_good() {
     for point in OF_DEPLOYS {
         let port = json!({"host": free_port(), "container": 80, "host_ip": "127.0.0.1"});
         let project = format!("kill-port-{}", point.name().replace('_', "-"));
-        survives_everywhere(&project, point, json!({"ports": [port]}), &["succeeded"]).await;
+        survives_everywhere(&project, point, json!({"ports": [port]}), succeeded).await;
     }
 }
 
@@ -220,17 +210,40 @@ async fn a_kill_anywhere_on_the_way_back_from_what_does_not_last_is_made_good() 
     let crashes = json!({"entrypoint": ["/bin/busybox"], "command": ["sh", "-c", "sleep 3; exit 3"],
         "bake_ms": 60_000});
     // A server that comes late finds it dead before it served.
-    let ends = ["rolled_back", "failed"];
+    let ends = |deploy: &Value| {
+        ["rolled_back", "failed"]
+            .iter()
+            .any(|it| deploy["status"] == *it)
+    };
     for point in OF_DEPLOYS {
         let project = format!("kill-back-{}", point.name().replace('_', "-"));
-        survives_everywhere(&project, point, crashes.clone(), &ends).await;
+        survives_everywhere(&project, point, crashes.clone(), ends).await;
     }
 }
 
+#[tokio::test]
+async fn a_kill_after_a_gate_has_failed_hides_not_why() {
+    let deaf = json!({"health": {"tcp": {"port": 9}, "timeout_ms": 1000}});
+    let ends = |deploy: &Value| {
+        let reason = deploy["reason"].as_str().unwrap_or_default();
+        deploy["status"] == "failed" && reason.contains("after 1 s")
+    };
+    survives_everywhere("kill-deaf", Failpoint::DeployActed, deaf, ends).await;
+}
+
+fn succeeded(deploy: &Value) -> bool {
+    deploy["status"] == "succeeded"
+}
+
 /// Dies at the first passing of `point`, the second, … until a deploy of the changed
-/// project comes through. Each ends in one of these ways. Whatever is passed is found
+/// project comes through. Each ends as it is to. Whatever is passed is found
 /// by that.
-async fn survives_everywhere(project: &str, point: Failpoint, change: Value, ends: &[&str]) {
+async fn survives_everywhere(
+    project: &str,
+    point: Failpoint,
+    change: Value,
+    ends: fn(&Value) -> bool,
+) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let engine = &Shared::get().engine;
     let first = Program::serve_with(dir.path(), &engine.address()).await;
@@ -255,10 +268,7 @@ async fn survives_everywhere(project: &str, point: Failpoint, change: Value, end
             None => None,
         };
         if let Some(deploy) = through {
-            assert!(
-                ends.iter().any(|end| deploy["status"] == *end),
-                "{failpoint}: {deploy}"
-            );
+            assert!(ends(&deploy), "{failpoint}: {deploy}");
             assert!(time > 10, "{failpoint}: a deploy passes it more often");
             doomed.signal(rustix::process::Signal::KILL);
             doomed.ended().await;
@@ -267,10 +277,7 @@ async fn survives_everywhere(project: &str, point: Failpoint, change: Value, end
         doomed.ended().await;
         let saved = Program::serve_with(dir.path(), &engine.address()).await;
         let deploy = newest_ended(&saved, project).await;
-        assert!(
-            ends.iter().any(|end| deploy["status"] == *end),
-            "{failpoint}: {deploy}"
-        );
+        assert!(ends(&deploy), "{failpoint}: {deploy}");
         one_serves(&saved, project, &failpoint).await;
         saved.signal(rustix::process::Signal::KILL);
         saved.ended().await;

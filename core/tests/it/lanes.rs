@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::support::{
     bench::{Bench, bench},
     registry::free_port,
+    wait,
 };
 
 #[tokio::test]
@@ -136,6 +137,26 @@ async fn the_same_wish_twice_is_one_deploy_and_another_is_refused_or_takes_its_p
     let third = bench.ended(third["id"].as_i64().expect("an id")).await;
     assert_eq!(third["status"], "succeeded", "{third}");
     assert_eq!(bench.running("wishes"), "wishes-prod-3-0");
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_a_hand_has_stopped_does_not_come_back_beside_its_successor() {
+    let bench = bench().await;
+    bench
+        .project("halted", |spec| spec["restart"] = json!("always"))
+        .await;
+    assert_eq!(bench.deploy("halted").await["status"], "succeeded");
+    assert_eq!(bench.restart_policy("halted-prod-1-0"), "always");
+    bench.engine.docker(&["stop", "halted-prod-1-0"]);
+    let noticed = wait::answer(async || {
+        let instance = bench.server.json("/api/instances/halted-prod-1-0").await;
+        (instance["status"] == "exited").then_some(())
+    });
+    noticed.await.expect("its end is noticed");
+    assert_eq!(bench.deploy("halted").await["status"], "succeeded");
+    assert_eq!(bench.restart_policy("halted-prod-1-0"), "no");
+    assert_eq!(bench.restart_policy("halted-prod-2-0"), "always");
     bench.server.stop().await;
 }
 

@@ -87,6 +87,12 @@ impl Bench {
             .docker(&["inspect", container, "--format", format])
     }
 
+    pub fn restart_policy(&self, container: &str) -> String {
+        let format = "{{.HostConfig.RestartPolicy.Name}}";
+        self.engine
+            .docker(&["inspect", container, "--format", format])
+    }
+
     /// Follows a deploy to its end; the deploy as it is then.
     pub async fn ended(&self, id: i64) -> Value {
         let mut log = self.server.sse(&format!("/api/deploys/{id}/logs")).await;
@@ -99,7 +105,7 @@ impl Bench {
         self.ended(id).await
     }
 
-    /// Names and restart policies of the running containers of a project.
+    /// Names of the running containers of a project.
     pub fn running(&self, project: &str) -> String {
         let label = format!("label=tiny-forge.project={project}");
         self.engine

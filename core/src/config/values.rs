@@ -1,0 +1,60 @@
+//! What values may be set: each check takes what was found, and its error says what
+//! would be right.
+
+use std::net::SocketAddr;
+
+use url::Url;
+
+use super::sources::{ConfigError, Key};
+
+pub(super) fn loopback(found: &Key) -> Result<SocketAddr, ConfigError> {
+    let expected = "an address with a port, e.g. 127.0.0.1:8080 (port 0 takes a free one)";
+    let address: SocketAddr = found.text.parse().map_err(|_| found.wrong(expected))?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(found.wrong(
+        "127.0.0.1 or [::1]: behind this port is the Docker socket, and there is no sign-in yet; \
+         reach it from elsewhere through ssh -L",
+    ))
+}
+
+pub(super) fn engine(found: &Key) -> Result<String, ConfigError> {
+    let known = ["unix://", "tcp://", "http://"];
+    if known
+        .iter()
+        .any(|scheme| found.text.len() > scheme.len() && found.text.starts_with(scheme))
+    {
+        return Ok(found.text.clone());
+    }
+    Err(found.wrong("unix:///path/to/docker.sock or tcp://host:port"))
+}
+
+pub(super) fn web_url(found: &Key) -> Result<String, ConfigError> {
+    let url = Url::parse(&found.text).ok();
+    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        return Ok(found.text.trim_end_matches('/').to_owned());
+    }
+    Err(found.wrong("a web address, e.g. http://127.0.0.1:8080"))
+}
+
+pub(super) fn days(found: &Key) -> Result<u32, ConfigError> {
+    let days = found.text.parse().ok().filter(|days| *days > 0);
+    days.ok_or_else(|| found.wrong("a number of days, at least 1"))
+}
+
+pub(super) fn count(found: &Key) -> Result<u64, ConfigError> {
+    let count = found.text.parse().ok().filter(|count| *count >= 1_000);
+    count.ok_or_else(|| found.wrong("a number, at least 1000"))
+}
+
+pub(super) fn at_least_one(found: &Key) -> Result<usize, ConfigError> {
+    let count = found.text.parse().ok().filter(|count| *count >= 1);
+    count.ok_or_else(|| found.wrong("a number, at least 1"))
+}
+
+pub(super) fn mib(found: &Key) -> Result<u64, ConfigError> {
+    let known = 1..=u64::MAX >> 20;
+    let mib = found.text.parse().ok().filter(|mib| known.contains(mib));
+    mib.ok_or_else(|| found.wrong("a number of MiB, at least 1"))
+}
