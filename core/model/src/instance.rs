@@ -59,6 +59,9 @@ pub struct Instance {
     pub exit_code: Option<i64>,
     pub oom_killed: bool,
     pub restart_count: i64,
+    /// It ends again and again; until it has run for ten minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_loop_since: Option<Timestamp>,
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,

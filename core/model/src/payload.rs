@@ -136,7 +136,10 @@ pub enum InstanceReason {
     Removed,
     Healthy,
     Unhealthy,
+    /// Ended, or was restarted, three times within ten minutes: told once.
     CrashLoop,
+    /// Healthy after `unhealthy`, or has run for ten minutes after `crash_loop`.
+    Recovered,
     /// A difference found by comparing with the engine.
     Resync,
 }

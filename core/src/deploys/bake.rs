@@ -122,6 +122,7 @@ mod tests {
             exit_code: None,
             oom_killed: false,
             restart_count: restarts,
+            crash_loop_since: None,
             created_at: Timestamp::from_unix_ms(0),
             started_at: Some(Timestamp::from_unix_ms(started_ms)),
             finished_at: None,

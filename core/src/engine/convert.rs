@@ -159,6 +159,7 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
         exit_code: state.exit_code.filter(|_| state.running != Some(true)),
         oom_killed: state.oom_killed.unwrap_or(false),
         restart_count: answer.restart_count.unwrap_or(0),
+        crash_loop_since: None,
         created_at: answer
             .created
             .as_deref()

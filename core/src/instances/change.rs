@@ -142,6 +142,7 @@ fn by_health(told: Health, now: &Instance) -> Option<Change> {
     // The engine keeps the last word of a check after the container's end.
     let changed = told != now.health && now.status == InstanceStatus::Running;
     let reason = match now.health {
+        Health::Healthy if changed && told == Health::Unhealthy => InstanceReason::Recovered,
         Health::Healthy if changed => InstanceReason::Healthy,
         Health::Unhealthy if changed => InstanceReason::Unhealthy,
         Health::Healthy | Health::Unhealthy | Health::Starting | Health::None => return None,
@@ -229,17 +230,16 @@ fn severity(reason: InstanceReason, planned: bool) -> Severity {
         | InstanceReason::Renamed
         | InstanceReason::Removed
         | InstanceReason::Healthy
+        | InstanceReason::Recovered
         | InstanceReason::Resync => Severity::Info,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::{
         Health, Hint, Instance, InstanceReason, InstanceStatus, Knowledge, Timestamp,
-        by_difference, by_hint, reason_of_end,
+        by_difference, by_hint, reason_of_end, sample::running,
     };
 
     #[test]
@@ -308,16 +308,23 @@ mod tests {
             health: Health::Unhealthy,
             ..ended(0, 5)
         };
-        let reason = |told_health| {
+        let well = Instance {
+            health: Health::Healthy,
+            ..now.clone()
+        };
+        let reason = |now: &Instance, told_health| {
             let known = Knowledge {
                 told_health,
                 ..NOTHING
             };
-            let change = by_hint(&hint("health_status", None), Some(&now), &now, known);
+            let change = by_hint(&hint("health_status", None), Some(now), now, known);
             change.map(|change| change.reason)
         };
-        assert_eq!(reason(Health::None), Some(InstanceReason::Unhealthy));
-        assert_eq!(reason(Health::Unhealthy), None);
+        assert_eq!(reason(&now, Health::None), Some(InstanceReason::Unhealthy));
+        assert_eq!(reason(&now, Health::Unhealthy), None);
+        assert_eq!(reason(&well, Health::None), Some(InstanceReason::Healthy));
+        let recovered = Some(InstanceReason::Recovered);
+        assert_eq!(reason(&well, Health::Unhealthy), recovered);
     }
 
     const NOTHING: Knowledge = Knowledge {
@@ -339,6 +346,22 @@ mod tests {
 
     fn ended(exit_code: i64, finished_ms: i64) -> Instance {
         Instance {
+            status: InstanceStatus::Exited,
+            exit_code: Some(exit_code),
+            finished_at: Some(Timestamp::from_unix_ms(finished_ms)),
+            ..running()
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    use std::collections::BTreeMap;
+
+    use super::{Health, Instance, InstanceStatus, Timestamp};
+
+    pub fn running() -> Instance {
+        Instance {
             id: "c1".into(),
             name: "greedy".into(),
             image: "idle:1".into(),
@@ -347,14 +370,15 @@ mod tests {
             stage: None,
             deploy: None,
             generation: None,
-            status: InstanceStatus::Exited,
+            status: InstanceStatus::Running,
             health: Health::None,
-            exit_code: Some(exit_code),
+            exit_code: None,
             oom_killed: false,
             restart_count: 0,
+            crash_loop_since: None,
             created_at: Timestamp::from_unix_ms(1),
             started_at: Some(Timestamp::from_unix_ms(1)),
-            finished_at: Some(Timestamp::from_unix_ms(finished_ms)),
+            finished_at: None,
             ports: Vec::new(),
             labels: BTreeMap::new(),
             updated_at: Timestamp::from_unix_ms(30),

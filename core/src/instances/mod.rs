@@ -5,6 +5,7 @@
 //! is compared, and differences that no event told of are published too.
 
 mod change;
+mod crash_loop;
 mod planned;
 mod told;
 mod watcher;

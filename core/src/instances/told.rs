@@ -47,7 +47,10 @@ impl Told {
             last.ended = now.finished_at;
         }
         match change.reason {
-            InstanceReason::Healthy | InstanceReason::Unhealthy | InstanceReason::Resync => {
+            InstanceReason::Healthy
+            | InstanceReason::Unhealthy
+            | InstanceReason::Recovered
+            | InstanceReason::Resync => {
                 last.health = now.health;
             }
             InstanceReason::Started | InstanceReason::Restarted => last.health = Health::None,

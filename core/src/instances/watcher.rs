@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Planned,
     change::{self, Change, Circumstances, Knowledge},
+    crash_loop::CrashLoops,
     told::Told,
 };
 use crate::{
@@ -49,6 +50,7 @@ struct Watcher {
     /// Containers that were sent a signal to end them.
     signalled: HashMap<String, Timestamp>,
     told: Told,
+    loops: CrashLoops,
     /// What was known before this server started is of the past.
     first_connection: bool,
     /// When everything was last known: what ended later has not been told yet.
@@ -71,6 +73,7 @@ impl Watcher {
             known,
             signalled: HashMap::new(),
             told,
+            loops: CrashLoops::default(),
             first_connection: true,
             complete_until: newest.unwrap_or_else(Timestamp::now),
         })
@@ -214,33 +217,36 @@ impl Watcher {
         Ok(())
     }
 
-    /// State and event in one transaction.
+    /// State and events in one transaction.
     async fn keep(
         &mut self,
-        now: Instance,
+        mut now: Instance,
         change: Option<Change>,
         source: InstanceSource,
         time: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let before = self.known.get(&now.id);
-        if change.is_none() && before.is_some_and(|before| same(before, &now)) {
+        let circumstances = self.circumstances(&now, source);
+        let (before, at) = (self.known.get(&now.id), time.unwrap_or(now.updated_at));
+        // What a deploy does, and what it watches, is judged by the deploy.
+        let news = change.as_ref().filter(|_| !circumstances.planned);
+        let further = self.loops.judge(before, &mut now, news, at);
+        let changes: Vec<Change> = change.into_iter().chain(further).collect();
+        if changes.is_empty() && before.is_some_and(|before| same(before, &now)) {
             return Ok(());
         }
-        let told = change.clone();
-        let event = change.map(|change| {
-            let circumstances = self.circumstances(&now, source);
-            let event = change::event(&change, before, &now, circumstances);
-            event.at(time.unwrap_or(now.updated_at))
-        });
+        let event = |change| change::event(change, before, &now, circumstances).at(at);
+        let events: Vec<NewEvent> = changes.iter().map(event).collect();
         let stored = now.clone();
         self.store
             .write(move |tx| {
                 tx.put_instance(&stored)?;
-                event.map(|event| tx.publish(event)).transpose()
+                events
+                    .into_iter()
+                    .try_for_each(|event| tx.publish(event).map(drop))
             })
             .await?;
-        if let Some(change) = told {
-            self.told.keep(&now, &change, source);
+        for change in &changes {
+            self.told.keep(&now, change, source);
         }
         self.known.insert(now.id.clone(), now);
         Ok(())
@@ -251,6 +257,7 @@ impl Watcher {
             return Ok(());
         };
         self.told.forget(id);
+        self.loops.forget(id);
         let before = gone.clone();
         gone.status = InstanceStatus::Removed;
         let change = Change {

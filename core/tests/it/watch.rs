@@ -8,6 +8,7 @@ use crate::support::{
     server::Server,
     shared::{Shared, import_idle},
     sse::Sse,
+    wait,
 };
 
 /// A server that watches the shared engine, and all it tells from its start.
@@ -101,6 +102,46 @@ async fn an_unexpected_end_and_a_memory_kill_are_told_apart_from_a_stop() {
 }
 
 #[tokio::test]
+async fn a_crash_loop_is_told_once_also_through_a_restart_of_the_server() {
+    let (engine, server, mut events) = watched().await;
+    let script = "sleep 0.1; exit 3";
+    let run = ["run", "-d", "--name", "looping", "--restart"];
+    engine.docker(&[&run[..], &["on-failure:3", "idle:1", "sh", "-c", script]].concat());
+    let told = events.until(instance_event("looping", "crash_loop")).await;
+    assert_eq!(told["severity"], "error");
+    assert_eq!(told["payload"]["exit_code"], 3);
+    let shown = server.json("/api/instances/looping").await;
+    assert_eq!(shown["crash_loop_since"], told["time"], "{shown}");
+
+    let given_up = wait::answer(async || {
+        let shown = server.json("/api/instances/looping").await;
+        (shown["status"] == "exited" && shown["restart_count"] == 3).then_some(())
+    });
+    given_up.await.expect("the engine gives up");
+
+    let before = told_of(&server, "unexpected_exit").await;
+    let server = server.restart().await;
+    engine.docker(&["start", "looping"]);
+    let again = wait::answer(async || {
+        (told_of(&server, "unexpected_exit").await >= before + 3).then_some(())
+    });
+    again.await.expect("it ends three times more");
+    assert_eq!(told_of(&server, "crash_loop").await, 1);
+    engine.docker(&["rm", "-f", "looping"]);
+    server.stop().await;
+}
+
+/// How often this was told of `looping`.
+async fn told_of(server: &Server, reason: &str) -> usize {
+    let path = "/api/events?type=instance_status&instance=looping&limit=100";
+    let all = server.json(path).await;
+    let events = all["items"].as_array().expect("items").iter();
+    events
+        .filter(|event| event["payload"]["reason"] == reason)
+        .count()
+}
+
+#[tokio::test]
 async fn health_is_told_when_it_changes() {
     let (engine, server, mut events) = watched().await;
     engine.docker(&[
@@ -121,7 +162,7 @@ async fn health_is_told_when_it_changes() {
     ]);
     events.until(instance_event("checked", "unhealthy")).await;
     engine.docker(&["exec", "checked", "sh", "-c", "echo > /tmp/ok"]);
-    events.until(instance_event("checked", "healthy")).await;
+    events.until(instance_event("checked", "recovered")).await;
     server.stop().await;
 }
 

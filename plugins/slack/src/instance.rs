@@ -13,15 +13,13 @@ struct Instance {
     status: String,
     reason: String,
     exit_code: Option<i64>,
-    #[serde(default)]
-    restart_count: i64,
 }
 
 pub(crate) fn tell(event: &Event) -> Option<Telling> {
     let is_instance = event.kind == "instance_status";
     let instance: Instance = is_instance.then(|| event.payload().ok()).flatten()?;
     let emoji = match instance.reason.as_str() {
-        "healthy" => "💚",
+        "healthy" | "recovered" => "💚",
         _ => emoji_of(event.severity),
     };
     let lane = match (&instance.project, &instance.stage) {
@@ -59,9 +57,11 @@ fn happened(instance: &Instance) -> String {
             Some(code) => return format!("exited with code {code}"),
             None => "exited unexpectedly",
         },
-        "crash_loop" => {
-            return format!("is in a crash loop ({} restarts)", instance.restart_count);
-        }
+        "recovered" => "has recovered",
+        "crash_loop" => match instance.exit_code {
+            Some(code) => return format!("is in a crash loop: it ends with code {code}"),
+            None => "is in a crash loop",
+        },
         "resync" => return format!("is {}", instance.status),
         other => return format!("is {} ({other})", instance.status),
     };

@@ -117,8 +117,9 @@ fn each_reason_of_an_instance_reads_as_a_sentence() {
         ),
         (
             "crash_loop",
-            "🔵 shop/prod: shop-prod-4 is in a crash loop (6 restarts)",
+            "🔵 shop/prod: shop-prod-4 is in a crash loop: it ends with code 137",
         ),
+        ("recovered", "💚 shop/prod: shop-prod-4 has recovered"),
         ("resync", "🔵 shop/prod: shop-prod-4 is running"),
         (
             "levitated",

@@ -696,6 +696,7 @@ export interface components {
             oom_killed: boolean;
             /** Format: int64 */
             restart_count: number;
+            crash_loop_since?: null | components["schemas"]["Timestamp"];
             created_at: components["schemas"]["Timestamp"];
             started_at?: null | components["schemas"]["Timestamp"];
             finished_at?: null | components["schemas"]["Timestamp"];
@@ -1343,6 +1344,7 @@ export interface components {
             oom_killed: boolean;
             /** Format: int64 */
             restart_count: number;
+            crash_loop_since?: null | components["schemas"]["Timestamp"];
             created_at: components["schemas"]["Timestamp"];
             started_at?: null | components["schemas"]["Timestamp"];
             finished_at?: null | components["schemas"]["Timestamp"];
@@ -1356,7 +1358,7 @@ export interface components {
             stale?: boolean;
         };
         /** @enum {string} */
-        InstanceReason: "created" | "started" | "stopped" | "exited" | "unexpected_exit" | "oom" | "killed" | "restarted" | "paused" | "unpaused" | "renamed" | "removed" | "healthy" | "unhealthy" | "crash_loop" | "resync";
+        InstanceReason: "created" | "started" | "stopped" | "exited" | "unexpected_exit" | "oom" | "killed" | "restarted" | "paused" | "unpaused" | "renamed" | "removed" | "healthy" | "unhealthy" | "crash_loop" | "recovered" | "resync";
         /** @enum {string} */
         InstanceSource: "event" | "resync";
         /**
@@ -1526,6 +1528,7 @@ export interface components {
                 oom_killed: boolean;
                 /** Format: int64 */
                 restart_count: number;
+                crash_loop_since?: null | components["schemas"]["Timestamp"];
                 created_at: components["schemas"]["Timestamp"];
                 started_at?: null | components["schemas"]["Timestamp"];
                 finished_at?: null | components["schemas"]["Timestamp"];

@@ -57,7 +57,7 @@ function instance(payload: InstanceStatusPayload): string {
 	const { name, reason, exit_code: code, planned, restart_count: restarts } = payload;
 	const details = [
 		code != null && ENDED.has(payload.status) && `exit code ${code}`,
-		reason === 'crash_loop' && count(restarts, 'restart'),
+		reason === 'crash_loop' && restarts > 0 && count(restarts, 'restart'),
 		planned && 'planned',
 	].filter(Boolean);
 	const suffix = details.length > 0 ? ` (${details.join(', ')})` : '';

@@ -56,11 +56,13 @@ describe('what needs attention', () => {
 			instance({ health: 'unhealthy' }),
 			instance({ id: 'c2', status: 'exited', exit_code: 137, oom_killed: true }),
 			instance({ id: 'c3', status: 'restarting', exit_code: 3, restart_count: 4 }),
+			instance({ id: 'c4', exit_code: 0, restart_count: 5, crash_loop_since: '2026-01-01T00:00Z' }),
 		];
 		expect(concerns([project(sick)]).map(({ what, why }) => [what, why])).toEqual([
 			['Instance shop-prod-1-0: unhealthy', undefined],
 			['Instance shop-prod-1-0: out of memory', 'exit code 137'],
 			['Instance shop-prod-1-0: restarting', 'exit code 3, 4 restarts'],
+			['Instance shop-prod-1-0: crash loop', '5 restarts'],
 		]);
 	});
 

@@ -26,7 +26,7 @@ interface Known {
 	dead: Delivery[];
 }
 
-const SICK_INSTANCE = new Set(['unhealthy', 'restarting', 'exited', 'dead', 'oom']);
+const SICK_INSTANCE = new Set(['unhealthy', 'restarting', 'exited', 'dead', 'oom', 'crash_loop']);
 const SICK_PLUGIN = new Set<PluginState>(['failed', 'quarantined', 'missing']);
 
 export function concernsOf({ projects, plugins, dead }: Known): Concern[] {
@@ -66,7 +66,7 @@ function sickInstance(instance: Instance, href: string): Concern {
 	const restarts =
 		instance.restart_count > 0 ? count(instance.restart_count, 'restart') : undefined;
 	const exit =
-		instance.exit_code != null && word !== 'unhealthy'
+		instance.exit_code != null && instance.status !== 'running'
 			? `exit code ${instance.exit_code}`
 			: undefined;
 	return {

@@ -21,14 +21,26 @@ export function laneHref(project: string, stage: string): string {
 }
 
 /** The one word for how an instance is: its health where it runs and is checked. */
-export function instanceWord({ status, health, oom_killed: oom }: Instance): string {
+export function instanceWord(instance: Instance): string {
+	const { status, health, oom_killed: oom, crash_loop_since: loops } = instance;
+	if (loops && (status === 'running' || status === 'restarting')) return 'crash_loop';
 	if (status === 'running' && health !== 'none') return health;
 	if (status === 'exited' && oom) return 'oom';
 	return status;
 }
 
 /** Worst first: a lane is as good as its worst instance. */
-const WORST = ['dead', 'oom', 'exited', 'unhealthy', 'restarting', 'paused', 'created', 'starting'];
+const WORST = [
+	'dead',
+	'oom',
+	'exited',
+	'crash_loop',
+	'unhealthy',
+	'restarting',
+	'paused',
+	'created',
+	'starting',
+];
 
 /** The instances that a lane lives by: not one that is being tried, or was and failed. */
 export function serving({ instances, generation }: LaneView): Instance[] {

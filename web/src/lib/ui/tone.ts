@@ -2,7 +2,7 @@ export type Tone = 'ok' | 'warn' | 'err' | 'info' | 'muted';
 
 /** What the eye should make of each word that the server uses for a state. */
 const TONES: Record<Tone, string[]> = {
-	ok: ['succeeded', 'running', 'healthy', 'connected', 'delivered', 'live'],
+	ok: ['succeeded', 'running', 'healthy', 'recovered', 'connected', 'delivered', 'live'],
 	info: [
 		'planning',
 		'pulling',

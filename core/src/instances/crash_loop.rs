@@ -1,0 +1,187 @@
+//! Containers that end again and again: told once when that begins, and once when it
+//! is over.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::change::Change;
+use crate::model::{Health, Instance, InstanceReason, InstanceStatus, Timestamp};
+
+/// So many ends within the window, or restarts by the engine, are a crash loop.
+const ENDS: usize = 3;
+const WINDOW_MS: u64 = 10 * 60_000;
+/// It is over once the container has run for so long.
+const STABLE_MS: u64 = 10 * 60_000;
+
+/// The last ends of each container that nobody asked for.
+#[derive(Debug, Default)]
+pub(super) struct CrashLoops(HashMap<String, Recent>);
+
+#[derive(Debug, Default)]
+struct Recent {
+    failures: Last,
+    /// A program that ends with code 0 under a policy that restarts it loops as well.
+    restarts: Last,
+}
+
+impl CrashLoops {
+    /// Keeps since when `now` is in a crash loop. Says what is to be told besides `change`.
+    pub(super) fn judge(
+        &mut self,
+        before: Option<&Instance>,
+        now: &mut Instance,
+        change: Option<&Change>,
+        at: Timestamp,
+    ) -> Option<Change> {
+        now.crash_loop_since = before.and_then(|before| before.crash_loop_since);
+        if now.crash_loop_since.is_some() {
+            return is_over(now).then(|| {
+                now.crash_loop_since = None;
+                self.forget(&now.id);
+                told(InstanceReason::Recovered, now.status, None)
+            });
+        }
+        let change = change?;
+        let recent = self.0.entry(now.id.clone()).or_default();
+        if is_failure(change.reason) {
+            recent.failures.add(at);
+        }
+        if before.is_some_and(|before| now.restart_count > before.restart_count) {
+            recent.restarts.add(at);
+        }
+        if !(recent.failures.is_loop() || recent.restarts.is_loop()) {
+            return None;
+        }
+        now.crash_loop_since = Some(at);
+        let reason = InstanceReason::CrashLoop;
+        Some(told(
+            reason,
+            change.status,
+            change.exit_code.or(now.exit_code),
+        ))
+    }
+
+    pub(super) fn forget(&mut self, id: &str) {
+        self.0.remove(id);
+    }
+}
+
+/// Times of the last few.
+#[derive(Debug, Default)]
+struct Last(VecDeque<Timestamp>);
+
+impl Last {
+    fn add(&mut self, at: Timestamp) {
+        self.0.push_back(at);
+        if self.0.len() > ENDS {
+            self.0.pop_front();
+        }
+    }
+
+    fn is_loop(&self) -> bool {
+        let both = self.0.front().zip(self.0.back());
+        self.0.len() == ENDS && both.is_some_and(|(first, last)| last.ms_since(*first) < WINDOW_MS)
+    }
+}
+
+const fn told(reason: InstanceReason, status: InstanceStatus, exit_code: Option<i64>) -> Change {
+    Change {
+        reason,
+        status,
+        exit_code,
+    }
+}
+
+const fn is_failure(reason: InstanceReason) -> bool {
+    matches!(
+        reason,
+        InstanceReason::UnexpectedExit | InstanceReason::Oom | InstanceReason::Killed
+    )
+}
+
+fn is_over(now: &Instance) -> bool {
+    let ran_ms = now
+        .started_at
+        .map(|started| now.updated_at.ms_since(started));
+    now.status == InstanceStatus::Running
+        && now.health != Health::Unhealthy
+        && ran_ms >= Some(STABLE_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, CrashLoops, Instance, InstanceReason, InstanceStatus, Timestamp};
+    use crate::instances::change::sample::running;
+
+    const MINUTE: i64 = 60_000;
+
+    /// Folds what happened at these minutes; at which of them something was told.
+    fn folded(happened: &[(i64, InstanceReason, i64)]) -> Vec<(i64, InstanceReason)> {
+        let mut loops = CrashLoops::default();
+        let mut before: Option<Instance> = None;
+        let mut told = Vec::new();
+        for &(minute, reason, restart_count) in happened {
+            let at = Timestamp::from_unix_ms(minute * MINUTE);
+            let mut now = Instance {
+                status: InstanceStatus::Exited,
+                restart_count,
+                updated_at: at,
+                ..running()
+            };
+            let change = Change {
+                reason,
+                status: InstanceStatus::Exited,
+                exit_code: Some(3),
+            };
+            let more = loops.judge(before.as_ref(), &mut now, Some(&change), at);
+            told.extend(more.map(|change| (minute, change.reason)));
+            before = Some(now);
+        }
+        told
+    }
+
+    #[test]
+    fn three_ends_within_ten_minutes_are_told_once() {
+        use InstanceReason::{CrashLoop, Exited, Killed, Oom, Stopped, UnexpectedExit};
+        let ends = [
+            (100, UnexpectedExit, 0),
+            (104, Oom, 0),
+            (109, Killed, 0),
+            (109, UnexpectedExit, 0),
+        ];
+        assert_eq!(folded(&ends), [(109, CrashLoop)]);
+        let slow = [100, 105, 110, 115].map(|minute| (minute, UnexpectedExit, 0));
+        assert_eq!(folded(&slow), []);
+        for harmless in [Exited, Stopped] {
+            assert_eq!(folded(&[100, 101, 102].map(|it| (it, harmless, 0))), []);
+        }
+    }
+
+    #[test]
+    fn what_ends_well_but_is_restarted_each_time_loops_too() {
+        use InstanceReason::{CrashLoop, Restarted};
+        let restarts = [0, 1, 2, 3].map(|count| (100 + count, Restarted, count));
+        assert_eq!(folded(&restarts), [(103, CrashLoop)]);
+    }
+
+    #[test]
+    fn it_is_over_when_the_container_has_run_for_ten_minutes() {
+        let at = |minute| Timestamp::from_unix_ms(minute * MINUTE);
+        let looping = Instance {
+            crash_loop_since: Some(at(100)),
+            started_at: Some(at(101)),
+            ..running()
+        };
+        let mut loops = CrashLoops::default();
+        let mut told_at = |minute| {
+            let mut now = Instance {
+                updated_at: at(minute),
+                crash_loop_since: None,
+                ..looping.clone()
+            };
+            let told = loops.judge(Some(&looping), &mut now, None, at(minute));
+            (told.map(|change| change.reason), now.crash_loop_since)
+        };
+        assert_eq!(told_at(110), (None, Some(at(100))));
+        assert_eq!(told_at(111), (Some(InstanceReason::Recovered), None));
+    }
+}
