@@ -208,21 +208,19 @@ mod tests {
     fn a_hostile_text_takes_time_in_proportion_to_its_length() {
         let scrubber = Scrubber::new(["\\\\\\\\\\\\\\\\%%%%%%%%&&&&&&&&"]);
         for unit in ["\\", "\\x", "%25", "%", "&amp;", "&#0000", "\\u005c"] {
-            let least = |bytes: usize| {
+            let took = |bytes: usize| {
                 let text = unit.repeat(bytes / unit.len());
-                let times = (0..3).map(|_| {
-                    let before = own_time();
-                    scrubber.finds(text.as_bytes());
-                    own_time() - before
-                });
-                times.min().expect("three")
+                let before = own_time();
+                scrubber.finds(text.as_bytes());
+                own_time() - before
             };
-            let (short, long) = (least(1 << 11), least(1 << 13));
+            let (short, long) = (took(1 << 13), took(1 << 15));
             assert!(long < 8 * short, "{unit}: {short} ns, {long} ns");
         }
     }
 
-    /// Of this thread on a processor, in ns: what others do does not count.
+    /// Of this thread on a processor, in ns: what others do does not count. The kernel
+    /// counts in ticks of some ms, so what is measured takes several.
     fn own_time() -> u64 {
         let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
         let time = stat.split(' ').next().expect("a field");
