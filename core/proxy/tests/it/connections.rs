@@ -1,6 +1,6 @@
 //! What a client and an app see of each other through the proxy.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -195,13 +195,11 @@ async fn an_app_that_refuses_for_a_moment_is_waited_for() {
     let (listen, upstream) = (address(), address());
     proxy.put(listen, upstream, 1).await;
     let mut browser = Browser::connect(listen).await;
-    let asked = browser.get("/");
-    let app = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        App::start_at(7, upstream).await
-    };
-    let (answer, _app) = tokio::join!(asked, app);
-    assert_eq!(answer.expect("an answer").version, 7);
+    browser.ask("/").await.expect("a request");
+    let waits = async || proxy.upstream(listen, upstream).await.open == 1;
+    eventually("the request waits for the app", waits).await;
+    let _app = App::start_at(7, upstream).await;
+    assert_eq!(browser.answer().await.expect("an answer").version, 7);
 }
 
 #[tokio::test]
