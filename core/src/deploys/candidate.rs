@@ -18,7 +18,9 @@ impl Run {
             // Left by a run of this deploy that a crash interrupted.
             Err(conflict @ EngineError::Conflict { .. }) => {
                 let found = self.tools.engine.inspect(&container.name).await;
-                if found.map_err(failed)?.instance.status != InstanceStatus::Created {
+                let found = found.map_err(failed)?.instance;
+                let is_own = found.deploy == Some(self.deploy.id);
+                if !is_own || found.status != InstanceStatus::Created {
                     return Err(failed(conflict));
                 }
                 self.tools

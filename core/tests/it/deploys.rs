@@ -88,6 +88,27 @@ async fn one_stream_carries_the_logs_of_a_deploy_besides_what_it_is_filtered_to(
 }
 
 #[tokio::test]
+async fn a_container_of_others_that_has_the_name_is_named_and_left_alone() {
+    let bench = bench().await;
+    bench.project("namesake", |_| {}).await;
+    // As a create that a crash interrupted leaves it, but not ours.
+    let name = "namesake-prod-1-0";
+    let others = bench.engine.docker(&["create", "--name", name, "idle:1"]);
+    let deploy = bench.deploy("namesake").await;
+    assert_eq!(deploy["status"], "failed", "{deploy}");
+    let reason = deploy["reason"].as_str().expect("a reason");
+    assert!(
+        reason.contains(name) && reason.contains("rename"),
+        "{reason}"
+    );
+    let left = ["inspect", name, "--format", "{{.Id}}"];
+    assert_eq!(bench.engine.docker(&left), others);
+    bench.engine.docker(&["rm", name]);
+    assert_eq!(bench.deploy("namesake").await["status"], "succeeded");
+    bench.server.stop().await;
+}
+
+#[tokio::test]
 async fn all_of_a_specification_reaches_the_container() {
     let bench = bench().await;
     for network in ["whole-a", "whole-b"] {
