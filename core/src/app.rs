@@ -68,20 +68,21 @@ impl App {
         ));
         tasks.spawn(store::run_check(store.clone(), working.clone()));
 
+        store::finish_rotation(&data).context("a change of the key cannot be ended")?;
+        let keyring = Keyring::open(data.path())
+            .with_context(|| format!("cannot use `{}`", data.path().join("key").display()))?;
+        let keyring = Arc::new(keyring);
         let engine = Engine::new(&config.engine);
         let planned = Planned::default();
         tasks.spawn(engine.clone().run(working.clone()));
         tasks.spawn(instances::run(
             store.clone(),
             engine.clone(),
+            keyring.clone(),
             planned.clone(),
             working.clone(),
         ));
 
-        store::finish_rotation(&data).context("a change of the key cannot be ended")?;
-        let keyring = Keyring::open(data.path())
-            .with_context(|| format!("cannot use `{}`", data.path().join("key").display()))?;
-        let keyring = Arc::new(keyring);
         let guests = guest_runtime()?;
         let plugins = PluginHost::new(HostParts {
             store: store.clone(),

@@ -182,6 +182,14 @@ pub struct InstanceStatusPayload {
     pub exit_code: Option<i64>,
     pub oom_killed: bool,
     pub restart_count: i64,
+    /// It ends again and again, as `crash_loop` tells once: what it does until that is over
+    /// is no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_loop_since: Option<Timestamp>,
+    /// What it said last before an end that nobody asked for, oldest line first; without
+    /// secrets, long lines cut. Only of instances of ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_tail: Vec<String>,
     /// Done by a deploy of ours: nothing to be alarmed about.
     pub planned: bool,
     pub source: InstanceSource,

@@ -38,6 +38,16 @@ impl Engine {
 
     /// The last lines of the output, oldest first.
     pub async fn log_tail(&self, id: &str, lines: usize) -> Result<Vec<String>, EngineError> {
+        let output = self.output_tail(id, lines).await?;
+        Ok(output.into_iter().map(|line| line.line).collect())
+    }
+
+    /// The same, with when each was said.
+    pub async fn output_tail(
+        &self,
+        id: &str,
+        lines: usize,
+    ) -> Result<Vec<OutputLine>, EngineError> {
         let options = LogsOptionsBuilder::new()
             .stdout(true)
             .stderr(true)
@@ -45,11 +55,8 @@ impl Engine {
             .tail(&lines.to_string())
             .build();
         let chunks = self.streams()?.logs(id, Some(options));
-        let all = self
-            .clone()
-            .lines(chunks)
-            .map(|line| line.map(|line| line.line));
-        let collected = tokio::time::timeout(TAIL_TIMEOUT, all.collect::<Vec<_>>()).await;
+        let all = self.clone().lines(chunks).collect::<Vec<_>>();
+        let collected = tokio::time::timeout(TAIL_TIMEOUT, all).await;
         let collected = collected.map_err(|_| EngineError::Timeout {
             what: "the container's log".into(),
             after: TAIL_TIMEOUT,

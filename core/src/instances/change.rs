@@ -15,10 +15,12 @@ pub(super) struct Change {
 }
 
 /// What is known besides the instance itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Circumstances {
     pub(super) planned: bool,
     pub(super) source: InstanceSource,
+    /// What it said last, for those changes that need it.
+    pub(super) log_tail: Vec<String>,
 }
 
 /// What is known besides, when a hint is looked at or everything is compared.
@@ -170,14 +172,32 @@ fn reason_of_end(exit_code: Option<i64>, oom: bool, asked_to_stop: bool) -> Inst
     }
 }
 
+/// An end that nobody asked for, and that is no success.
+pub(super) const fn is_failure(reason: InstanceReason) -> bool {
+    matches!(
+        reason,
+        InstanceReason::UnexpectedExit | InstanceReason::Oom | InstanceReason::Killed
+    )
+}
+
+/// Of these, a person needs to know what it said last.
+pub(super) const fn needs_log_tail(reason: InstanceReason) -> bool {
+    is_failure(reason) || matches!(reason, InstanceReason::CrashLoop)
+}
+
 /// The event that tells of a change.
 pub(super) fn event(
     change: &Change,
     before: Option<&Instance>,
     now: &Instance,
-    circumstances: Circumstances,
+    circumstances: &Circumstances,
 ) -> NewEvent {
-    let Circumstances { planned, source } = circumstances;
+    let Circumstances {
+        planned,
+        source,
+        ref log_tail,
+    } = *circumstances;
+    let needs_log_tail = needs_log_tail(change.reason);
     let subject = Subject {
         project: now.project.clone(),
         stage: now.stage.clone(),
@@ -204,17 +224,32 @@ pub(super) fn event(
         exit_code: change.exit_code,
         oom_killed: now.oom_killed && is_ended(change.status),
         restart_count: now.restart_count,
+        crash_loop_since: now.crash_loop_since,
+        log_tail: log_tail
+            .iter()
+            .filter(|_| needs_log_tail)
+            .cloned()
+            .collect(),
         planned,
         source,
     };
-    let severity = severity(change.reason, planned);
+    let is_news = !planned && !goes_on_looping(change.reason, now);
+    let severity = if is_news {
+        severity(change.reason)
+    } else {
+        Severity::Info
+    };
     let payload = Payload::InstanceStatus(Box::new(payload));
     NewEvent::new(subject, severity, Actor::system("watcher"), payload)
 }
 
-fn severity(reason: InstanceReason, planned: bool) -> Severity {
+/// A crash loop is one alarm, with whatever belongs to it.
+fn goes_on_looping(reason: InstanceReason, now: &Instance) -> bool {
+    now.crash_loop_since.is_some() && (is_failure(reason) || reason == InstanceReason::Restarted)
+}
+
+const fn severity(reason: InstanceReason) -> Severity {
     match reason {
-        _ if planned => Severity::Info,
         InstanceReason::UnexpectedExit | InstanceReason::Oom | InstanceReason::CrashLoop => {
             Severity::Error
         }

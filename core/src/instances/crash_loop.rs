@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::change::Change;
+use super::change::{Change, is_failure};
 use crate::model::{Health, Instance, InstanceReason, InstanceStatus, Timestamp};
 
 /// So many ends within the window, or restarts by the engine, are a crash loop.
@@ -89,13 +89,6 @@ const fn told(reason: InstanceReason, status: InstanceStatus, exit_code: Option<
         status,
         exit_code,
     }
-}
-
-const fn is_failure(reason: InstanceReason) -> bool {
-    matches!(
-        reason,
-        InstanceReason::UnexpectedExit | InstanceReason::Oom | InstanceReason::Killed
-    )
 }
 
 fn is_over(now: &Instance) -> bool {

@@ -6,6 +6,7 @@
 
 mod change;
 mod crash_loop;
+mod last_words;
 mod planned;
 mod told;
 mod watcher;

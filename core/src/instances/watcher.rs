@@ -1,5 +1,6 @@
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,6 +11,7 @@ use super::{
     Planned,
     change::{self, Change, Circumstances, Knowledge},
     crash_loop::CrashLoops,
+    last_words::LastWords,
     told::Told,
 };
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
         Actor, Instance, InstanceReason, InstanceSource, InstanceStatus, NewEvent, Payload,
         Severity, Subject, SystemPayload, Timestamp, WatchGapPayload,
     },
-    store::{Store, StoreError},
+    store::{Keyring, Store, StoreError},
 };
 
 /// Observations that may wait to be looked at; when it is full the watcher
@@ -28,11 +30,17 @@ const QUEUE_LENGTH: usize = 1_024;
 const SIGNAL_WINDOW: Duration = Duration::from_secs(60);
 
 /// Follows the engine until cancelled.
-pub async fn run(store: Store, engine: Engine, planned: Planned, token: CancellationToken) {
+pub async fn run(
+    store: Store,
+    engine: Engine,
+    keyring: Arc<Keyring>,
+    planned: Planned,
+    token: CancellationToken,
+) {
     let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
     let watching = engine::watch(&engine, sender, token.clone());
     let folding = async {
-        match Watcher::load(store, engine.clone(), planned).await {
+        match Watcher::load(store, engine.clone(), keyring, planned).await {
             Ok(watcher) => watcher.run(receiver).await,
             Err(error) => tracing::error!(%error, "instances cannot be watched"),
         }
@@ -51,6 +59,7 @@ struct Watcher {
     signalled: HashMap<String, Timestamp>,
     told: Told,
     loops: CrashLoops,
+    last_words: LastWords,
     /// What was known before this server started is of the past.
     first_connection: bool,
     /// When everything was last known: what ended later has not been told yet.
@@ -58,7 +67,12 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn load(store: Store, engine: Engine, planned: Planned) -> Result<Self, StoreError> {
+    async fn load(
+        store: Store,
+        engine: Engine,
+        keyring: Arc<Keyring>,
+        planned: Planned,
+    ) -> Result<Self, StoreError> {
         let known = store.read(|reader| reader.instances()).await?;
         let told = Told::before(known.iter());
         let newest = known.iter().map(|instance| instance.updated_at).max();
@@ -66,6 +80,11 @@ impl Watcher {
             .into_iter()
             .map(|instance| (instance.id.clone(), instance))
             .collect();
+        let last_words = LastWords {
+            store: store.clone(),
+            engine: engine.clone(),
+            keyring,
+        };
         Ok(Self {
             store,
             engine,
@@ -74,6 +93,7 @@ impl Watcher {
             signalled: HashMap::new(),
             told,
             loops: CrashLoops::default(),
+            last_words,
             first_connection: true,
             complete_until: newest.unwrap_or_else(Timestamp::now),
         })
@@ -225,7 +245,7 @@ impl Watcher {
         source: InstanceSource,
         time: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let circumstances = self.circumstances(&now, source);
+        let mut circumstances = self.circumstances(&now, source);
         let (before, at) = (self.known.get(&now.id), time.unwrap_or(now.updated_at));
         // What a deploy does, and what it watches, is judged by the deploy.
         let news = change.as_ref().filter(|_| !circumstances.planned);
@@ -234,7 +254,11 @@ impl Watcher {
         if changes.is_empty() && before.is_some_and(|before| same(before, &now)) {
             return Ok(());
         }
-        let event = |change| change::event(change, before, &now, circumstances).at(at);
+        let mut reasons = changes.iter().map(|change| change.reason);
+        if !circumstances.planned && reasons.any(change::needs_log_tail) {
+            circumstances.log_tail = self.last_words.before(at, &now).await;
+        }
+        let event = |change| change::event(change, before, &now, &circumstances).at(at);
         let events: Vec<NewEvent> = changes.iter().map(event).collect();
         let stored = now.clone();
         self.store
@@ -269,7 +293,7 @@ impl Watcher {
             &change,
             Some(&before),
             &gone,
-            self.circumstances(&gone, source),
+            &self.circumstances(&gone, source),
         );
         let id = id.to_owned();
         self.store
@@ -283,7 +307,11 @@ impl Watcher {
 
     fn circumstances(&self, instance: &Instance, source: InstanceSource) -> Circumstances {
         let planned = self.planned.contains(&instance.id);
-        Circumstances { planned, source }
+        Circumstances {
+            planned,
+            source,
+            log_tail: Vec::new(),
+        }
     }
 
     fn knowledge(&mut self, now: &Instance, ends: bool) -> Knowledge {

@@ -191,6 +191,8 @@ fn instance_status() -> InstanceStatusPayload {
         exit_code: Some(137),
         oom_killed: true,
         restart_count: 2,
+        crash_loop_since: Some(at(0)),
+        log_tail: vec!["out of memory".into()],
         planned: false,
         source: InstanceSource::Event,
     }

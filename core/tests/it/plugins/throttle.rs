@@ -260,6 +260,8 @@ async fn instance_ends(host: &Host, planned: bool) {
         exit_code: Some(0),
         oom_killed: false,
         restart_count: 0,
+        crash_loop_since: None,
+        log_tail: Vec::new(),
         planned,
         source: InstanceSource::Event,
     };

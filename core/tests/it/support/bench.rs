@@ -17,8 +17,17 @@ pub async fn bench() -> Bench {
 }
 
 pub async fn bench_with(web: &str) -> Bench {
+    with(web, &Shared::get().engine.address()).await
+}
+
+/// Its server finds the shared engine at this address.
+pub async fn bench_at(address: &str) -> Bench {
+    with(&Shared::get().web, address).await
+}
+
+async fn with(web: &str, address: &str) -> Bench {
     let engine = &Shared::get().engine;
-    let server = Server::with_engine(&engine.address()).await;
+    let server = Server::with_engine(address).await;
     let mut events = server.sse("/api/events?after=0").await;
     events
         .until(|event| event["payload"]["what"] == "engine_connected")

@@ -1,8 +1,17 @@
-use std::path::{Path, PathBuf};
+use std::{
+    future,
+    io::Result,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use memchr::memmem;
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, UnixStream},
+    io::{AsyncReadExt, AsyncWriteExt, copy},
+    net::{TcpListener, TcpStream, UnixStream},
     task::JoinSet,
 };
 
@@ -11,6 +20,7 @@ pub struct Proxy {
     pub address: String,
     port: u16,
     socket: PathBuf,
+    keeps_output: Arc<AtomicBool>,
     connections: JoinSet<()>,
 }
 
@@ -21,6 +31,7 @@ impl Proxy {
             address: String::new(),
             port: 0,
             socket: Path::new(socket).to_owned(),
+            keeps_output: Arc::default(),
             connections: JoinSet::new(),
         };
         proxy.mend().await;
@@ -37,19 +48,53 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await;
         let listener = listener.expect("the port is ours");
         self.port = listener.local_addr().expect("bound").port();
+        let keeps_output = self.keeps_output.clone();
         self.connections
-            .spawn(forward(listener, self.socket.clone()));
+            .spawn(forward(listener, self.socket.clone(), keeps_output));
+    }
+
+    /// From now on nobody gets the output of a container, nor an answer that says so.
+    pub fn keep_output(&self) {
+        self.keeps_output.store(true, Ordering::Relaxed);
     }
 }
 
-async fn forward(listener: TcpListener, socket: PathBuf) {
+async fn forward(listener: TcpListener, socket: PathBuf, keeps_output: Arc<AtomicBool>) {
     let mut connections = JoinSet::new();
-    while let Ok((mut client, _)) = listener.accept().await {
-        let socket = socket.clone();
+    while let Ok((client, _)) = listener.accept().await {
+        let (socket, keeps_output) = (socket.clone(), keeps_output.clone());
         connections.spawn(async move {
-            if let Ok(mut engine) = UnixStream::connect(socket).await {
-                let _ = copy_bidirectional(&mut client, &mut engine).await;
+            if let Ok(engine) = UnixStream::connect(socket).await {
+                let _ = connect(client, engine, &keeps_output).await;
             }
         });
     }
+}
+
+async fn connect(
+    mut client: TcpStream,
+    mut engine: UnixStream,
+    keeps_output: &AtomicBool,
+) -> Result<()> {
+    let (mut requests, mut to_client) = client.split();
+    let (mut answers, mut to_engine) = engine.split();
+    let asking = async {
+        let mut bytes = [0; 16 << 10];
+        loop {
+            let length = requests.read(&mut bytes).await?;
+            if length == 0 {
+                return to_engine.shutdown().await;
+            }
+            let asked = &bytes[..length];
+            if keeps_output.load(Ordering::Relaxed) && memmem::find(asked, b"/logs?").is_some() {
+                future::pending::<()>().await;
+            }
+            to_engine.write_all(asked).await?;
+        }
+    };
+    let answering = async {
+        copy(&mut answers, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    tokio::try_join!(asking, answering).map(drop)
 }

@@ -1394,6 +1394,12 @@ export interface components {
             oom_killed: boolean;
             /** Format: int64 */
             restart_count: number;
+            crash_loop_since?: null | components["schemas"]["Timestamp"];
+            /**
+             * @description What it said last before an end that nobody asked for, oldest line first; without
+             *     secrets, long lines cut. Only of instances of ours.
+             */
+            log_tail?: string[];
             /** @description Done by a deploy of ours: nothing to be alarmed about. */
             planned: boolean;
             source: components["schemas"]["InstanceSource"];
