@@ -95,6 +95,10 @@ pub struct DeployStatusPayload {
     pub progress: Option<PullProgress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// It has succeeded, and the last one of its stage that came to an end, but for
+    /// cancelled ones, had not.
+    #[serde(default, skip_serializing_if = "super::plugin::is_false")]
+    pub recovered: bool,
 }
 
 /// How far a pull has come; at most two of these events a second.

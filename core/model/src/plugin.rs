@@ -224,7 +224,7 @@ pub struct When {
     pub planned: bool,
 }
 
-fn is_false(value: &bool) -> bool {
+pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
 

@@ -15,7 +15,7 @@ use crate::{
         Strategy, Subject, Timestamp,
     },
     scrub::Scrubber,
-    store::{Store, StoreError, Tx},
+    store::{Reader, Store, StoreError, Tx},
 };
 
 /// The pen of one deploy; cheap to clone.
@@ -63,6 +63,7 @@ impl Head {
             plan: None,
             progress: None,
             failure: None,
+            recovered: false,
         };
         fill(&mut payload);
         self.event(severity, Payload::DeployStatus(Box::new(payload)))
@@ -214,7 +215,9 @@ impl Journal {
             DeployStatus::Cancelled => Severity::Warning,
             _ => Severity::Info,
         };
+        let recovered = status == DeployStatus::Succeeded && self.follows_a_failure().await?;
         let event = self.event(severity, |payload| {
+            payload.recovered = recovered;
             payload.message.clone_from(&reason);
             payload.failure.clone_from(&failure);
         });
@@ -227,6 +230,12 @@ impl Journal {
                 Ok(last)
             })
             .await
+    }
+
+    async fn follows_a_failure(&self) -> Result<bool, StoreError> {
+        let head = self.head.clone();
+        let read = move |reader: &Reader<'_>| reader.failed_before(&head.lane, head.id);
+        self.store.read(read).await
     }
 
     /// What whoever asked for its end gave as the reason.

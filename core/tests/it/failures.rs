@@ -168,3 +168,39 @@ async fn a_new_port_that_cannot_be_had_brings_the_old_instance_back() {
     assert_eq!(answer.expect("served").status(), 200);
     bench.server.stop().await;
 }
+
+#[tokio::test]
+async fn the_first_success_after_a_failure_says_that_the_stage_is_well_again() {
+    let bench = bench().await;
+    bench.project("patient", |_| {}).await;
+    let fails = |spec: &mut Value| spec["command"] = json!(["sh", "-c", "exit 3"]);
+    let good = |spec: &mut Value| spec["command"] = json!(null);
+    let last_word = async |deploy: Value| {
+        let told = bench.last_word(&deploy).await;
+        (told["status"].clone(), told["recovered"].clone())
+    };
+    let succeeded = json!("succeeded");
+    let first = bench.deploy("patient").await;
+    assert_eq!(last_word(first).await, (succeeded.clone(), Value::Null));
+
+    bench.update("patient", fails).await;
+    let failed = bench.deploy("patient").await;
+    assert_eq!(last_word(failed).await, (json!("failed"), Value::Null));
+    // One that is called off says nothing of how the stage is.
+    bench.update("patient", good).await;
+    let slow = |spec: &mut Value| spec["health"] = json!({"min_uptime_ms": 60_000});
+    bench.update("patient", slow).await;
+    let cancelled = bench.start("patient").await;
+    bench.reaches(cancelled, "gating").await;
+    bench.cancel(cancelled).await;
+    let cancelled = bench.ended(cancelled).await;
+    assert_eq!(last_word(cancelled).await.0, "cancelled");
+
+    let quick = |spec: &mut Value| spec["health"] = json!({"http": {"port": 80}});
+    bench.update("patient", quick).await;
+    let well = bench.deploy("patient").await;
+    assert_eq!(last_word(well).await, (succeeded.clone(), json!(true)));
+    let next = bench.deploy("patient").await;
+    assert_eq!(last_word(next).await, (succeeded, Value::Null));
+    bench.server.stop().await;
+}

@@ -35,6 +35,7 @@ async fn what_crashes_while_it_is_watched_is_rolled_back_without_a_pull() {
     bench.project("brittle", |_| {}).await;
     assert_eq!(bench.deploy("brittle").await["status"], "succeeded");
     let started = bench.started("brittle-prod-1-0");
+    let good = bench.server.json("/api/projects/brittle").await["stages"][0]["spec"].clone();
     bench.update("brittle", crashes).await;
     let deploy = bench.deploy("brittle").await;
     assert_eq!(deploy["status"], "rolled_back", "{deploy}");
@@ -48,6 +49,10 @@ async fn what_crashes_while_it_is_watched_is_rolled_back_without_a_pull() {
     let policy = "{{.HostConfig.RestartPolicy.Name}}";
     let policy = ["inspect", "brittle-prod-1-0", "--format", policy];
     assert_eq!(bench.engine.docker(&policy), "unless-stopped");
+
+    bench.update("brittle", |spec| *spec = good).await;
+    let deploy = bench.deploy("brittle").await;
+    assert_eq!(bench.last_word(&deploy).await["recovered"], true);
     bench.server.stop().await;
 }
 

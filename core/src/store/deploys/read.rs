@@ -169,6 +169,21 @@ impl Reader<'_> {
         Ok(found.map(DeployId))
     }
 
+    /// Whether the last deploy of a lane before this one that came to an end by itself had
+    /// not succeeded.
+    pub fn failed_before(&self, lane: &Lane, id: DeployId) -> Result<bool, StoreError> {
+        let mut statement = self.sql().prepare_cached(
+            "SELECT status <> 'succeeded' FROM deploys WHERE project = ?1 AND stage = ?2
+                 AND status IN ('succeeded', 'failed', 'rolled_back')
+                 AND created_at >= (SELECT created_at FROM projects WHERE name = ?1)
+                 AND id < ?3
+             ORDER BY id DESC LIMIT 1",
+        )?;
+        let lane = (lane.project.as_str(), lane.stage.as_str(), id.0);
+        let failed = statement.query_row(lane, |row| row.get(0)).optional()?;
+        Ok(failed.unwrap_or(false))
+    }
+
     /// When its instance said the last that its log has.
     pub fn newest_output(&self, id: DeployId) -> Result<Option<Timestamp>, StoreError> {
         let mut statement = self.sql().prepare_cached(

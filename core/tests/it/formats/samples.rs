@@ -170,6 +170,7 @@ fn deploy_status() -> DeployStatusPayload {
             health_output: Some("connection refused".into()),
             log_tail: vec!["out of memory".into()],
         }),
+        recovered: true,
     }
 }
 

@@ -114,6 +114,12 @@ impl Bench {
         self.ended(id).await
     }
 
+    /// What the last event of a deploy tells.
+    pub async fn last_word(&self, deploy: &Value) -> Value {
+        let path = format!("/api/events/{}", deploy["last_event"]);
+        self.server.json(&path).await["payload"].take()
+    }
+
     /// Names of the running containers of a project.
     pub fn running(&self, project: &str) -> String {
         let label = format!("label=tiny-forge.project={project}");

@@ -1006,6 +1006,11 @@ export interface components {
             plan?: null | components["schemas"]["Plan"];
             progress?: null | components["schemas"]["PullProgress"];
             failure?: null | components["schemas"]["Failure"];
+            /**
+             * @description It has succeeded, and the last one of its stage that came to an end, but for
+             *     cancelled ones, had not.
+             */
+            recovered?: boolean;
         };
         DeploySummary: {
             id: components["schemas"]["DeployId"];
