@@ -16,6 +16,9 @@ struct Deploy {
     duration_ms: Option<u64>,
     message: Option<String>,
     failure: Option<Failure>,
+    /// The ones before had not succeeded.
+    #[serde(default)]
+    recovered: bool,
 }
 
 #[derive(Deserialize)]
@@ -32,15 +35,19 @@ struct Failure {
 
 pub(crate) fn is_final(payload: &Value) -> bool {
     let status = payload["status"].as_str();
-    matches!(status, Some("succeeded" | "failed" | "cancelled"))
+    matches!(
+        status,
+        Some("succeeded" | "failed" | "rolled_back" | "cancelled")
+    )
 }
 
 pub(crate) fn tell(event: &Event) -> Option<Telling> {
     let is_deploy = event.kind == "deploy_status";
     let deploy: Deploy = is_deploy.then(|| event.payload().ok()).flatten()?;
     let emoji = match deploy.status.as_str() {
+        "succeeded" if deploy.recovered => "💚",
         "succeeded" => "✅",
-        "failed" => "❌",
+        "failed" | "rolled_back" => "❌",
         "cancelled" => "🚫",
         _ => emoji_of(event.severity),
     };
@@ -63,13 +70,16 @@ fn headline(deploy: &Deploy) -> String {
         status,
         ..
     } = deploy;
+    if deploy.recovered {
+        return format!("{project}/{stage} is well again: deploy {deploy_id} {status}");
+    }
     let subject = format!("{project}/{stage}: deploy {deploy_id}");
     match (&deploy.step, &deploy.step_status) {
         (Some(step), Some(step_status)) => match deploy.duration_ms {
             Some(ms) => format!("{subject}: {step} {step_status} after {}", seconds(ms)),
             None => format!("{subject}: {step} {step_status}"),
         },
-        _ => format!("{subject} {status}"),
+        _ => format!("{subject} {}", status.replace('_', " ")),
     }
 }
 
@@ -106,13 +116,6 @@ fn details_of_failure(failure: &Failure) -> Vec<String> {
     {
         details.push(format!("Health check said {}", mrkdwn::code(output, 300)));
     }
-    if !failure.log_tail.is_empty() {
-        // The end of the output says most.
-        let from = failure.log_tail.len().saturating_sub(10);
-        details.push(mrkdwn::code_block(
-            &failure.log_tail[from..].join("\n"),
-            1_000,
-        ));
-    }
+    details.extend(mrkdwn::log_tail(&failure.log_tail));
     details
 }

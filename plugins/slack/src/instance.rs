@@ -1,5 +1,5 @@
 use serde::Deserialize;
-use tiny_forge_plugin::Event;
+use tiny_forge_plugin::{Event, Value};
 
 use crate::mrkdwn;
 use crate::story::{Telling, emoji_of};
@@ -13,6 +13,27 @@ struct Instance {
     status: String,
     reason: String,
     exit_code: Option<i64>,
+    #[serde(default)]
+    log_tail: Vec<String>,
+}
+
+/// What a deploy does to instances it tells itself, and a crash loop is told once.
+pub(crate) fn is_news(payload: &Value) -> bool {
+    let goes_on_looping = payload["crash_loop_since"].is_string()
+        && payload["reason"].as_str().is_some_and(belongs_to_a_loop);
+    payload["planned"] != true && !goes_on_looping
+}
+
+fn belongs_to_a_loop(reason: &str) -> bool {
+    [
+        "unexpected_exit",
+        "oom",
+        "killed",
+        "exited",
+        "started",
+        "restarted",
+    ]
+    .contains(&reason)
 }
 
 pub(crate) fn tell(event: &Event) -> Option<Telling> {
@@ -26,10 +47,12 @@ pub(crate) fn tell(event: &Event) -> Option<Telling> {
         (Some(project), Some(stage)) => format!("{project}/{stage}: "),
         _ => String::new(),
     };
+    let image = format!("Image {}", mrkdwn::code(&instance.image, 300));
+    let said = mrkdwn::log_tail(&instance.log_tail);
     Some(Telling {
         emoji,
         headline: format!("{lane}{} {}", instance.name, happened(&instance)),
-        details: vec![format!("Image {}", mrkdwn::code(&instance.image, 300))],
+        details: [image].into_iter().chain(said).collect(),
         page: (
             format!("/events?instance={}", instance.name),
             instance.name.clone(),

@@ -2,6 +2,8 @@
 //! has a limit, after which Slack refuses the whole message.
 
 const CUT: &str = "… (cut)";
+const MAX_TAIL_LINES: usize = 10;
+const MAX_TAIL_CHARS: usize = 1_000;
 
 /// Escapes a text, and cuts it so that it has at most `max_chars` when escaped.
 /// Never cuts within a character or an escape; a cut is visible.
@@ -47,6 +49,22 @@ pub(crate) fn code_block(text: &str, max_chars: usize) -> String {
     format!("```\n{}\n```", escape(&text, max_chars.saturating_sub(8)))
 }
 
+/// The end of an output in a box: whole lines, since the last ones say most.
+pub(crate) fn log_tail(lines: &[String]) -> Option<String> {
+    let mut room = MAX_TAIL_CHARS - code_block("", MAX_TAIL_CHARS).len();
+    let fits = |line: &&String| {
+        let chars = escape(line, usize::MAX).chars().count() + 1;
+        let fits = chars <= room;
+        room = room.saturating_sub(chars);
+        fits
+    };
+    let newest = lines.iter().rev().take(MAX_TAIL_LINES);
+    // One that is too long by itself is cut.
+    let told = newest.take_while(fits).count().max(1);
+    let told = &lines[lines.len().checked_sub(told)?..];
+    Some(code_block(&told.join("\n"), MAX_TAIL_CHARS))
+}
+
 /// A link to an address that has no line breaks.
 pub(crate) fn link(address: &str, label: &str) -> String {
     let address = address
@@ -58,7 +76,7 @@ pub(crate) fn link(address: &str, label: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{code_block, escape, link};
+    use super::{code_block, escape, link, log_tail};
 
     #[test]
     fn control_characters_are_escaped() {
@@ -87,6 +105,20 @@ mod tests {
     #[test]
     fn output_cannot_leave_its_box() {
         assert_eq!(code_block("a ``` <b>", 100), "```\na ''' &lt;b&gt;\n```");
+    }
+
+    #[test]
+    fn of_an_output_the_end_is_shown() {
+        assert_eq!(log_tail(&[]), None);
+        let lines = ["a".repeat(600), "b&".repeat(200), "c".to_owned()];
+        let shown = log_tail(&lines[..1]).expect("a line");
+        assert_eq!(shown, code_block(&lines[0], 1_000));
+        // The second has 1,200 characters when it is escaped.
+        assert_eq!(log_tail(&lines).as_deref(), Some("```\nc\n```"));
+        let shown = log_tail(&["d".repeat(2_000)]).expect("a line");
+        assert!(shown.ends_with("… (cut)\n```"), "{shown}");
+        let many: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+        assert!(log_tail(&many).expect("lines").starts_with("```\n20\n"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(crate) fn is_outcome(event: &Event) -> bool {
     match event.kind.as_str() {
         "deploy_log" => false,
         "deploy_status" => deploy::is_final(payload),
-        "instance_status" => payload["planned"] != true,
+        "instance_status" => instance::is_news(payload),
         _ => true,
     }
 }

@@ -40,6 +40,14 @@ fn instance(reason: &str, planned: bool) -> Event {
     )
 }
 
+fn ended_deploy(status: &str, recovered: bool) -> Event {
+    let payload = json!({
+        "deploy_id": 18, "project": "shop", "stage": "prod", "generation": 5,
+        "status": status, "image": "shop:3", "recovered": recovered,
+    });
+    Event::new("deploy_status", "shop/prod/deploys/18", payload)
+}
+
 /// What Slack gets of these events, if anything.
 fn posted(slack: &mut Slack, delivery: &Delivery) -> Option<Value> {
     testing::answer(Response::new(200).with_body("ok"));
@@ -105,6 +113,56 @@ fn the_url_is_the_operators_with_the_secret_left_to_the_host() {
         testing::requests()[0].url,
         "https://hooks.slack.com/services/{secret:SLACK_PATH}"
     );
+}
+
+#[test]
+fn an_end_of_a_deploy_says_what_it_means_for_the_stage() {
+    for (status, recovered, sentence) in [
+        ("succeeded", false, "✅ shop/prod: deploy 18 succeeded"),
+        (
+            "succeeded",
+            true,
+            "💚 shop/prod is well again: deploy 18 succeeded",
+        ),
+        ("rolled_back", false, "❌ shop/prod: deploy 18 rolled back"),
+    ] {
+        let delivery = Delivery::new(vec![ended_deploy(status, recovered)]);
+        let message = posted(&mut slack(json!({})), &delivery).expect("posted");
+        assert_eq!(message["text"], sentence);
+    }
+}
+
+#[test]
+fn an_unexpected_end_is_posted_with_the_last_lines() {
+    let mut payload = instance("unexpected_exit", false).payload_json().clone();
+    payload["log_tail"] = json!(["connecting", "<fatal> no database"]);
+    let event = Event::new("instance_status", "shop/prod/instances/a", payload);
+    let message = posted(&mut slack(json!({})), &Delivery::new(vec![event])).expect("posted");
+    assert_eq!(
+        text_of(&message, 1),
+        "Image `shop:2`\n```\nconnecting\n&lt;fatal&gt; no database\n```"
+    );
+}
+
+#[test]
+fn a_crash_loop_is_posted_when_it_begins_and_when_it_is_over() {
+    let looping = |reason: &str| {
+        let mut payload = instance(reason, false).payload_json().clone();
+        payload["crash_loop_since"] = json!("2026-01-01T00:00:00.000Z");
+        Event::new("instance_status", "shop/prod/instances/a", payload)
+    };
+    for (event, is_posted) in [
+        (looping("crash_loop"), true),
+        (looping("unexpected_exit"), false),
+        (looping("oom"), false),
+        (looping("restarted"), false),
+        (looping("stopped"), true),
+        (instance("recovered", false), true),
+    ] {
+        let reason = event.payload_json()["reason"].clone();
+        let posted = posted(&mut slack(json!({})), &Delivery::new(vec![event]));
+        assert_eq!(posted.is_some(), is_posted, "{reason}");
+    }
 }
 
 #[test]
