@@ -46,18 +46,25 @@ function deploy(payload: DeployStatusPayload): string {
 		return `Deploy ${id}: pulled ${bytes(current)} of ${bytes(total)}`;
 	}
 	const what = step && stepStatus ? `${step} ${words(stepStatus)}` : words(payload.status);
-	const why = failure?.reason ?? message;
+	const why =
+		failure?.reason ??
+		message ??
+		(payload.recovered && `${payload.project}/${payload.stage} is well again`);
 	return `Deploy ${id}: ${what}${took}${why ? `, ${why}` : ''}`;
 }
 
 /** In these the exit code is the news, not a remnant of an earlier run. */
 const ENDED = new Set(['exited', 'dead', 'restarting']);
 
+/** A crash loop goes on with these. */
+const LOOPING = new Set(['unexpected_exit', 'oom', 'killed', 'exited', 'started', 'restarted']);
+
 function instance(payload: InstanceStatusPayload): string {
 	const { name, reason, exit_code: code, planned, restart_count: restarts } = payload;
 	const details = [
 		code != null && ENDED.has(payload.status) && `exit code ${code}`,
 		reason === 'crash_loop' && restarts > 0 && count(restarts, 'restart'),
+		LOOPING.has(reason) && payload.crash_loop_since && 'in a crash loop',
 		planned && 'planned',
 	].filter(Boolean);
 	const suffix = details.length > 0 ? ` (${details.join(', ')})` : '';
