@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,6 +13,10 @@ pub enum Strategy {
     StartFirst,
     /// The old one holds a published port, so it is stopped first: downtime.
     StopFirst,
+    /// The data plane holds the published ports: new one up and healthy first, then
+    /// the ports lead to it, and the old one is stopped when nobody talks to it any
+    /// more: no downtime.
+    PortHold,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -22,6 +28,8 @@ pub enum StepName {
     Start,
     Gate,
     Replace,
+    /// Waiting until nobody talks to the old instance any more.
+    Drain,
     /// Watching the new instance while the old one is at hand.
     Bake,
     Retire,
@@ -40,6 +48,7 @@ impl StepName {
             Self::Start => "start",
             Self::Gate => "gate",
             Self::Replace => "replace",
+            Self::Drain => "drain",
             Self::Bake => "bake",
             Self::Retire => "retire",
             Self::Restore => "restore",
@@ -84,6 +93,10 @@ pub struct Plan {
     /// Container id of the instance that will be replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// Of the new instance on our own network, where the data plane leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub address: Option<Ipv4Addr>,
     pub warnings: Vec<String>,
 }
 

@@ -50,7 +50,8 @@ pub use principal::Principal;
 pub use secret::{InvalidSecretName, Secret, SecretName};
 pub use spec::{
     DOCKER_HUB, DockerHealth, EnvEntry, HealthSpec, HttpProbe, Limits, PortSpec, Protocol,
-    PullPolicy, RegistryAuth, RestartPolicy, Spec, SpecError, TcpProbe, VolumeSpec, registry_of,
+    PullPolicy, RegistryAuth, RestartPolicy, Routing, Spec, SpecError, TcpProbe, VolumeSpec,
+    registry_of,
 };
 pub use status::DeployStatus;
 pub use timestamp::Timestamp;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const BAKE_MS_MAX: u64 = 3_600_000;
+const DRAIN_MS_MAX: u64 = 86_400_000;
 /// Where images are whose names begin with no registry.
 pub const DOCKER_HUB: &str = "docker.io";
 
@@ -43,6 +44,13 @@ pub struct Spec {
     /// to take over again; 0 for not at all.
     #[serde(default = "default_bake_ms")]
     pub bake_ms: u64,
+    /// Who holds the published ports.
+    #[serde(default)]
+    pub routing: Routing,
+    /// Where the data plane holds the ports: how long connections to the old instance
+    /// may go on once the new one serves. What is idle leaves at once.
+    #[serde(default = "default_drain_ms")]
+    pub drain_ms: u64,
     /// For a private registry; what the server's own Docker configuration says when
     /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +120,18 @@ pub enum RestartPolicy {
     #[default]
     UnlessStopped,
     OnFailure,
+}
+
+/// Who holds a lane's published ports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Routing {
+    /// The data plane, `tiny-forge proxy`: a deploy has no downtime. The app sees the
+    /// data plane as its client. Where it cannot, as for UDP, the same as `stop-first`.
+    #[default]
+    PortHold,
+    /// The container itself: a deploy has downtime. The app sees its client's address.
+    StopFirst,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -198,6 +218,13 @@ pub struct SpecError {
     pub message: String,
 }
 
+impl PortSpec {
+    /// Whether the data plane can hold it, instead of the container.
+    pub fn can_be_held(&self) -> bool {
+        self.host.is_some() && self.protocol == Protocol::Tcp
+    }
+}
+
 impl Spec {
     /// A specification with nothing but an image.
     pub fn for_image(image: impl Into<String>) -> Self {
@@ -216,6 +243,8 @@ impl Spec {
             pull: PullPolicy::default(),
             stop_grace_ms: default_stop_grace_ms(),
             bake_ms: default_bake_ms(),
+            routing: Routing::default(),
+            drain_ms: default_drain_ms(),
             registry_auth: None,
         }
     }
@@ -321,6 +350,9 @@ impl Spec {
         if self.bake_ms > BAKE_MS_MAX {
             report("/bake_ms".into(), "expected at most 3600000, an hour");
         }
+        if self.drain_ms > DRAIN_MS_MAX {
+            report("/drain_ms".into(), "expected at most 86400000, a day");
+        }
         if self
             .registry_auth
             .as_ref()
@@ -363,6 +395,10 @@ const fn default_stop_grace_ms() -> u64 {
 
 const fn default_bake_ms() -> u64 {
     60_000
+}
+
+const fn default_drain_ms() -> u64 {
+    30_000
 }
 
 const fn default_interval_ms() -> u64 {

@@ -12,6 +12,8 @@ pub enum DeployStatus {
     Starting,
     Gating,
     Replacing,
+    /// The new instance serves; who still talks to the old one may finish.
+    Draining,
     /// The new instance serves, and is watched; the old one is at hand.
     Baking,
     Retiring,
@@ -27,7 +29,7 @@ pub enum DeployStatus {
 }
 
 impl DeployStatus {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Queued,
         Self::Planning,
         Self::Pulling,
@@ -35,6 +37,7 @@ impl DeployStatus {
         Self::Starting,
         Self::Gating,
         Self::Replacing,
+        Self::Draining,
         Self::Baking,
         Self::Retiring,
         Self::Restoring,
@@ -61,6 +64,7 @@ impl DeployStatus {
             Self::Starting => "starting",
             Self::Gating => "gating",
             Self::Replacing => "replacing",
+            Self::Draining => "draining",
             Self::Baking => "baking",
             Self::Retiring => "retiring",
             Self::Restoring => "restoring",

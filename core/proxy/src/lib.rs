@@ -57,3 +57,4 @@ pub use home::HomeError;
 pub use route::{BadRoute, Route, RouteStatus, UpstreamStatus};
 pub use route_file::BadRouteFile;
 pub use serve::{Ended, ServeError, Start, serve};
+pub use table::can_listen;

@@ -14,7 +14,7 @@ pub struct Route {
     pub listen: SocketAddr,
     /// The container's own address.
     pub upstream: SocketAddr,
-    /// Whom the route serves: for people only.
+    /// Whom the route serves: nobody else leads it elsewhere.
     pub lane: String,
     pub generation: u64,
 }

@@ -85,6 +85,9 @@ impl Table {
         let bad = |error| Refusal::new(Reason::BadRoute, error);
         route.check().map_err(bad)?;
         let held = self.held.get(&route.listen);
+        if let Some(held) = held.filter(|held| held.route.lane != route.lane) {
+            return Err(other_lane(&held.route));
+        }
         let listens = held.is_some_and(|held| held.socket.is_ok());
         if listens && held.is_some_and(|held| held.route == route) {
             return Ok(());
@@ -274,6 +277,11 @@ impl Table {
     }
 }
 
+/// Whether a route could listen there now; if not, who is in the way.
+pub async fn can_listen(at: SocketAddr) -> Result<(), String> {
+    listen(at).await.map(drop)
+}
+
 /// A socket, or why there is none, in words.
 async fn listen(listen: SocketAddr) -> Result<TcpListener, String> {
     let error = match bind(listen) {
@@ -296,6 +304,13 @@ async fn listen(listen: SocketAddr) -> Result<TcpListener, String> {
             "port {port} ({listen}) is in use: `ss -ltnp 'sport = :{port}'`, as root, says by whom"
         ),
     })
+}
+
+fn other_lane(held: &Route) -> Refusal {
+    let Route { listen, lane, .. } = held;
+    let port = listen.port();
+    let message = format!("port {port} ({listen}) is held for `{lane}`: take another port");
+    Refusal::new(Reason::OtherLane, message)
 }
 
 fn not_listening(problem: String) -> Refusal {

@@ -145,6 +145,8 @@ pub struct Refusal {
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     BadRoute,
+    /// The port is held for another lane.
+    OtherLane,
     /// The port cannot be listened to.
     Listen,
     /// The routes could not be written to disk; what was in force still is.

@@ -150,6 +150,7 @@ fn deploy_status() -> DeployStatusPayload {
             downtime: false,
             summary: "start the new instance, then stop the old one".into(),
             replaces: Some("ab".repeat(32)),
+            address: Some([10, 1, 2, 3].into()),
             warnings: vec!["no health check".into()],
         }),
         progress: Some(PullProgress {

@@ -978,7 +978,7 @@ export interface components {
          * @description Where a deploy stands. The last four are terminal.
          * @enum {string}
          */
-        DeployStatus: "queued" | "planning" | "pulling" | "creating" | "starting" | "gating" | "replacing" | "baking" | "retiring" | "restoring" | "rolling_back" | "succeeded" | "failed" | "cancelled" | "rolled_back";
+        DeployStatus: "queued" | "planning" | "pulling" | "creating" | "starting" | "gating" | "replacing" | "draining" | "baking" | "retiring" | "restoring" | "rolling_back" | "succeeded" | "failed" | "cancelled" | "rolled_back";
         /** @description A deploy moved on: its status, one of its steps, or the progress of its pull. */
         DeployStatusPayload: {
             deploy_id: components["schemas"]["DeployId"];
@@ -1844,6 +1844,8 @@ export interface components {
             summary: string;
             /** @description Container id of the instance that will be replaced. */
             replaces?: string | null;
+            /** @description Of the new instance on our own network, where the data plane leads to it. */
+            address?: string | null;
             warnings: string[];
         };
         /** @description A configured plugin, or a file that waits for its configuration. */
@@ -2013,6 +2015,11 @@ export interface components {
         /** @enum {string} */
         RestartPolicy: "no" | "always" | "unless-stopped" | "on-failure";
         /**
+         * @description Who holds a lane's published ports.
+         * @enum {string}
+         */
+        Routing: "port-hold" | "stop-first";
+        /**
          * @description A secret of the sealed store, or one that plugins look for there. Its value is
          *     never shown.
          */
@@ -2067,6 +2074,14 @@ export interface components {
              *     to take over again; 0 for not at all.
              */
             bake_ms?: number;
+            /** @description Who holds the published ports. */
+            routing?: components["schemas"]["Routing"];
+            /**
+             * Format: int64
+             * @description Where the data plane holds the ports: how long connections to the old instance
+             *     may go on once the new one serves. What is idle leaves at once.
+             */
+            drain_ms?: number;
             registry_auth?: null | components["schemas"]["RegistryAuth"];
         };
         /** @description One field of a specification that differs. */
@@ -2108,7 +2123,7 @@ export interface components {
         /** @enum {string} */
         StepDecision: "keep" | "drop" | "added" | "nothing" | "failed";
         /** @enum {string} */
-        StepName: "plan" | "pull" | "create" | "start" | "gate" | "replace" | "bake" | "retire" | "restore" | "rollback";
+        StepName: "plan" | "pull" | "create" | "start" | "gate" | "replace" | "drain" | "bake" | "retire" | "restore" | "rollback";
         /** @enum {string} */
         StepStatus: "pending" | "running" | "succeeded" | "failed" | "skipped";
         /** @description What one plugin, or the pipeline itself, said of an event. */
@@ -2129,7 +2144,7 @@ export interface components {
          * @description How the new instance takes the place of the old one.
          * @enum {string}
          */
-        Strategy: "start-first" | "stop-first";
+        Strategy: "start-first" | "stop-first" | "port-hold";
         /** @description An open event stream. */
         Subscription: {
             /** @description As `hello` says it. */
@@ -2358,6 +2373,7 @@ export type RecentDrop = components['schemas']['RecentDrop'];
 export type RegistryAuth = components['schemas']['RegistryAuth'];
 export type Replayed = components['schemas']['Replayed'];
 export type RestartPolicy = components['schemas']['RestartPolicy'];
+export type Routing = components['schemas']['Routing'];
 export type Secret = components['schemas']['Secret'];
 export type SecretInput = components['schemas']['SecretInput'];
 export type SecretName = components['schemas']['SecretName'];
