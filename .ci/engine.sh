@@ -126,14 +126,18 @@ attend() {
 
 hold() {
     trap '' INT TERM HUP
-    echo '{ "iptables": false, "ip-masq": false }' >"$dir/daemon.json"
+    [ -f "$dir/daemon.json" ] || echo '{ "iptables": false, "ip-masq": false }' >"$dir/daemon.json"
     start
     while read -r _; do :; done
     # Nobody wants to see them again.
-    for id in $(engine ps --quiet); do engine kill "$id" >/dev/null || true; done
+    for id in $(engine ps --all --quiet); do engine rm --force "$id" >/dev/null || true; done
+    # Their bridges would stay.
+    engine network prune --force >/dev/null || true
     stop
     ip link delete "tf-engine-$(cat "$dir/network")" || true
     umount "$dir"/exec/netns/* 2>/dev/null || true
+    # An engine whose containers outlive it leaves this one too.
+    umount --recursive "$dir/data" 2>/dev/null || true
     rm -rf "$dir"
 }
 

@@ -3,7 +3,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as BollardError};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -66,6 +66,8 @@ struct Shared {
     clients: watch::Sender<Option<Clients>>,
     /// Somebody has reason to doubt the connection.
     doubt: Notify,
+    /// One makes a network at a time.
+    networks: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -91,6 +93,7 @@ impl Engine {
             connection: watch::Sender::new(connection),
             clients: watch::Sender::new(None),
             doubt: Notify::new(),
+            networks: Mutex::new(()),
         };
         Self {
             shared: Arc::new(shared),
@@ -127,6 +130,10 @@ impl Engine {
         self.shared.clients.send_replace(Some(clients));
         self.shared.connection.send_replace(found);
         Ok(())
+    }
+
+    pub(super) async fn network_turn(&self) -> MutexGuard<'_, ()> {
+        self.shared.networks.lock().await
     }
 
     /// The client for quick calls.

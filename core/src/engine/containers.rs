@@ -8,7 +8,7 @@ use bollard::{
     },
 };
 
-use super::{Engine, EngineError, convert};
+use super::{Engine, EngineError, Place, convert};
 use crate::model::{Instance, RestartPolicy, Spec};
 
 /// What the engine may take beyond the grace it gives the container.
@@ -26,6 +26,9 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// Instead of the one in `spec`, which holds once it serves.
     pub restart: RestartPolicy,
+    /// On a network of our own, where the data plane leads to it; its ports are held then,
+    /// and not published by itself.
+    pub place: Option<Place>,
 }
 
 /// What the engine knows of a container.
@@ -49,8 +52,8 @@ impl Engine {
         let created = self
             .call(&what, self.control()?.create_container(Some(options), body))
             .await?;
-        // Engines before 25 take one network at the creation, the first.
-        for network in container.spec.networks.iter().skip(1) {
+        // Engines before 25 take one network at the creation.
+        for network in convert::further_networks(container) {
             if let Err(error) = self.join_network(&created.id, network).await {
                 self.remove(&created.id).await?;
                 return Err(error);
@@ -138,18 +141,6 @@ impl Engine {
             .into_iter()
             .filter_map(|container| container.id)
             .collect())
-    }
-
-    pub async fn network_exists(&self, name: &str) -> Result<bool, EngineError> {
-        let what = format!("network `{name}`");
-        let found = self
-            .call(&what, self.control()?.inspect_network(name, None))
-            .await;
-        match found {
-            Ok(_) => Ok(true),
-            Err(EngineError::NotFound { .. } | EngineError::Refused { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }
 

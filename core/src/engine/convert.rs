@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HealthConfig,
-    HealthStatusEnum, HostConfig, PortBinding, PortMap, RestartPolicy as EngineRestartPolicy,
-    RestartPolicyNameEnum,
+    HealthStatusEnum, HostConfig, NetworkingConfig, PortBinding, PortMap,
+    RestartPolicy as EngineRestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::{ContainerSpec, Inspection};
+use super::{ContainerSpec, Inspection, network};
 use crate::model::{
     DeployId, DockerHealth, Health, Instance, InstanceStatus, PortSpec, Protocol, PublishedPort,
     RestartPolicy, Timestamp,
@@ -53,7 +53,28 @@ pub(super) fn create_body(container: &ContainerSpec) -> ContainerCreateBody {
         exposed_ports: (!exposed.is_empty()).then_some(exposed),
         healthcheck: spec.health.docker.as_ref().map(health_config),
         host_config: Some(host_config(container)),
+        networking_config: container.place.as_ref().map(|place| NetworkingConfig {
+            endpoints_config: Some(
+                [(place.network.clone(), network::endpoint(place.address))].into(),
+            ),
+        }),
         ..ContainerCreateBody::default()
+    }
+}
+
+/// The one it is made with.
+fn first_network(container: &ContainerSpec) -> Option<String> {
+    let own = container.place.as_ref();
+    let own = own.map(|place| place.network.clone());
+    own.or_else(|| container.spec.networks.first().cloned())
+}
+
+/// Those it joins afterwards.
+pub(super) fn further_networks(container: &ContainerSpec) -> &[String] {
+    let networks = &container.spec.networks;
+    match container.place {
+        Some(_) => networks,
+        None => networks.get(1..).unwrap_or_default(),
     }
 }
 
@@ -78,9 +99,9 @@ fn host_config(container: &ContainerSpec) -> HostConfig {
     });
     HostConfig {
         binds: Some(binds.collect()),
-        port_bindings: Some(port_bindings(&spec.ports)),
+        port_bindings: Some(port_bindings(container)),
         restart_policy: Some(restart_policy(container.restart)),
-        network_mode: spec.networks.first().cloned(),
+        network_mode: first_network(container),
         memory: spec.limits.memory_bytes,
         nano_cpus: spec.limits.cpus.map(|cpus| (cpus * 1e9) as i64),
         pids_limit: spec.limits.pids,
@@ -88,9 +109,11 @@ fn host_config(container: &ContainerSpec) -> HostConfig {
     }
 }
 
-fn port_bindings(ports: &[PortSpec]) -> PortMap {
+fn port_bindings(container: &ContainerSpec) -> PortMap {
     let mut bindings = PortMap::new();
-    for port in ports {
+    let is_held = container.place.is_some();
+    let ports = container.spec.ports.iter();
+    for port in ports.filter(|port| !is_held || !port.can_be_held()) {
         let binding = PortBinding {
             host_ip: port.host_ip.clone(),
             host_port: port.host.map(|host| host.to_string()),

@@ -13,6 +13,7 @@ mod image_labels;
 mod images;
 mod lines;
 mod logs;
+mod network;
 mod seen;
 mod watch;
 
@@ -24,4 +25,5 @@ pub use error::EngineError;
 pub use image_labels::image_labels;
 pub use images::{Image, Login, PullUpdate};
 pub use logs::OutputLine;
+pub use network::{OwnNetwork, Place};
 pub use watch::{Hint, Observation, watch};

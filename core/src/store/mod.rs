@@ -38,7 +38,7 @@ mod writer;
 pub use backup::{BackupError, Copied, backup};
 pub use damage::run as run_check;
 pub use deliveries::{AfterAttempt, AttemptRecord, DeliveryQuery, NewDelivery, QueuedDelivery};
-pub use deploys::{DeployQuery, Deployed, NewDeploy, OpenDeploy, Rollback};
+pub use deploys::{DeployQuery, Deployed, Held, NewDeploy, OpenDeploy, Rollback};
 pub use error::StoreError;
 pub use handle::{Receipt, Store, StoreThreads};
 pub use journal::{JournalPage, PageRequest};

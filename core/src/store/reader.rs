@@ -48,6 +48,12 @@ impl<'c> Reader<'c> {
             .ok_or_else(|| StoreError::Damaged("journal has no name".into()))
     }
 
+    /// Name of this server, for ever.
+    pub fn node(&self) -> Result<String, StoreError> {
+        let node = self.meta("node")?;
+        node.ok_or_else(|| StoreError::Damaged("it does not say which server it is of".into()))
+    }
+
     pub(super) fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
         let mut statement = self
             .sql

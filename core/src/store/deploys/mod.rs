@@ -1,8 +1,11 @@
 //! Deploys and their steps: `write` keeps what is intended and what came of it, `read`
 //! what people and the queue ask for.
 
+mod held;
 mod read;
 mod write;
+
+pub use held::Held;
 
 use super::SealedSpec;
 use crate::model::{Actor, DeployId, DeployStatus, Lane, Plan};

@@ -267,7 +267,7 @@ fn rollback(row: &Row<'_>) -> Result<Option<Rollback>, StoreError> {
     }))
 }
 
-fn lane_of(row: &Row<'_>, project: usize, stage: usize) -> Result<Lane, StoreError> {
+pub(super) fn lane_of(row: &Row<'_>, project: usize, stage: usize) -> Result<Lane, StoreError> {
     let (project, stage): (String, String) = (row.get(project)?, row.get(stage)?);
     Ok(Lane {
         project: project.parse()?,
