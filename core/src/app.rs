@@ -12,12 +12,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{self, AllowedHosts, ApiState, Parts},
     config::Config,
-    deploys::{self, Deploys},
+    deploys::{self, DeployParts, Deploys},
     engine::{self, Engine},
     events::{Bus, Fanout, Log, Replay},
     instances::{self, Planned},
     model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
     plugin_host::{HostParts, PluginHost},
+    routing::{self, DataPlane, Launch},
     store::{self, DataDir, Keyring, Store, StoreThreads},
 };
 
@@ -98,15 +99,29 @@ impl App {
         })?;
         tasks.spawn(plugins.clone().run(working.clone()));
 
-        let deploys = Deploys::new(
+        let data_plane = DataPlane::new(Launch {
+            program: config.program,
+            data: data.path().to_owned(),
+            under_systemd: config.under_systemd,
+        });
+        tasks.spawn(routing::run(
+            data_plane.clone(),
             store.clone(),
             bus.clone(),
-            engine.clone(),
+            working.clone(),
+        ));
+        let node = store.read(|reader| reader.node()).await?;
+        let deploys = Deploys::new(DeployParts {
+            store: store.clone(),
+            bus: bus.clone(),
+            engine: engine.clone(),
             keyring,
             planned,
-            config.caps,
-            config.docker_config,
-        );
+            data_plane,
+            network: format!("tiny-forge-{node}"),
+            caps: config.caps,
+            docker_config: config.docker_config,
+        });
         tasks.spawn(deploys::run(deploys.clone(), working.clone()));
 
         let replay: Arc<dyn Replay> = Arc::new(store.clone());

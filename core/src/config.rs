@@ -37,6 +37,10 @@ pub struct Config {
     pub docker_config: Option<PathBuf>,
     /// Our own binary: plugins are compiled in a process of its own.
     pub compiler: PathBuf,
+    /// Our own binary: the data plane is a process of its own too.
+    pub program: PathBuf,
+    /// This server is a service of systemd's.
+    pub under_systemd: bool,
 }
 
 /// Flags of `tiny-forge serve`. Each has an environment variable
@@ -171,7 +175,9 @@ impl Config {
                     .map_or(Ok(2), |found| at_least_one(&found))?,
             },
             docker_config: docker_config(environment),
-            compiler: std::env::current_exe().unwrap_or_else(|_| "tiny-forge".into()),
+            compiler: own_program(),
+            program: own_program(),
+            under_systemd: environment("INVOCATION_ID").is_some(),
             data,
         })
     }
@@ -257,6 +263,10 @@ fn default_data(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf>
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(environment("HOME")?).join(".local/share")))?;
     Some(base.join("tiny-forge"))
+}
+
+fn own_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "tiny-forge".into())
 }
 
 /// As Docker itself looks for it.

@@ -19,6 +19,8 @@ pub mod engine;
 
 pub mod instances;
 
+pub mod routing;
+
 pub mod deploys;
 
 pub mod plugin_host;

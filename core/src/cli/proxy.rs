@@ -1,13 +1,22 @@
-//! The data plane, as a process of its own and by hand. Deploys do not use it yet.
+//! The data plane, as a process of its own. Deploys start and lead it by themselves;
+//! all of it can be done by hand.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use tiny_forge_proxy::{Client, Ended, Route, RouteStatus, Start, Stop, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, backup::megabytes};
-use crate::config::DataArg;
+use crate::{
+    config::DataArg,
+    routing::{FOLDER, Launch, is_unit},
+};
 
 /// For what cannot be handed over at an upgrade.
 const UPGRADE_GRACE: Duration = Duration::from_secs(600);
@@ -22,6 +31,8 @@ pub(super) struct ProxyArgs {
 enum ProxyCommand {
     /// Hold published ports and forward them, until it is stopped
     Run(RunArgs),
+    /// Put this version in the place of the one that runs; nobody is refused meanwhile
+    Upgrade(DataArg),
     /// Lead a port somewhere, from the next connection on
     Route(RouteArgs),
     /// Wait until nobody uses what a port led to before; cuts what is left in the end
@@ -41,6 +52,9 @@ struct RunArgs {
     /// Take the ports over from one that runs, without refusing anybody
     #[arg(long)]
     take_over: bool,
+    /// In a session of its own: whatever ends the terminal or the server does not end it
+    #[arg(long, hide = true)]
+    detached: bool,
 }
 
 #[derive(Debug, Args)]
@@ -49,7 +63,7 @@ struct RouteArgs {
     listen: SocketAddr,
     /// Where it leads, e.g. 172.17.0.2:8080
     upstream: SocketAddr,
-    /// Whom it serves: for people only
+    /// Whom it serves: nobody else leads it elsewhere
     #[arg(long, default_value = "by hand")]
     lane: String,
     #[command(flatten)]
@@ -88,6 +102,7 @@ struct StopArgs {
 pub(super) async fn run(args: ProxyArgs) -> anyhow::Result<Outcome> {
     match args.command {
         ProxyCommand::Run(args) => run_here(&args).await?,
+        ProxyCommand::Upgrade(data) => upgrade(&data).await?,
         ProxyCommand::Route(args) => {
             let route = Route {
                 listen: args.listen,
@@ -114,11 +129,25 @@ pub(super) async fn run(args: ProxyArgs) -> anyhow::Result<Outcome> {
 }
 
 fn folder(data: &DataArg) -> anyhow::Result<PathBuf> {
-    Ok(data.path()?.join("proxy"))
+    Ok(data.path()?.join(FOLDER))
 }
 
 fn client(data: &DataArg) -> anyhow::Result<Client> {
     Ok(Client::new(&folder(data)?))
+}
+
+/// A server that ends leaves the ports as they are.
+pub(super) async fn say_what_is_held(data: &Path) {
+    let client = Client::new(&data.join(FOLDER));
+    let Ok(routes) = client.routes().await else {
+        return;
+    };
+    let held = routes.iter().filter(|it| it.route.is_some());
+    let held: Vec<String> = held.map(|it| it.listen.to_string()).collect();
+    if !held.is_empty() {
+        let held = held.join(", ");
+        eprintln!("still held: {held}; `tiny-forge proxy stop --force` lets go of it");
+    }
 }
 
 async fn run_here(args: &RunArgs) -> anyhow::Result<()> {
@@ -130,6 +159,9 @@ async fn run_here(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         Start::Alone
     };
+    if args.detached {
+        rustix::process::setsid().context("it leads a session already")?;
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stopped = async {
@@ -143,6 +175,23 @@ async fn run_here(args: &RunArgs) -> anyhow::Result<()> {
         Ended::Stopped => eprintln!("stopped"),
         Ended::HandedOver => eprintln!("another process holds the ports now"),
     }
+    Ok(())
+}
+
+async fn upgrade(data: &DataArg) -> anyhow::Result<()> {
+    let client = client(data)?;
+    let before = client.hello().await?;
+    let launch = Launch {
+        program: std::env::current_exe()?,
+        data: data.path()?,
+        under_systemd: is_unit(before.pid),
+    };
+    launch.replace(&client).await?;
+    let now = client.hello().await?;
+    println!(
+        "version {} has taken over from {}",
+        now.program, before.program
+    );
     Ok(())
 }
 

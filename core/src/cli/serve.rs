@@ -1,6 +1,6 @@
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Outcome;
+use super::{Outcome, proxy};
 use crate::{
     app::App,
     config::{Config, ServeArgs},
@@ -15,7 +15,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let plugins = config.plugins.clone();
+    let (plugins, data) = (config.plugins.clone(), config.data.clone());
     let app = App::start(config).await?;
     println!("tiny-forge listens on http://{}", app.address());
     eprintln!("plugins go into {}", plugins.display());
@@ -25,5 +25,6 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
     }
     eprintln!("stopping …");
     app.shutdown().await;
+    proxy::say_what_is_held(&data).await;
     Ok(Outcome::Done)
 }

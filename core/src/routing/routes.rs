@@ -1,0 +1,47 @@
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::OnceLock,
+};
+
+use tiny_forge_proxy::Route;
+
+use crate::{model::PortSpec, store::Held};
+
+/// What leads to an instance.
+pub fn routes(held: &Held) -> Vec<Route> {
+    let ports = held.ports.iter().filter(|port| port.can_be_held());
+    let routes = ports.flat_map(|port| {
+        listens(port).into_iter().map(|listen| Route {
+            listen,
+            upstream: SocketAddr::from((held.address, port.container)),
+            lane: held.lane.to_string(),
+            generation: held.generation.unsigned_abs(),
+        })
+    });
+    routes.collect()
+}
+
+/// Where a port is published: as the engine does it, on all addresses unless one is named.
+pub fn listens(port: &PortSpec) -> Vec<SocketAddr> {
+    let Some(host) = port.host else {
+        return Vec::new();
+    };
+    let named: Option<IpAddr> = port.host_ip.as_ref().and_then(|ip| ip.parse().ok());
+    let addresses = match named {
+        Some(address) => vec![address],
+        None if has_ipv6() => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        None => vec![Ipv4Addr::UNSPECIFIED.into()],
+    };
+    let at = |address| SocketAddr::new(address, host);
+    addresses.into_iter().map(at).collect()
+}
+
+/// This host, as it was when it was first asked about.
+fn has_ipv6() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let interfaces = fs::read_to_string("/proc/net/if_inet6");
+        interfaces.is_ok_and(|text| !text.trim().is_empty())
+    })
+}
