@@ -4,16 +4,20 @@ use super::{error::Stop, run::Run};
 use crate::{
     engine::{
         ContainerSpec, EngineError, LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT, LABEL_SPEC_HASH,
-        LABEL_STAGE,
+        LABEL_STAGE, Place,
     },
-    model::{InstanceStatus, RestartPolicy, StepName},
+    model::{InstanceStatus, Plan, RestartPolicy, StepName},
 };
 
 impl Run {
     /// The instance that is to serve: its container, and its name.
-    pub(super) async fn create(&self, image: &str) -> Result<(String, Option<String>), Stop> {
+    pub(super) async fn create(
+        &self,
+        plan: &Plan,
+        image: &str,
+    ) -> Result<(String, Option<String>), Stop> {
         let failed = |error: EngineError| Stop::failed(StepName::Create, error.to_string());
-        let container = self.container(image);
+        let container = self.container(plan, image);
         let created = match self.tools.engine.create(&container).await {
             // Left by a run of this deploy that a crash interrupted.
             Err(conflict @ EngineError::Conflict { .. }) => {
@@ -41,7 +45,7 @@ impl Run {
         Ok((id, Some(container.name)))
     }
 
-    fn container(&self, image: &str) -> ContainerSpec {
+    fn container(&self, plan: &Plan, image: &str) -> ContainerSpec {
         let lane = &self.deploy.lane;
         let hashed = serde_json::to_vec(&self.spec).unwrap_or_default();
         let spec_hash = hex::encode(&self.tools.keyring.mac("spec", &hashed)[..8]);
@@ -65,6 +69,10 @@ impl Run {
             spec: self.spec.clone(),
             labels,
             restart: RestartPolicy::No,
+            place: plan.address.map(|address| Place {
+                network: self.tools.network.clone(),
+                address,
+            }),
         }
     }
 }

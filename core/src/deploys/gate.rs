@@ -6,7 +6,7 @@ use crate::{
     model::{Failure, Health, HealthSpec, InstanceStatus, StepName, Timestamp},
 };
 
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Probes must pass so often in a row.
 const PASSES: u32 = 3;
 /// When nothing else is asked for.

@@ -338,6 +338,7 @@ const fn status_of(step: StepName) -> DeployStatus {
         StepName::Start => DeployStatus::Starting,
         StepName::Gate => DeployStatus::Gating,
         StepName::Replace => DeployStatus::Replacing,
+        StepName::Drain => DeployStatus::Draining,
         StepName::Bake => DeployStatus::Baking,
         StepName::Retire => DeployStatus::Retiring,
         StepName::Restore => DeployStatus::Restoring,

@@ -4,13 +4,17 @@
 //! queue, and `preview` says what would come of it. `queue` gives each lane one
 //! deploy at a time; `run` reads as the numbered walkthrough in ARCHITECTURE.md, and
 //! goes on where a stop of the server interrupted it. `switch` makes the new instance
-//! the one that serves, `bake` watches it, `rollback` reverses the switch.
+//! the one that serves, with `hold` where the data plane holds the
+//! ports; `bake` watches it, `rollback` reverses the switch.
 
 mod admit;
 mod bake;
 mod candidate;
+mod drain;
 mod error;
 mod gate;
+mod hold;
+mod holdable;
 mod journal;
 mod log_budget;
 mod output;
@@ -33,4 +37,4 @@ mod switch;
 pub use admit::{IfBusy, Wish};
 pub use error::DeployError;
 pub use queue::run;
-pub use service::{Caps, Deploys};
+pub use service::{Caps, DeployParts, Deploys};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DeployError, Deploys, plan, registry, situation, spec_diff};
+use super::{DeployError, Deploys, holdable, plan, registry, situation, spec_diff};
 use crate::{
     engine::EngineError,
     model::{DeployPreview, Lane, PullPolicy, Spec, registry_of},
@@ -44,12 +44,16 @@ impl Deploys {
         }
         let unreadable = |error: SealError| DeployError::Conflict(error.to_string());
         let spec = sealed.open(&lane, &tools.keyring).map_err(unreadable)?;
-        let situation = situation::of(tools, &lane).await?;
+        let situation = situation::of(tools, &lane, &spec).await?;
         let mut plan = plan::decide(&spec, &situation);
         for network in &spec.networks {
             if !tools.engine.network_exists(network).await? {
                 plan.warnings.push(plan::no_network(network));
             }
+        }
+        if plan::is_held(&spec, &situation) == Ok(true) {
+            let problem = holdable::port_problem(tools, &lane, &spec, &situation).await;
+            plan.warnings.extend(problem);
         }
         let digest = self.digest(&spec, &mut plan.warnings).await?;
         let (changes, serving_digest) = match serving {
@@ -63,7 +67,7 @@ impl Deploys {
             None => (Vec::new(), None),
         };
         Ok(DeployPreview {
-            steps: plan::steps(plan.strategy, spec.bake_ms),
+            steps: plan::steps(&plan, spec.bake_ms),
             plan,
             image: spec.image,
             digest,

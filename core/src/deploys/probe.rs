@@ -37,7 +37,10 @@ async fn tcp(found: &Inspection, port: u16) -> Result<(), String> {
 }
 
 async fn http(found: &Inspection, probe: &HttpProbe) -> Result<(), String> {
-    let address = address(found, probe.port)?;
+    http_at(address(found, probe.port)?, probe).await
+}
+
+pub(super) async fn http_at(address: SocketAddr, probe: &HttpProbe) -> Result<(), String> {
     let url = format!("http://{address}/{}", probe.path.trim_start_matches('/'));
     // Plain HTTP: the machine's root certificates need not be read each time.
     let client = reqwest::Client::builder()

@@ -87,6 +87,8 @@ impl Deploys {
             let message = format!("project `{name}` has deploys under way: cancel them first");
             return Err(DeployError::Conflict(message));
         }
+        let stages = project.stages.iter().map(|stage| stage.stage.clone());
+        let stages: Vec<StageName> = stages.collect();
         let instances: Vec<_> = project
             .stages
             .into_iter()
@@ -105,6 +107,14 @@ impl Deploys {
             let stopped = self.stop_and_remove(&instance.id).await;
             self.tools().planned.end(&instance.id);
             stopped?;
+        }
+        for stage in stages {
+            let lane = Lane {
+                project: name.clone(),
+                stage,
+            };
+            let released = self.tools().data_plane.lead(&lane.to_string(), &[]).await;
+            released.map_err(|error| DeployError::Conflict(error.to_string()))?;
         }
         let lane = Lane {
             project: name.clone(),

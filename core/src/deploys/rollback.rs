@@ -22,7 +22,10 @@ pub(super) async fn restore(run: &Run, plan: &Plan, why: Stop) -> Stop {
         return why;
     };
     let restored = async {
+        let failed = |reason| Stop::failed(StepName::Restore, reason);
+        run.let_go_of_candidate(plan).await.map_err(failed)?;
         bring_back(run, old, StepName::Restore).await?;
+        run.lead_back(plan).await.map_err(failed)?;
         Ok(((), Some("the old instance runs again".to_owned())))
     };
     match run.step(StepName::Restore, restored).await {
@@ -88,16 +91,22 @@ pub(super) async fn why_turned_back(run: &Run) -> Result<Option<Stop>, Stop> {
 
 /// Which generation serves then.
 async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Result<i64, Stop> {
+    let failed = |reason| Stop::failed(StepName::Rollback, reason);
+    run.let_go_of_candidate(plan).await.map_err(failed)?;
     // It holds the port that the old one needs.
     if plan.strategy == Strategy::StopFirst {
         switch::stop_for_certain(run, candidate).await;
     }
     let generation = bring_back(run, old, StepName::Rollback).await?;
+    run.lead_back(plan).await.map_err(failed)?;
     let (lane, instance) = (run.deploy.lane.clone(), old.to_owned());
     run.tools
         .store
         .write(move |tx| tx.set_serving(&lane, generation, &instance))
         .await?;
+    if plan.strategy == Strategy::PortHold {
+        run.drain_candidate(plan).await?;
+    }
     switch::stop_for_certain(run, candidate).await;
     Ok(generation)
 }

@@ -1,11 +1,12 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     DeployError,
     error::Stop,
+    holdable,
     journal::{Head, Journal},
     output, own_container, plan, pull, registry, rollback, situation, switch,
 };
@@ -14,6 +15,7 @@ use crate::{
     events::Bus,
     instances::Planned,
     model::{DeployStatus, Plan, Spec, StepName, Strategy},
+    routing::DataPlane,
     scrub::Scrubber,
     store::{Keyring, OpenDeploy, Store, StoreError, Tx},
 };
@@ -26,6 +28,11 @@ pub(super) struct Tools {
     pub(super) engine: Engine,
     pub(super) keyring: Arc<Keyring>,
     pub(super) planned: Planned,
+    pub(super) data_plane: DataPlane,
+    /// Ours, where it leads to instances.
+    pub(super) network: String,
+    /// One chooses an address at a time.
+    pub(super) addresses: Arc<Mutex<()>>,
     /// Pulls at once on this host.
     pub(super) pulls: Arc<Semaphore>,
     /// Docker's own `config.json`, where logins to registries are.
@@ -97,13 +104,13 @@ impl Run {
                 // 2. Pull: the image is on the engine; the running instance is untouched.
                 let image = self.interruptible(StepName::Pull, self.pull()).await?;
                 // 3. Create the candidate.
-                let created = self.create(&image);
+                let created = self.create(&plan, &image);
                 let candidate = self.interruptible(StepName::Create, created).await?;
                 (plan, candidate, None)
             }
         };
         self.tools.planned.begin(&candidate);
-        // 4. … 8. Start, gate, replace, bake, retire, with the candidate's output in the log.
+        // 4. … 9. Start, gate, replace, drain, bake, retire, with the candidate's output in the log.
         let decided = CancellationToken::new();
         let following = output::follow(self, &candidate, decided.clone());
         let switching = async {
@@ -111,6 +118,7 @@ impl Run {
                 (Some(why), _) => Err(self.turn_back_again(&plan, &candidate, why).await),
                 (None, Strategy::StartFirst) => switch::start_first(self, &plan, &candidate).await,
                 (None, Strategy::StopFirst) => switch::stop_first(self, &plan, &candidate).await,
+                (None, Strategy::PortHold) => switch::port_hold(self, &plan, &candidate).await,
             };
             decided.cancel();
             outcome
@@ -158,14 +166,19 @@ impl Run {
 
     /// An earlier life of this deploy has done this step.
     pub(super) fn has_done(&self, plan: &Plan, step: StepName) -> bool {
-        let steps = plan::steps(plan.strategy, self.spec.bake_ms);
+        let steps = plan::steps(plan, self.spec.bake_ms);
         let place = |wanted| steps.iter().position(|known| *known == wanted);
         step_of(self.deploy.status).and_then(place) > place(step)
     }
 
     async fn plan(&self) -> Result<(Plan, Option<String>), Stop> {
         let failed = |error: EngineError| Stop::failed(StepName::Plan, error.to_string());
-        let situation = situation::of(&self.tools, &self.deploy.lane).await;
+        if plan::wants_hold(&self.spec) {
+            // Whether it can be is seen by it.
+            let network = self.tools.engine.own_network(&self.tools.network);
+            network.await.map_err(failed)?;
+        }
+        let situation = situation::of(&self.tools, &self.deploy.lane, &self.spec).await;
         let situation = situation.map_err(|error| match error {
             DeployError::Store(error) => Stop::Store(error),
             other => Stop::failed(StepName::Plan, other.to_string()),
@@ -183,12 +196,22 @@ impl Run {
             }
         }
         let mut plan = plan::decide(&self.spec, &situation);
+        let choosing = self.tools.addresses.lock().await;
+        if plan::is_held(&self.spec, &situation) == Ok(true) {
+            let (tools, lane) = (&self.tools, &self.deploy.lane);
+            if let Some(problem) = holdable::port_problem(tools, lane, &self.spec, &situation).await
+            {
+                return Err(Stop::failed(StepName::Plan, problem));
+            }
+            plan.address = Some(self.free_address().await?);
+        }
         if self.deploy.rollback.is_some() {
             plan.warnings.extend(plan::not_rolled_back(&self.spec));
         }
         self.journal
-            .planned(&plan, &plan::steps(plan.strategy, self.spec.bake_ms))
+            .planned(&plan, &plan::steps(&plan, self.spec.bake_ms))
             .await?;
+        drop(choosing);
         for warning in &plan.warnings {
             self.journal.say(format!("warning: {warning}")).await?;
         }
@@ -281,6 +304,7 @@ const fn step_of(status: DeployStatus) -> Option<StepName> {
         DeployStatus::Starting => StepName::Start,
         DeployStatus::Gating => StepName::Gate,
         DeployStatus::Replacing => StepName::Replace,
+        DeployStatus::Draining => StepName::Drain,
         DeployStatus::Baking => StepName::Bake,
         DeployStatus::Retiring => StepName::Retire,
         DeployStatus::Restoring => StepName::Restore,

@@ -13,6 +13,7 @@ use crate::{
     events::Bus,
     instances::Planned,
     model::{Deploy, DeployId, DeployStatus, DeploySummary, Lane, Principal, Severity, Strategy},
+    routing::DataPlane,
     store::{Keyring, OpenDeploy, Store, StoreError, Tx},
 };
 
@@ -21,6 +22,21 @@ use crate::{
 pub struct Caps {
     pub deploys: usize,
     pub pulls: usize,
+}
+
+/// What it is made of.
+pub struct DeployParts {
+    pub store: Store,
+    pub bus: Bus,
+    pub engine: Engine,
+    pub keyring: Arc<Keyring>,
+    pub planned: Planned,
+    pub data_plane: DataPlane,
+    /// Name of our own network on the engine.
+    pub network: String,
+    pub caps: Caps,
+    /// Where `docker login` keeps its logins.
+    pub docker_config: Option<PathBuf>,
 }
 
 /// Commands on projects and deploys; cheap to clone.
@@ -40,21 +56,27 @@ struct Shared {
 pub(super) type Refusable<T> = Result<Result<T, DeployError>, StoreError>;
 
 impl Deploys {
-    pub fn new(
-        store: Store,
-        bus: Bus,
-        engine: Engine,
-        keyring: Arc<Keyring>,
-        planned: Planned,
-        caps: Caps,
-        docker_config: Option<PathBuf>,
-    ) -> Self {
+    pub fn new(parts: DeployParts) -> Self {
+        let DeployParts {
+            store,
+            bus,
+            engine,
+            keyring,
+            planned,
+            data_plane,
+            network,
+            caps,
+            docker_config,
+        } = parts;
         let tools = Tools {
             store,
             bus,
             engine,
             keyring,
             planned,
+            data_plane,
+            network,
+            addresses: Arc::default(),
             pulls: Arc::new(Semaphore::new(caps.pulls)),
             docker_config,
         };
@@ -172,7 +194,13 @@ fn is_too_late(deploy: &Deploy) -> bool {
         // In `stop-first` the new instance has yet to prove itself by then; where it is
         // watched afterwards, that is when it ends.
         DeployStatus::Replacing => {
-            strategy == Some(Strategy::StartFirst) && deploy.spec.bake_ms == 0
+            let has_old = deploy.plan.as_ref().is_some_and(|it| it.replaces.is_some());
+            let is_last = match strategy {
+                Some(Strategy::StartFirst) => true,
+                Some(Strategy::PortHold) => !has_old,
+                Some(Strategy::StopFirst) | None => false,
+            };
+            is_last && deploy.spec.bake_ms == 0
         }
         _ => false,
     }

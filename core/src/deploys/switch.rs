@@ -1,4 +1,4 @@
-//! From a created candidate to the one that serves, in the two strategies. Each part
+//! From a created candidate to the one that serves, in the three strategies. Each part
 //! may run twice: a server that comes after one that was killed begins with the step
 //! that it was in.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{bake, error::Stop, gate, rollback, run::Run};
 use crate::{
     engine::EngineError,
-    model::{InstanceStatus, Plan, RestartPolicy, StepName, Strategy},
+    model::{InstanceStatus, Plan, RestartPolicy, StepName, Strategy, Timestamp},
 };
 
 /// Until an engine that went away has been noticed.
@@ -30,6 +30,29 @@ pub(super) async fn start_first(run: &Run, plan: &Plan, candidate: &str) -> Resu
     }
 }
 
+/// Up and good first, then the held ports lead to it; the old one goes when nobody
+/// talks to it any more.
+pub(super) async fn port_hold(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
+    let switched = async {
+        up(run, plan, candidate).await?;
+        if !run.has_done(plan, StepName::Replace) {
+            let led = run.step(StepName::Replace, lead(run, plan, candidate));
+            led.await?;
+        }
+        if let Some(old) = &plan.replaces
+            && !run.has_done(plan, StepName::Drain)
+        {
+            let drained = run.interruptible(StepName::Drain, drain(run, plan, candidate, old));
+            drained.await?;
+        }
+        Ok(())
+    };
+    match switched.await {
+        Ok(()) => last(run, plan, candidate).await,
+        Err(stop) => Err(turn_back(run, plan, candidate, stop).await),
+    }
+}
+
 /// The old one holds a port, so it goes first; if the new one is not good, the
 /// old one is started again.
 pub(super) async fn stop_first(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
@@ -38,7 +61,7 @@ pub(super) async fn stop_first(run: &Run, plan: &Plan, candidate: &str) -> Resul
             run.step(StepName::Replace, make_room(run, plan)).await?;
         }
         up(run, plan, candidate).await?;
-        commit(run, candidate).await
+        commit(run, plan, candidate).await
     };
     match switched.await {
         Ok(()) => last(run, plan, candidate).await,
@@ -85,8 +108,8 @@ async fn gated(run: &Run, candidate: &str) -> Result<((), Option<String>), Stop>
 }
 
 async fn replace(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<String>), Stop> {
-    still_runs(run, candidate).await?;
-    commit(run, candidate).await?;
+    still_runs(run, candidate, StepName::Replace).await?;
+    commit(run, plan, candidate).await?;
     let Some(old) = &plan.replaces else {
         return Ok(((), None));
     };
@@ -94,9 +117,43 @@ async fn replace(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<
     Ok(((), Some("the old instance is stopped".to_owned())))
 }
 
+async fn lead(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<String>), Stop> {
+    still_runs(run, candidate, StepName::Replace).await?;
+    let failed = |reason| Stop::failed(StepName::Replace, reason);
+    run.until_reached(plan).await.map_err(failed)?;
+    commit(run, plan, candidate).await?;
+    if let Some(old) = &plan.replaces {
+        // A reboot while it is drained must not start the wrong one.
+        run.demote(old).await.map_err(failed)?;
+    }
+    let confirmed = run.confirm(plan).await;
+    confirmed.map_err(|reason| {
+        let reason = format!("the new instance is not reached from outside: {reason}");
+        failed(reason)
+    })?;
+    Ok(((), Some("the ports lead to the new instance".to_owned())))
+}
+
+async fn drain(
+    run: &Run,
+    plan: &Plan,
+    candidate: &str,
+    old: &str,
+) -> Result<((), Option<String>), Stop> {
+    still_runs(run, candidate, StepName::Drain).await?;
+    let began = run.step_began(StepName::Drain).await?;
+    let spent = Timestamp::now().ms_since(began);
+    let left = Duration::from_millis(run.spec.drain_ms.saturating_sub(spent));
+    let message = run.drain_old(plan, left).await?;
+    stop_old(run, old).await?;
+    Ok(((), Some(message)))
+}
+
 async fn make_room(run: &Run, plan: &Plan) -> Result<((), Option<String>), Stop> {
     let message = match &plan.replaces {
         Some(old) => {
+            let released = run.let_go_of_old().await;
+            released.map_err(|reason| Stop::failed(StepName::Replace, reason))?;
             stop_old(run, old).await?;
             "the old instance is stopped; nobody serves now"
         }
@@ -106,8 +163,8 @@ async fn make_room(run: &Run, plan: &Plan) -> Result<((), Option<String>), Stop>
 }
 
 /// It passed its gate, perhaps long ago: the server may have been stopped since.
-async fn still_runs(run: &Run, candidate: &str) -> Result<(), Stop> {
-    let failed = |reason: String| Stop::failed(StepName::Replace, reason);
+async fn still_runs(run: &Run, candidate: &str, step: StepName) -> Result<(), Stop> {
+    let failed = |reason: String| Stop::failed(step, reason);
     let found = run.tools.engine.inspect(candidate).await;
     let found = found.map_err(|error| failed(error.to_string()))?;
     if found.instance.status == InstanceStatus::Running {
@@ -128,9 +185,17 @@ pub(super) async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Sto
     match run.serves(candidate).await {
         Ok(true) => rollback::reverse(run, plan, candidate, stop).await,
         Ok(false) => {
+            let led = match plan.strategy {
+                Strategy::PortHold => run.lead_back(plan).await,
+                Strategy::StartFirst | Strategy::StopFirst => Ok(()),
+            };
             put_away(run, plan, candidate).await;
             match plan.strategy {
                 Strategy::StartFirst => stop,
+                Strategy::PortHold => match led {
+                    Ok(()) => stop,
+                    Err(reason) => stop.with(Stop::failed(StepName::Replace, reason)),
+                },
                 Strategy::StopFirst => rollback::restore(run, plan, stop).await,
             }
         }
@@ -139,11 +204,13 @@ pub(super) async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Sto
 }
 
 /// From here on the candidate is the one that serves: it comes back after a
-/// reboot, and the lane names it.
-async fn commit(run: &Run, candidate: &str) -> Result<(), Stop> {
+/// reboot, held ports lead to it, and the lane names it.
+async fn commit(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
     let engine = &run.tools.engine;
     let promoted = engine.set_restart_policy(candidate, run.spec.restart).await;
     promoted.map_err(|error| Stop::failed(StepName::Replace, error.to_string()))?;
+    let led = run.lead_to_candidate(plan).await;
+    led.map_err(|reason| Stop::failed(StepName::Replace, reason))?;
     let (lane, generation) = (run.deploy.lane.clone(), run.deploy.generation);
     let candidate = candidate.to_owned();
     run.tools

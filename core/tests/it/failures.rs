@@ -87,7 +87,10 @@ async fn a_published_port_is_handed_over_with_said_downtime_and_given_back_on_fa
     let port = free_port();
     let ports = json!([{"host": port, "container": 80, "host_ip": "127.0.0.1"}]);
     bench
-        .project("site", |spec| spec["ports"] = ports.clone())
+        .project("site", |spec| {
+            spec["ports"] = ports.clone();
+            spec["routing"] = json!("stop-first");
+        })
         .await;
     assert_eq!(bench.deploy("site").await["status"], "succeeded");
     let url = format!("http://127.0.0.1:{port}/");

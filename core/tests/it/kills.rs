@@ -10,6 +10,8 @@ use tiny_forge::failpoint::Failpoint;
 use crate::{
     keys::OF_KEYS,
     support::{
+        data_plane::DataPlane,
+        engine::Engine,
         folder::{put, webhook},
         program::{NO_ENGINE, Program},
         registry::free_port,
@@ -197,12 +199,41 @@ async fn a_kill_after_anything_that_a_deploy_writes_is_made_good() {
 }
 
 #[tokio::test]
-async fn a_kill_anywhere_in_a_deploy_that_holds_a_port_is_made_good() {
+async fn a_kill_anywhere_in_a_deploy_that_publishes_a_port_is_made_good() {
     for point in OF_DEPLOYS {
-        let port = json!({"host": free_port(), "container": 80, "host_ip": "127.0.0.1"});
         let project = format!("kill-port-{}", point.name().replace('_', "-"));
-        survives_everywhere(&project, point, json!({"ports": [port]}), succeeded).await;
+        let mut base = with_port("stop-first");
+        base["image"] = json!("idle:1");
+        base["health"] = json!({"min_uptime_ms": 200});
+        survives_from(&project, point, base, json!({}), succeeded).await;
     }
+}
+
+#[tokio::test]
+async fn a_kill_anywhere_in_a_deploy_behind_a_held_port_is_made_good() {
+    for point in OF_DEPLOYS {
+        let project = format!("kill-held-{}", point.name().replace('_', "-"));
+        let change = json!({"env": [{"name": "WORD", "value": "two"}]});
+        survives_from(&project, point, with_port("port-hold"), change, succeeded).await;
+    }
+}
+
+#[tokio::test]
+async fn a_kill_anywhere_on_the_way_back_behind_a_held_port_is_made_good() {
+    let ends = |deploy: &Value| deploy["status"] == "rolled_back" || deploy["status"] == "failed";
+    for point in OF_DEPLOYS {
+        let project = format!("kill-held-back-{}", point.name().replace('_', "-"));
+        let change = json!({"entrypoint": ["/bin/busybox"], "bake_ms": 60_000,
+            "command": ["sh", "-c", "httpd -p 80; sleep 2; exit 3"]});
+        survives_from(&project, point, with_port("port-hold"), change, ends).await;
+    }
+}
+
+fn with_port(routing: &str) -> Value {
+    let port = json!({"host": free_port(), "container": 80, "host_ip": "127.0.0.1"});
+    json!({"image": Shared::get().web, "pull": "missing", "stop_grace_ms": 1000, "bake_ms": 300,
+        "drain_ms": 300, "health": {"http": {"port": 80, "expect_status": 200}},
+        "env": [{"name": "WORD", "value": "one"}], "ports": [port], "routing": routing})
 }
 
 #[tokio::test]
@@ -235,22 +266,29 @@ fn succeeded(deploy: &Value) -> bool {
     deploy["status"] == "succeeded"
 }
 
-/// Dies at the first passing of `point`, the second, … until a deploy of the changed
-/// project comes through. Each ends as it is to. Whatever is passed is found
-/// by that.
 async fn survives_everywhere(
     project: &str,
     point: Failpoint,
     change: Value,
     ends: fn(&Value) -> bool,
 ) {
+    survives_from(project, point, idle(), change, ends).await;
+}
+
+/// Dies at the first passing of `point`, the second, … until a deploy of the changed
+/// project comes through. Each ends as it is to. Whatever is passed is found
+/// by that.
+async fn survives_from(
+    project: &str,
+    point: Failpoint,
+    mut spec: Value,
+    change: Value,
+    ends: fn(&Value) -> bool,
+) {
     let dir = tempfile::tempdir().expect("temporary directory");
+    let _data_plane = DataPlane::of(dir.path());
     let engine = &Shared::get().engine;
     let first = Program::serve_with(dir.path(), &engine.address()).await;
-    let mut spec = idle();
-    if let Some(ports) = change.get("ports") {
-        spec["ports"] = ports.clone();
-    }
     make_project(&first, project, &spec).await;
     assert_eq!(deployed(&first, project).await["status"], "succeeded");
     for (field, value) in change.as_object().expect("fields") {
@@ -278,20 +316,17 @@ async fn survives_everywhere(
         let saved = Program::serve_with(dir.path(), &engine.address()).await;
         let deploy = newest_ended(&saved, project).await;
         assert!(ends(&deploy), "{failpoint}: {deploy}");
-        one_serves(&saved, project, &failpoint).await;
+        one_serves(engine, &saved, project, &failpoint).await;
         saved.signal(rustix::process::Signal::KILL);
         saved.ended().await;
     }
 }
 
 /// The store and the engine agree on the one instance that serves.
-async fn one_serves(program: &Program, project: &str, failpoint: &str) {
+pub async fn one_serves(engine: &Engine, program: &Program, project: &str, failpoint: &str) {
     let label = format!("label=tiny-forge.project={project}");
     let running = || {
-        let listed =
-            Shared::get()
-                .engine
-                .docker(&["ps", "--filter", &label, "--format", "{{.Names}}"]);
+        let listed = engine.docker(&["ps", "--filter", &label, "--format", "{{.Names}}"]);
         listed.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let path = format!("/api/projects/{project}");
@@ -305,6 +340,12 @@ async fn one_serves(program: &Program, project: &str, failpoint: &str) {
         "{failpoint}: {:?} run",
         running()
     );
+    let lane = &get(program, &path).await.expect("it lives")["stages"][0];
+    if lane["spec"]["routing"] == "port-hold" && lane["spec"]["ports"][0].is_object() {
+        let port = &lane["spec"]["ports"][0]["host"];
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}/")).await;
+        assert!(answer.is_ok(), "{failpoint}: {answer:?}");
+    }
 }
 
 fn idle() -> Value {
@@ -312,7 +353,7 @@ fn idle() -> Value {
         "health": {"min_uptime_ms": 200}})
 }
 
-async fn make_project(program: &Program, project: &str, spec: &Value) {
+pub async fn make_project(program: &Program, project: &str, spec: &Value) {
     let body = json!({"name": project, "spec": spec});
     let post = program
         .http
@@ -321,7 +362,7 @@ async fn make_project(program: &Program, project: &str, spec: &Value) {
     assert_eq!(answer.status(), StatusCode::CREATED);
 }
 
-async fn set_spec(program: &Program, project: &str, spec: &Value) {
+pub async fn set_spec(program: &Program, project: &str, spec: &Value) {
     let url = format!("{}/api/projects/{project}/stages/prod", program.address);
     let put = program.http.put(url).json(&json!({ "spec": spec }));
     let answer = put.send().await.expect("an answer");
@@ -329,7 +370,7 @@ async fn set_spec(program: &Program, project: &str, spec: &Value) {
 }
 
 /// None if the server died of it.
-async fn start_deploy(program: &Program, project: &str) -> Option<i64> {
+pub async fn start_deploy(program: &Program, project: &str) -> Option<i64> {
     until(program, "/api/status", |status| {
         status["engine"]["state"] == "connected"
     })
@@ -340,7 +381,7 @@ async fn start_deploy(program: &Program, project: &str) -> Option<i64> {
     Some(deploy["id"].as_i64().expect("an id"))
 }
 
-async fn newest_ended(program: &Program, project: &str) -> Value {
+pub async fn newest_ended(program: &Program, project: &str) -> Value {
     let path = format!("/api/deploys?project={project}&limit=1");
     let ended = until(program, &path, |all| {
         is_terminal(&all["items"][0]["status"])
@@ -353,7 +394,7 @@ async fn deployed(program: &Program, project: &str) -> Value {
     ended(program, id).await
 }
 
-async fn ended(program: &Program, id: i64) -> Value {
+pub async fn ended(program: &Program, id: i64) -> Value {
     let terminal = |deploy: &Value| is_terminal(&deploy["status"]);
     until(program, &format!("/api/deploys/{id}"), terminal).await
 }
@@ -374,7 +415,7 @@ fn is_terminal(status: &Value) -> bool {
         .any(|one| status == one)
 }
 
-async fn until(program: &Program, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub async fn until(program: &Program, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     let found = wait::answer(async || {
         last = get(program, path).await.expect("the server lives");

@@ -78,7 +78,10 @@ async fn a_cancel_after_a_restart_in_the_middle_brings_the_old_back() {
     let bench = bench().await;
     let ports = json!([{"host": free_port(), "container": 80, "host_ip": "127.0.0.1"}]);
     bench
-        .project("swap", |spec| spec["ports"] = ports.clone())
+        .project("swap", |spec| {
+            spec["ports"] = ports.clone();
+            spec["routing"] = json!("stop-first");
+        })
         .await;
     assert_eq!(bench.deploy("swap").await["status"], "succeeded");
     bench

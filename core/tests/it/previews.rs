@@ -35,8 +35,8 @@ async fn a_preview_tells_plan_image_and_changes_and_does_nothing() {
         })
         .await;
     let (_, second) = bench.server.post(PATH, &json!({})).await;
-    assert_eq!(second["plan"]["strategy"], "stop-first");
-    assert_eq!(second["plan"]["downtime"], true);
+    assert_eq!(second["plan"]["strategy"], "port-hold");
+    assert_eq!(second["plan"]["downtime"], false);
     assert_eq!(second["serving_digest"], deploy["digest"]);
     let warnings = second["plan"]["warnings"].to_string();
     assert!(

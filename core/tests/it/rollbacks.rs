@@ -57,11 +57,14 @@ async fn what_crashes_while_it_is_watched_is_rolled_back_without_a_pull() {
 }
 
 #[tokio::test]
-async fn what_holds_a_port_is_rolled_back_too() {
+async fn what_publishes_a_port_by_itself_is_rolled_back_too() {
     let bench = bench().await;
     let ports = json!([{"host": free_port(), "container": 80, "host_ip": "127.0.0.1"}]);
     bench
-        .project("held", |spec| spec["ports"] = ports.clone())
+        .project("held", |spec| {
+            spec["ports"] = ports.clone();
+            spec["routing"] = json!("stop-first");
+        })
         .await;
     assert_eq!(bench.deploy("held").await["status"], "succeeded");
     bench.update("held", crashes).await;

@@ -1,9 +1,11 @@
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A Docker engine of this test's own: real, private, and gone with the test,
@@ -16,9 +18,23 @@ pub struct Engine {
 
 impl Engine {
     pub fn start() -> Self {
+        Self::configured(None)
+    }
+
+    /// Containers run on while it is stopped.
+    pub fn with_live_restore() -> Self {
+        Self::configured(Some(
+            r#"{"iptables": false, "ip-masq": false, "live-restore": true}"#,
+        ))
+    }
+
+    fn configured(config: Option<&str>) -> Self {
         let dir = TempDir::with_prefix("tiny-forge-engine-")
             .expect("temporary directory")
             .keep();
+        if let Some(config) = config {
+            fs::write(dir.join("daemon.json"), config).expect("written");
+        }
         let mut holder = script("hold", &dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -47,6 +63,21 @@ impl Engine {
                 .expect("the script")
                 .success()
         );
+    }
+
+    /// Ends the daemon and all containers at once, as a host does that loses its power.
+    pub fn kill(&self) {
+        let ids = self.docker(&["ps", "--quiet"]);
+        let format = "{{.State.Pid}}";
+        let containers: Vec<String> = ids
+            .lines()
+            .map(|id| self.docker(&["inspect", "--format", format, id]))
+            .collect();
+        let daemon = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
+        kill(&daemon);
+        for container in containers {
+            kill(&container);
+        }
     }
 
     /// Starts it again on the same data.
@@ -83,6 +114,11 @@ impl Drop for Engine {
             eprintln!("a test engine in {} did not end well", self.dir.display());
         }
     }
+}
+
+fn kill(pid: &str) {
+    let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a process"), Signal::KILL).expect("it is ours");
 }
 
 fn script(verb: &str, dir: &std::path::Path) -> Command {

@@ -1,9 +1,36 @@
 use std::{
+    fs,
     io::Write,
+    path::Path,
     process::{Command, Stdio},
 };
 
 use super::engine::Engine;
+
+/// Makes a local image out of a program of this machine and the libraries it needs.
+pub fn program(engine: &Engine, tag: &str, program: &Path) {
+    let mut archive = tar::Builder::new(Vec::new());
+    // The engine knows no holes.
+    archive.sparse(false);
+    let needed = Command::new("ldd").arg(program).output().expect("ldd");
+    let needed = String::from_utf8(needed.stdout).expect("text");
+    let libraries = needed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'));
+    for library in libraries {
+        let name = library.trim_start_matches('/');
+        // What a link of this name leads to.
+        let file = fs::canonicalize(library).expect("a library");
+        archive
+            .append_path_with_name(file, name)
+            .expect("it can be read");
+    }
+    archive
+        .append_path_with_name(program, "app")
+        .expect("the program is built");
+    let archive = archive.into_inner().expect("in memory");
+    import(engine, tag, "[\"/app\"]", &archive);
+}
 
 /// Makes a local image out of Debian's static busybox and a start script.
 pub fn busybox(engine: &Engine, tag: &str, script: &str) {
@@ -38,13 +65,18 @@ pub fn busybox(engine: &Engine, tag: &str, script: &str) {
             .expect("in memory");
     }
     let archive = archive.into_inner().expect("in memory");
-    import(engine, tag, &archive);
+    import(
+        engine,
+        tag,
+        "[\"/bin/busybox\", \"sh\", \"/start.sh\"]",
+        &archive,
+    );
 }
 
-fn import(engine: &Engine, tag: &str, archive: &[u8]) {
+fn import(engine: &Engine, tag: &str, command: &str, archive: &[u8]) {
     let mut docker = Command::new("docker")
         .args(["--host", &engine.address(), "import"])
-        .args(["--change", "CMD [\"/bin/busybox\", \"sh\", \"/start.sh\"]"])
+        .args(["--change", &format!("CMD {command}")])
         .args(["-", tag])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

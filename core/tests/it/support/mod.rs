@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod binary;
+pub mod data_plane;
 pub mod engine;
 pub mod folder;
 pub mod image;
@@ -16,4 +17,5 @@ pub mod server;
 pub mod shared;
 pub mod sse;
 pub mod target;
+pub mod traffic;
 pub mod wait;

@@ -9,13 +9,15 @@ use tiny_forge::{
     events::Bus,
 };
 
-use super::sse::Sse;
+use super::{data_plane::DataPlane, sse::Sse};
 
-/// This process is a test: plugins are compiled by the real program.
-const COMPILER: &str = env!("CARGO_BIN_EXE_tiny-forge");
+/// This process is a test: plugins are compiled, and ports held, by the real program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tiny-forge");
 
 /// A server in this process, with a directory of its own.
 pub struct Server {
+    /// Before the folder that it is in.
+    data_plane: DataPlane,
     pub dir: TempDir,
     pub http: Client,
     app: App,
@@ -37,7 +39,7 @@ impl Server {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut args = args(dir.path());
         change(dir.path(), &mut args);
-        Self::run(dir, args, COMPILER).await
+        Self::run(dir, args, PROGRAM).await
     }
 
     /// `compiler` gets the directory that this server lives in, and says which
@@ -52,9 +54,12 @@ impl Server {
     async fn run(dir: TempDir, args: ServeArgs, compiler: &str) -> Self {
         let mut config = Config::load(&args).expect("a valid configuration");
         config.compiler = compiler.into();
+        config.program = PROGRAM.into();
+        let config_data = config.data.clone();
         let app = App::start(config).await.expect("a server");
         let http = Client::builder().no_proxy().build().expect("a client");
         Self {
+            data_plane: DataPlane::of(&config_data),
             dir,
             http,
             app,
@@ -65,13 +70,16 @@ impl Server {
     /// Ends in order and starts again on the same data.
     pub async fn restart(self) -> Self {
         let Self {
+            data_plane,
             dir,
             app,
             args,
             http: _,
         } = self;
+        // It goes on meanwhile.
+        data_plane.keep();
         app.shutdown().await;
-        Self::run(dir, args, COMPILER).await
+        Self::run(dir, args, PROGRAM).await
     }
 
     pub async fn stop(self) {

@@ -1,0 +1,184 @@
+//! Where the data plane holds a lane's ports: an address for the new instance, and the
+//! ports that lead to it or to the old one.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use tiny_forge_proxy::Route;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{error::Stop, probe, run::Run};
+use crate::{
+    model::{Plan, RestartPolicy, StepName},
+    routing,
+    store::{Held, StoreError},
+};
+
+/// How long an instance that runs may take to listen. Until it does, the other goes on.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
+/// Within one machine an answer that takes longer will not come.
+const ATTEMPT: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+impl Run {
+    /// On our own network, and nobody else's.
+    pub(super) async fn free_address(&self) -> Result<Ipv4Addr, Stop> {
+        let failed = |reason: String| Stop::failed(StepName::Plan, reason);
+        let network = self.tools.engine.own_network(&self.tools.network).await;
+        let network = network.map_err(|error| failed(error.to_string()))?;
+        let (last, given) = self.tools.store.read(|reader| reader.addresses()).await?;
+        network.free(last, &given).ok_or_else(|| {
+            failed("our network has no address left: remove instances that have ended".to_owned())
+        })
+    }
+
+    /// Its ports are listened to, as far as they will be. An address that nobody answers
+    /// for at all is an error.
+    pub(super) async fn until_reached(&self, plan: &Plan) -> Result<(), String> {
+        for upstream in upstreams(&self.routes_to_candidate(plan)) {
+            match until_listens(upstream).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    let line = format!("warning: nobody listens on {upstream} yet");
+                    self.journal
+                        .say(line)
+                        .await
+                        .map_err(|error| error.to_string())?;
+                }
+                Err(error) => {
+                    return Err(format!(
+                        "{upstream} cannot be reached from this host ({error}): \
+                         take `stop-first` as the routing"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The engine does not start it by itself any more.
+    pub(super) async fn demote(&self, old: &str) -> Result<(), String> {
+        let engine = &self.tools.engine;
+        match engine.set_restart_policy(old, RestartPolicy::No).await {
+            Err(error) if !error.is_not_found() => Err(error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Its ports lead to the new instance; to none of ours if it holds them itself.
+    pub(super) async fn lead_to_candidate(&self, plan: &Plan) -> Result<(), String> {
+        self.lead(&self.routes_to_candidate(plan)).await
+    }
+
+    /// The new instance is to publish them by itself.
+    pub(super) async fn let_go_of_old(&self) -> Result<(), String> {
+        self.lead(&[]).await
+    }
+
+    /// What does not lead to the old instance as well is given up: it may need the port.
+    pub(super) async fn let_go_of_candidate(&self, plan: &Plan) -> Result<(), String> {
+        let mut kept = self.routes_to_candidate(plan);
+        let old = self.routes_to_old(plan).await;
+        let old = old.map_err(|error| error.to_string())?;
+        kept.retain(|route| old.iter().any(|old| old.listen == route.listen));
+        self.lead(&kept).await
+    }
+
+    /// Its ports lead to the old instance again, which runs.
+    pub(super) async fn lead_back(&self, plan: &Plan) -> Result<(), String> {
+        let old = self.routes_to_old(plan).await;
+        let old = old.map_err(|error| error.to_string())?;
+        for upstream in upstreams(&old) {
+            if let Err(error) = until_listens(upstream).await {
+                tracing::warn!(%upstream, %error, "an old instance does not answer");
+            }
+        }
+        self.lead(&old).await
+    }
+
+    /// The ports are where everybody finds them, and the app answers there.
+    pub(super) async fn confirm(&self, plan: &Plan) -> Result<(), String> {
+        let routes = self.routes_to_candidate(plan);
+        let held = self.tools.data_plane.held().await;
+        let held = held.map_err(|error| error.to_string())?;
+        for wanted in &routes {
+            let status = held.iter().find(|it| it.listen == wanted.listen);
+            match status.map(|it| (&it.route, &it.problem)) {
+                Some((Some(route), None)) if route == wanted => {}
+                Some((_, Some(problem))) => return Err(problem.clone()),
+                _ => return Err(format!("{} does not lead to it", wanted.listen)),
+            }
+        }
+        let Some(http) = &self.spec.health.http else {
+            return Ok(());
+        };
+        let public = routes.iter().find(|it| it.upstream.port() == http.port);
+        match public {
+            Some(route) => probe::http_at(reachable(route.listen), http).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn lead(&self, routes: &[Route]) -> Result<(), String> {
+        let lane = self.deploy.lane.to_string();
+        let led = self.tools.data_plane.lead(&lane, routes).await;
+        led.map_err(|error| error.to_string())
+    }
+
+    pub(super) fn routes_to_candidate(&self, plan: &Plan) -> Vec<Route> {
+        let Some(address) = plan.address else {
+            return Vec::new();
+        };
+        routing::routes(&Held {
+            lane: self.deploy.lane.clone(),
+            generation: self.deploy.generation,
+            ports: self.spec.ports.clone(),
+            address,
+        })
+    }
+
+    pub(super) async fn routes_to_old(&self, plan: &Plan) -> Result<Vec<Route>, StoreError> {
+        let Some(old) = plan.replaces.clone() else {
+            return Ok(Vec::new());
+        };
+        let held = self.tools.store.read(move |reader| reader.held_as(&old));
+        Ok(held.await?.iter().flat_map(routing::routes).collect())
+    }
+}
+
+/// Each once, though several addresses of the host lead to it.
+fn upstreams(routes: &[Route]) -> BTreeSet<SocketAddr> {
+    routes.iter().map(|route| route.upstream).collect()
+}
+
+/// For a while; the last error after that.
+async fn until_listens(address: SocketAddr) -> io::Result<()> {
+    let deadline = Instant::now() + LISTENS_WITHIN;
+    loop {
+        let connected = timeout(ATTEMPT, TcpStream::connect(address)).await;
+        match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+/// From this host.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let port = listen.port();
+    match listen {
+        SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], port).into(),
+        SocketAddr::V6(it) if it.ip().is_unspecified() => {
+            (std::net::Ipv6Addr::LOCALHOST, port).into()
+        }
+        named => named,
+    }
+}

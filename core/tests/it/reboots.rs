@@ -1,0 +1,68 @@
+//! Server, data plane, engine and containers end at once, in the middle of a deploy: what
+//! comes after them makes it good.
+
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tiny_forge_proxy::Client;
+
+use crate::{
+    kills::{make_project, newest_ended, one_serves, set_spec, start_deploy, until},
+    support::{
+        data_plane::DataPlane, engine::Engine, image, program::Program, registry::free_port,
+        shared::WEB,
+    },
+};
+
+fn spec(port: u16, word: &str) -> Value {
+    json!({"image": "web:1", "pull": "never", "stop_grace_ms": 1000,
+        "health": {"http": {"port": 80}, "min_uptime_ms": 2000},
+        "bake_ms": 3000, "drain_ms": 3000, "env": [{"name": "WORD", "value": word}],
+        "ports": [{"host": port, "container": 80, "host_ip": "127.0.0.1"}]})
+}
+
+#[tokio::test]
+async fn a_host_that_loses_its_power_in_any_step_serves_again_and_its_deploy_has_an_end() {
+    let engine = Engine::start();
+    image::busybox(&engine, "web:1", WEB);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let _data_plane = DataPlane::of(dir.path());
+    let mut server = Program::serve_with(dir.path(), &engine.address()).await;
+    let port = free_port();
+    make_project(&server, "power", &spec(port, "first")).await;
+    start_deploy(&server, "power").await.expect("it lives");
+    assert_eq!(newest_ended(&server, "power").await["status"], "succeeded");
+
+    for (step, ends) in [
+        // Nobody had seen it good: the old one serves.
+        ("gating", "failed"),
+        ("draining", "succeeded"),
+        ("baking", "succeeded"),
+    ] {
+        set_spec(&server, "power", &spec(port, step)).await;
+        // It says nothing, so that it is not idle between two requests.
+        let open = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+        let id = start_deploy(&server, "power").await.expect("it lives");
+        let path = format!("/api/deploys/{id}");
+        until(&server, &path, |deploy| deploy["status"] == step).await;
+        server.signal(Signal::KILL);
+        kill_data_plane(dir.path()).await;
+        engine.kill();
+        server.ended().await;
+        drop(open);
+
+        engine.start_again();
+        server = Program::serve_with(dir.path(), &engine.address()).await;
+        let deploy = newest_ended(&server, "power").await;
+        assert_eq!(deploy["status"], ends, "{step}: {deploy}");
+        one_serves(&engine, &server, "power", step).await;
+    }
+    server.end(Signal::TERM).await;
+}
+
+async fn kill_data_plane(data: &Path) {
+    let hello = Client::new(&data.join("proxy")).hello().await;
+    let pid = Pid::from_raw(hello.expect("it runs").pid.cast_signed());
+    kill_process(pid.expect("a process"), Signal::KILL).expect("it is ours");
+}
