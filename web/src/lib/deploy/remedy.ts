@@ -37,5 +37,6 @@ export function afterwards({ plan, steps }: Pick<Deploy, 'plan' | 'steps'>): str
 	const replaced = steps.find((step) => step.name === 'replace');
 	if (!replaced || replaced.status === 'pending' || replaced.status === 'skipped')
 		return 'The instance that served before was not touched, and serves on.';
+	if (plan.strategy === 'port-hold') return 'The instance that served before serves on.';
 	return 'The old instance had been stopped: see the steps.';
 }

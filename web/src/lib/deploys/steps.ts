@@ -8,6 +8,7 @@ export const STEPS: StepName[] = [
 	'start',
 	'gate',
 	'replace',
+	'drain',
 	'bake',
 	'retire',
 ];
@@ -19,6 +20,7 @@ const STEP_OF: Partial<Record<DeployStatus, StepName>> = {
 	starting: 'start',
 	gating: 'gate',
 	replacing: 'replace',
+	draining: 'drain',
 	baking: 'bake',
 	retiring: 'retire',
 };
@@ -43,4 +45,4 @@ export function hasEnded(status: DeployStatus): boolean {
 
 /** Statuses of a deploy that has not ended, as the API's filter takes them. */
 export const UNDER_WAY =
-	'queued,planning,pulling,creating,starting,gating,replacing,baking,retiring,restoring,rolling_back';
+	'queued,planning,pulling,creating,starting,gating,replacing,draining,baking,retiring,restoring,rolling_back';

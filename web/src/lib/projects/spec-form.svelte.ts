@@ -5,13 +5,15 @@ import type {
 	PortSpec,
 	PullPolicy,
 	RegistryAuth,
+	Routing,
 	Spec,
 } from '$lib/api/schema';
 import { healthRows, healthSpec, type HealthRows } from './health';
 import { Numbers, text } from './numbers';
 
-/** The server's own default. */
+/** The server's own defaults. */
 const BAKE_MS = 60_000;
+const DRAIN_MS = 30_000;
 
 /** What is typed for a port, a number or not. */
 interface PortRow {
@@ -36,6 +38,10 @@ export class SpecForm {
 	image = $state('');
 	pull: PullPolicy = $state('always');
 	ports: PortRow[] = $state([]);
+	/** Who holds the published ports. */
+	routing: Routing = $state('port-hold');
+	/** Seconds that connections to the old instance may go on. */
+	drain = $state('');
 	env: EnvRow[] = $state([]);
 	health: HealthRows = $state(healthRows({}));
 	/** Seconds that it is watched once it serves. */
@@ -54,6 +60,11 @@ export class SpecForm {
 
 	addPort = () => this.ports.push({ container: '', host: '', rest: {} });
 	addEnv = () => this.env.push({ name: '', value: '', secret: false, kept: false });
+
+	/** A port of the host is named, so that somebody has to hold it. */
+	get publishes(): boolean {
+		return this.ports.some(({ host }) => host.trim() !== '');
+	}
 
 	error(pointer: string): string | undefined {
 		return this.errors[pointer];
@@ -97,6 +108,8 @@ export class SpecForm {
 			host: text(host),
 			rest,
 		}));
+		this.routing = spec.routing ?? 'port-hold';
+		this.drain = text((spec.drain_ms ?? DRAIN_MS) / 1000);
 		this.env = (spec.env ?? []).map(({ name, value, secret = false }) => ({
 			name,
 			value: value ?? '',
@@ -133,13 +146,14 @@ export class SpecForm {
 			...(host.trim() && { host: numbers.required(`/spec/ports/${i}/host`, host) }),
 		}));
 		const bake_ms = Math.round(1000 * numbers.required('/spec/bake_ms', this.bake));
+		const drain_ms = Math.round(1000 * numbers.required('/spec/drain_ms', this.drain));
 		this.errors = numbers.errors;
 		if (Object.keys(numbers.errors).length > 0) return undefined;
-		const { image, pull } = this;
+		const { image, pull, routing } = this;
 		const env = this.env.map(entry);
 		const registry_auth = this.#registryAuth();
 		const base = { ...this.#base, image: image.trim(), pull, ports, env, health };
-		return { ...base, bake_ms, registry_auth };
+		return { ...base, routing, drain_ms, bake_ms, registry_auth };
 	}
 
 	#registryAuth(): RegistryAuth | undefined {
@@ -158,7 +172,7 @@ export class SpecForm {
 
 /** The fields at which the form can show a problem. */
 const SHOWN =
-	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*|bake_ms|registry_auth\/(username|password)))$/;
+	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*|bake_ms|drain_ms|registry_auth\/(username|password)))$/;
 
 function entry({ name, value, secret, kept }: EnvRow): EnvEntry {
 	const trimmed = name.trim();

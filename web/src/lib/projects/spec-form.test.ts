@@ -15,6 +15,8 @@ const stored: Spec = {
 	pull: 'missing',
 	stop_grace_ms: 3_000,
 	bake_ms: 5_000,
+	routing: 'stop-first',
+	drain_ms: 2_500,
 	registry_auth: { username: 'me' },
 };
 
@@ -28,6 +30,18 @@ const refusal = (...errors: FieldProblem[]) => {
 describe('the form of a specification', () => {
 	it('gives back what it was given, also what it has no fields for', () => {
 		expect(new SpecForm(stored).spec()).toEqual(stored);
+	});
+
+	it('holds published ports and drains for half a minute unless told otherwise', () => {
+		const form = new SpecForm({ image: 'a' });
+		expect(form.publishes).toBe(false);
+		form.addPort();
+		Object.assign(form.ports[0] ?? {}, { container: '80', host: '8080' });
+		expect(form.publishes).toBe(true);
+		expect(form.spec()).toMatchObject({ routing: 'port-hold', drain_ms: 30_000 });
+		form.drain = 'long';
+		expect(form.spec()).toBeUndefined();
+		expect(Object.keys(form.errors)).toEqual(['/spec/drain_ms']);
 	});
 
 	it('keeps a stored secret unless another is typed', () => {

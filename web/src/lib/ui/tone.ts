@@ -10,6 +10,7 @@ const TONES: Record<Tone, string[]> = {
 		'starting',
 		'gating',
 		'replacing',
+		'draining',
 		'baking',
 		'retiring',
 		'loading',
