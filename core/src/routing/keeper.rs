@@ -25,19 +25,15 @@ pub async fn run(plane: DataPlane, store: Store, bus: Bus, token: CancellationTo
 }
 
 async fn keep(plane: &DataPlane, store: &Store, bus: &Bus) {
-    let mut was_lost = false;
     loop {
         match compare(plane, store).await {
-            Ok(()) if was_lost => tell(bus),
-            Ok(()) => {}
+            Ok(Found::Missing) => tell(bus),
+            Ok(Found::Running) => {}
             Err(error) => tracing::error!(%error, "held ports may lead nowhere; tried again"),
         }
-        was_lost = false;
         for _ in 0..LOOKS {
             tokio::time::sleep(LOOK_EVERY).await;
-            was_lost = plane.is_lost().await;
-            if was_lost {
-                tracing::error!("the process that holds the ports has ended: it is started again");
+            if plane.is_lost().await {
                 break;
             }
         }
@@ -52,13 +48,24 @@ enum KeepError {
     Routing(#[from] RoutingError),
 }
 
+/// The process, where ports are to be held.
+enum Found {
+    Running,
+    /// It was started.
+    Missing,
+}
+
 /// Lanes that are being deployed are left to their deploys: one that begins after the
 /// store was read waits for its turn.
-async fn compare(plane: &DataPlane, store: &Store) -> Result<(), KeepError> {
+async fn compare(plane: &DataPlane, store: &Store) -> Result<Found, KeepError> {
     let turn = plane.turn().await;
     let Wanted { mut routes, busy } = store.read(wanted).await?;
+    let mut found = Found::Running;
     if routes.values().any(|routes| !routes.is_empty()) {
-        turn.ensure_running().await?;
+        let was_missing = turn.ensure_running().await?;
+        if was_missing {
+            found = Found::Missing;
+        }
     }
     // Routes that were made by hand have no generation.
     let held = plane.held().await?.into_iter().filter_map(|it| it.route);
@@ -71,7 +78,7 @@ async fn compare(plane: &DataPlane, store: &Store) -> Result<(), KeepError> {
             tracing::error!(%error, lane, "a port does not lead to who serves; tried again");
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 struct Wanted {
