@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -49,7 +50,16 @@ export class Server {
 
 	async stop(): Promise<void> {
 		if (this.#process) await end(this.#process);
+		await this.#releasePorts();
 		await rm(this.#dir, { recursive: true, force: true });
+	}
+
+	/** Held ports outlive the server; where none are, nobody is there to ask. */
+	async #releasePorts(): Promise<void> {
+		if (!process.env.TINY_FORGE_BIN) return;
+		const args = ['proxy', 'stop', '--force', '--data', join(this.#dir, 'data')];
+		const stopping = start(process.env.TINY_FORGE_BIN, args, ['ignore', 'ignore', 'ignore']);
+		await once(stopping, 'exit');
 	}
 
 	path(name: string): string {
