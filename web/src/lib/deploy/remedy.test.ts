@@ -33,6 +33,13 @@ describe('after a failure it is said what serves', () => {
 		expect(afterwards({ plan: replacing, steps: restored })).toMatch(/serves again/);
 	});
 
+	it('the old instance, which held ports never let go', () => {
+		const held = { ...replacing, strategy: 'port-hold' } as const;
+		const steps = [step('gate', 'succeeded'), step('replace', 'failed')];
+		expect(afterwards({ plan: held, steps })).toMatch(/serves on/);
+		expect(afterwards({ plan: { ...held, strategy: 'stop-first' }, steps })).toMatch(/stopped/);
+	});
+
 	it('or nobody', () => {
 		const lost = [step('replace', 'succeeded'), step('restore', 'failed')];
 		expect(afterwards({ plan: replacing, steps: lost })).toMatch(/Nothing serves/);

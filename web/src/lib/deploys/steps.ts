@@ -1,17 +1,16 @@
-import type { DeployStatus, StepName } from '$lib/api/schema';
+import type { DeployStatus, StepName, Strategy } from '$lib/api/schema';
 
-/** The way of every deploy; `restore` and `rollback` only where it fails. */
-export const STEPS: StepName[] = [
-	'plan',
-	'pull',
-	'create',
-	'start',
-	'gate',
-	'replace',
-	'drain',
-	'bake',
-	'retire',
-];
+/** The way of a deploy by its strategy; `restore` and `rollback` only where it fails. */
+const STEPS: Record<Strategy, StepName[]> = {
+	'start-first': ['plan', 'pull', 'create', 'start', 'gate', 'replace', 'bake', 'retire'],
+	'stop-first': ['plan', 'pull', 'create', 'replace', 'start', 'gate', 'bake', 'retire'],
+	'port-hold': ['plan', 'pull', 'create', 'start', 'gate', 'replace', 'drain', 'bake', 'retire'],
+};
+
+/** Before it is planned, the way without detours. */
+export function stepsOf(strategy?: Strategy | null): StepName[] {
+	return STEPS[strategy ?? 'start-first'];
+}
 
 const STEP_OF: Partial<Record<DeployStatus, StepName>> = {
 	planning: 'plan',
@@ -26,10 +25,14 @@ const STEP_OF: Partial<Record<DeployStatus, StepName>> = {
 };
 
 /** How many steps are done, as far as the status tells. */
-export function stepsDone(status: DeployStatus, current?: StepName | null): number {
-	if (status === 'succeeded') return STEPS.length;
+export function stepsDone(
+	steps: StepName[],
+	status: DeployStatus,
+	current?: StepName | null,
+): number {
+	if (status === 'succeeded') return steps.length;
 	const step = STEP_OF[status] ?? current;
-	return step ? Math.max(0, STEPS.indexOf(step)) : 0;
+	return step ? Math.max(0, steps.indexOf(step)) : 0;
 }
 
 export const ENDED: ReadonlySet<DeployStatus> = new Set<DeployStatus>([

@@ -15,6 +15,15 @@ group('an event in one line', () => {
 		);
 	});
 
+	it('says that a deploy waits for connections to end', () => {
+		const draining = { deploy_id: 18, project: 'shop', stage: 'prod', status: 'draining' };
+		expect(describe(event('deploy_status', draining))).toBe('Deploy 18: draining');
+		const done = { step: 'drain', step_status: 'succeeded', duration_ms: 1_200 };
+		expect(describe(event('deploy_status', { ...draining, ...done }))).toBe(
+			'Deploy 18: drain succeeded in 1.2 s',
+		);
+	});
+
 	it('says that an end belongs to a crash loop', () => {
 		const payload = { name: 'web', status: 'exited', reason: 'unexpected_exit', exit_code: 3 };
 		expect(describe(event('instance_status', payload))).toBe(

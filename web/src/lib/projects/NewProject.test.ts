@@ -82,6 +82,19 @@ it('says at the name that it is taken', async () => {
 	expect(name).toHaveValue('shop');
 });
 
+it('asks who holds a port only where the host has one', async () => {
+	const user = userEvent.setup();
+	render(NewProject);
+	await user.click(screen.getByRole('button', { name: 'Publish a port' }));
+	await user.type(screen.getByLabelText('Port 1 in the container'), '80');
+	expect(screen.queryByRole('radio')).toBeNull();
+	await user.type(screen.getByLabelText('Port 1 on the host'), '8080');
+	expect(screen.getByRole('radio', { name: /tiny-forge holds the ports/ })).toBeChecked();
+	expect(screen.getByLabelText('Seconds until connections are cut')).toHaveValue('30');
+	await user.click(screen.getByRole('radio', { name: /The container publishes them/ }));
+	expect(screen.queryByLabelText('Seconds until connections are cut')).toBeNull();
+});
+
 describe('leaving the page', () => {
 	const to = { url: new URL('http://x/deploys') };
 

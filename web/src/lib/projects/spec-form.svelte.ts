@@ -146,7 +146,7 @@ export class SpecForm {
 			...(host.trim() && { host: numbers.required(`/spec/ports/${i}/host`, host) }),
 		}));
 		const bake_ms = Math.round(1000 * numbers.required('/spec/bake_ms', this.bake));
-		const drain_ms = Math.round(1000 * numbers.required('/spec/drain_ms', this.drain));
+		const drain_ms = this.#drainMs(numbers);
 		this.errors = numbers.errors;
 		if (Object.keys(numbers.errors).length > 0) return undefined;
 		const { image, pull, routing } = this;
@@ -154,6 +154,12 @@ export class SpecForm {
 		const registry_auth = this.#registryAuth();
 		const base = { ...this.#base, image: image.trim(), pull, ports, env, health };
 		return { ...base, routing, drain_ms, bake_ms, registry_auth };
+	}
+
+	/** What was typed counts only where its field is seen. */
+	#drainMs(numbers: Numbers): number {
+		if (!this.publishes || this.routing !== 'port-hold') return this.#base.drain_ms ?? DRAIN_MS;
+		return Math.round(1000 * numbers.required('/spec/drain_ms', this.drain));
 	}
 
 	#registryAuth(): RegistryAuth | undefined {

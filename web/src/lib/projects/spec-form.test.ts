@@ -42,6 +42,15 @@ describe('the form of a specification', () => {
 		form.drain = 'long';
 		expect(form.spec()).toBeUndefined();
 		expect(Object.keys(form.errors)).toEqual(['/spec/drain_ms']);
+		form.routing = 'stop-first';
+		expect(form.spec(), 'its field is not seen').toMatchObject({ routing: 'stop-first' });
+	});
+
+	it('sends who holds the ports, and the seconds as they were typed', () => {
+		const form = new SpecForm({ ...stored, routing: 'port-hold' });
+		expect(form.drain).toBe('2.5');
+		form.drain = '0.25';
+		expect(form.spec()).toEqual({ ...stored, routing: 'port-hold', drain_ms: 250 });
 	});
 
 	it('keeps a stored secret unless another is typed', () => {
