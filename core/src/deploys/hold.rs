@@ -83,23 +83,32 @@ impl Run {
     }
 
     /// What does not lead to the old instance as well is given up: it may need the port.
-    pub(super) async fn let_go_of_candidate(&self, plan: &Plan) -> Result<(), String> {
+    /// Whatever goes wrong with that, the old one is to come back.
+    pub(super) async fn let_go_of_candidate(&self, plan: &Plan) -> Result<(), StoreError> {
         let mut kept = self.routes_to_candidate(plan);
-        let old = self.routes_to_old(plan).await;
-        let old = old.map_err(|error| error.to_string())?;
+        let old = self.routes_to_old(plan).await?;
         kept.retain(|route| old.iter().any(|old| old.listen == route.listen));
-        self.lead(&kept).await
+        match self.lead(&kept).await {
+            Ok(()) => Ok(()),
+            Err(reason) => self.journal.say(format!("warning: {reason}")).await,
+        }
     }
 
-    /// Its ports lead to the old instance again, which runs.
+    /// For a while, until the old instance listens: the ports lead to the other meanwhile.
+    pub(super) async fn until_old_listens(&self, plan: &Plan) -> Result<(), StoreError> {
+        for upstream in upstreams(&self.routes_to_old(plan).await?) {
+            if let Err(error) = until_listens(upstream).await {
+                let line = format!("warning: the old instance does not listen: {error}");
+                self.journal.say(line).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its ports lead to the old instance again.
     pub(super) async fn lead_back(&self, plan: &Plan) -> Result<(), String> {
         let old = self.routes_to_old(plan).await;
         let old = old.map_err(|error| error.to_string())?;
-        for upstream in upstreams(&old) {
-            if let Err(error) = until_listens(upstream).await {
-                tracing::warn!(%upstream, %error, "an old instance does not answer");
-            }
-        }
         self.lead(&old).await
     }
 

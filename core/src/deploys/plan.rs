@@ -182,12 +182,12 @@ mod tests {
     #[test]
     fn what_cannot_be_held_is_published_by_the_instance_and_the_plan_says_why() {
         let plan = decide(&publishing(Protocol::Udp), &Situation::default());
-        assert_eq!(plan.strategy, Strategy::StartFirst);
+        assert_eq!(plan.strategy, Strategy::StopFirst);
         let mut both = publishing(Protocol::Tcp);
         both.ports.extend(publishing(Protocol::Udp).ports);
         let plan = decide(&both, &Situation::default());
         assert_eq!(plan.strategy, Strategy::StopFirst);
-        assert!(plan.warnings[1].contains("TCP"), "{:?}", plan.warnings);
+        assert!(plan.warnings[0].contains("TCP"), "{:?}", plan.warnings);
     }
 
     #[test]

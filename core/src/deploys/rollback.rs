@@ -23,7 +23,7 @@ pub(super) async fn restore(run: &Run, plan: &Plan, why: Stop) -> Stop {
     };
     let restored = async {
         let failed = |reason| Stop::failed(StepName::Restore, reason);
-        run.let_go_of_candidate(plan).await.map_err(failed)?;
+        run.let_go_of_candidate(plan).await?;
         bring_back(run, old, StepName::Restore).await?;
         run.lead_back(plan).await.map_err(failed)?;
         Ok(((), Some("the old instance runs again".to_owned())))
@@ -92,18 +92,20 @@ pub(super) async fn why_turned_back(run: &Run) -> Result<Option<Stop>, Stop> {
 /// Which generation serves then.
 async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Result<i64, Stop> {
     let failed = |reason| Stop::failed(StepName::Rollback, reason);
-    run.let_go_of_candidate(plan).await.map_err(failed)?;
+    run.let_go_of_candidate(plan).await?;
     // It holds the port that the old one needs.
     if plan.strategy == Strategy::StopFirst {
         switch::stop_for_certain(run, candidate).await;
     }
     let generation = bring_back(run, old, StepName::Rollback).await?;
-    run.lead_back(plan).await.map_err(failed)?;
+    run.until_old_listens(plan).await?;
     let (lane, instance) = (run.deploy.lane.clone(), old.to_owned());
     run.tools
         .store
         .write(move |tx| tx.set_serving(&lane, generation, &instance))
         .await?;
+    // Where this fails, it is done as soon as it can be: the lane names the old one.
+    run.lead_back(plan).await.map_err(failed)?;
     if plan.strategy == Strategy::PortHold {
         run.drain_candidate(plan).await?;
     }

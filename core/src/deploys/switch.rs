@@ -113,7 +113,7 @@ async fn replace(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<
     let Some(old) = &plan.replaces else {
         return Ok(((), None));
     };
-    stop_old(run, old).await?;
+    stop_old(run, old, StepName::Replace).await?;
     Ok(((), Some("the old instance is stopped".to_owned())))
 }
 
@@ -145,7 +145,7 @@ async fn drain(
     let spent = Timestamp::now().ms_since(began);
     let left = Duration::from_millis(run.spec.drain_ms.saturating_sub(spent));
     let message = run.drain_old(plan, left).await?;
-    stop_old(run, old).await?;
+    stop_old(run, old, StepName::Drain).await?;
     Ok(((), Some(message)))
 }
 
@@ -154,7 +154,7 @@ async fn make_room(run: &Run, plan: &Plan) -> Result<((), Option<String>), Stop>
         Some(old) => {
             let released = run.let_go_of_old().await;
             released.map_err(|reason| Stop::failed(StepName::Replace, reason))?;
-            stop_old(run, old).await?;
+            stop_old(run, old, StepName::Replace).await?;
             "the old instance is stopped; nobody serves now"
         }
         None => "nothing to stop",
@@ -220,13 +220,13 @@ async fn commit(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn stop_old(run: &Run, old: &str) -> Result<(), Stop> {
+async fn stop_old(run: &Run, old: &str, step: StepName) -> Result<(), Stop> {
     run.tools.planned.begin(old);
     let stopped = stop(run, old).await;
     run.tools.planned.end(old);
     stopped.map_err(|error| {
         let reason = format!("the old instance does not stop: {error}");
-        Stop::failed(StepName::Replace, reason)
+        Stop::failed(step, reason)
     })
 }
 

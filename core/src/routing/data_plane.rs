@@ -23,6 +23,8 @@ struct Shared {
     turn: Mutex<()>,
     /// It has been seen to run, so it is to go on.
     is_used: AtomicBool,
+    /// It was started again, and nobody has been told yet.
+    was_restarted: AtomicBool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +42,13 @@ impl DataPlane {
             launch,
             turn: Mutex::new(()),
             is_used: AtomicBool::new(false),
+            was_restarted: AtomicBool::new(false),
         }))
+    }
+
+    /// Ports are held, as the store says: so it should run already.
+    pub(super) fn expect_running(&self) {
+        self.0.is_used.store(true, Ordering::Relaxed);
     }
 
     /// The lane's ports lead here, and it has no others; in force when this returns.
@@ -75,6 +83,11 @@ impl DataPlane {
     /// It ran and is gone.
     pub(super) async fn is_lost(&self) -> bool {
         self.0.is_used.load(Ordering::Relaxed) && !self.runs().await
+    }
+
+    /// Whether it was started again since this was last asked; by whomever needed it.
+    pub(super) fn take_restarted(&self) -> bool {
+        self.0.was_restarted.swap(false, Ordering::Relaxed)
     }
 
     pub(super) async fn turn(&self) -> Turn<'_> {
@@ -117,19 +130,22 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// True if it had to be started.
-    pub(super) async fn ensure_running(&self) -> Result<bool, RoutingError> {
+    /// Starts it where it is missing.
+    pub(super) async fn ensure_running(&self) -> Result<(), RoutingError> {
         let Shared {
             client,
             launch,
             is_used,
+            was_restarted,
             ..
         } = &*self.plane.0;
-        let is_missing = !self.plane.runs().await;
-        if is_missing {
+        if !self.plane.runs().await {
             launch.start(client).await?;
+            if is_used.load(Ordering::Relaxed) {
+                was_restarted.store(true, Ordering::Relaxed);
+            }
         }
         is_used.store(true, Ordering::Relaxed);
-        Ok(is_missing)
+        Ok(())
     }
 }

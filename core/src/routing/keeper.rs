@@ -26,12 +26,13 @@ pub async fn run(plane: DataPlane, store: Store, bus: Bus, token: CancellationTo
 
 async fn keep(plane: &DataPlane, store: &Store, bus: &Bus) {
     loop {
-        match compare(plane, store).await {
-            Ok(Found::Missing) => tell(bus),
-            Ok(Found::Running) => {}
-            Err(error) => tracing::error!(%error, "held ports may lead nowhere; tried again"),
+        if let Err(error) = compare(plane, store).await {
+            tracing::error!(%error, "held ports may lead nowhere; tried again");
         }
         for _ in 0..LOOKS {
+            if plane.take_restarted() {
+                tell(bus);
+            }
             tokio::time::sleep(LOOK_EVERY).await;
             if plane.is_lost().await {
                 break;
@@ -48,24 +49,14 @@ enum KeepError {
     Routing(#[from] RoutingError),
 }
 
-/// The process, where ports are to be held.
-enum Found {
-    Running,
-    /// It was started.
-    Missing,
-}
-
 /// Lanes that are being deployed are left to their deploys: one that begins after the
 /// store was read waits for its turn.
-async fn compare(plane: &DataPlane, store: &Store) -> Result<Found, KeepError> {
+async fn compare(plane: &DataPlane, store: &Store) -> Result<(), KeepError> {
     let turn = plane.turn().await;
     let Wanted { mut routes, busy } = store.read(wanted).await?;
-    let mut found = Found::Running;
     if routes.values().any(|routes| !routes.is_empty()) {
-        let was_missing = turn.ensure_running().await?;
-        if was_missing {
-            found = Found::Missing;
-        }
+        plane.expect_running();
+        turn.ensure_running().await?;
     }
     // Routes that were made by hand have no generation.
     let held = plane.held().await?.into_iter().filter_map(|it| it.route);
@@ -78,7 +69,7 @@ async fn compare(plane: &DataPlane, store: &Store) -> Result<Found, KeepError> {
             tracing::error!(%error, lane, "a port does not lead to who serves; tried again");
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 struct Wanted {
