@@ -74,12 +74,34 @@ impl Run {
 
     /// Its ports lead to the new instance; to none of ours if it holds them itself.
     pub(super) async fn lead_to_candidate(&self, plan: &Plan) -> Result<(), String> {
+        if !self.is_about_held_ports(plan).await? {
+            return Ok(());
+        }
         self.lead(&self.routes_to_candidate(plan)).await
     }
 
     /// The new instance is to publish them by itself.
-    pub(super) async fn let_go_of_old(&self) -> Result<(), String> {
+    pub(super) async fn let_go_of_old(&self, plan: &Plan) -> Result<(), String> {
+        if !self.is_about_held_ports(plan).await? {
+            return Ok(());
+        }
         self.lead(&[]).await
+    }
+
+    /// Its ports lead to whom the lane names, whoever that is.
+    pub(super) async fn lead_to_serving(&self) -> Result<(), String> {
+        let held = self.tools.store.read(|reader| reader.held()).await;
+        let held = held.map_err(|error| error.to_string())?;
+        let serving = held.iter().find(|held| held.lane == self.deploy.lane);
+        self.lead(&serving.map(routing::routes).unwrap_or_default())
+            .await
+    }
+
+    /// Others go through also where the data plane cannot be reached.
+    async fn is_about_held_ports(&self, plan: &Plan) -> Result<bool, String> {
+        let old = self.routes_to_old(plan).await;
+        let old = old.map_err(|error| error.to_string())?;
+        Ok(plan.address.is_some() || !old.is_empty())
     }
 
     /// What does not lead to the old instance as well is given up: it may need the port.
@@ -87,6 +109,9 @@ impl Run {
     pub(super) async fn let_go_of_candidate(&self, plan: &Plan) -> Result<(), StoreError> {
         let mut kept = self.routes_to_candidate(plan);
         let old = self.routes_to_old(plan).await?;
+        if kept.is_empty() {
+            return Ok(());
+        }
         kept.retain(|route| old.iter().any(|old| old.listen == route.listen));
         match self.lead(&kept).await {
             Ok(()) => Ok(()),
@@ -107,6 +132,9 @@ impl Run {
 
     /// Its ports lead to the old instance again.
     pub(super) async fn lead_back(&self, plan: &Plan) -> Result<(), String> {
+        if !self.is_about_held_ports(plan).await? {
+            return Ok(());
+        }
         let old = self.routes_to_old(plan).await;
         let old = old.map_err(|error| error.to_string())?;
         self.lead(&old).await

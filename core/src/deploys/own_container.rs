@@ -6,9 +6,15 @@ pub(super) fn id() -> Option<String> {
     mounts.lines().find_map(container_of).map(str::to_owned)
 }
 
-/// The engine mounts `…/containers/<id>/hostname` and the like.
+/// The engine mounts `…/containers/<id>/hostname` and the like in `/etc`; on its own host
+/// there are mounts of containers elsewhere.
 fn container_of(mount: &str) -> Option<&str> {
-    let (_, rest) = mount.split_once("/containers/")?;
+    let mut fields = mount.split(' ').skip(3);
+    let (root, point) = (fields.next()?, fields.next()?);
+    let (_, rest) = root.split_once("/containers/")?;
+    if !point.starts_with("/etc/") {
+        return None;
+    }
     let id = rest.split('/').next()?;
     (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
@@ -23,5 +29,7 @@ mod tests {
         let mount = format!("1 2 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw");
         assert_eq!(container_of(&mount), Some(id.as_str()));
         assert_eq!(container_of("1 2 8:1 / /containers/x rw"), None);
+        let host = format!("1 2 0:9 / /var/lib/docker/containers/{id}/mounts/shm rw");
+        assert_eq!(container_of(&host), None);
     }
 }

@@ -9,7 +9,12 @@ pub(super) fn decide(spec: &Spec, situation: &Situation) -> Plan {
     let mut warnings = warnings(spec, situation);
     let publishes = spec.ports.iter().any(|port| port.host.is_some());
     let strategy = match is_held(spec, situation) {
-        Ok(true) if serving_holds_one(spec, situation) => Strategy::StopFirst,
+        Ok(true) if serving_holds_one(spec, situation) => {
+            let warning = "from now on the host's firewall applies to its ports: Docker's do not \
+                           pass it, held ones do";
+            warnings.push(warning.to_owned());
+            Strategy::StopFirst
+        }
         Ok(true) => Strategy::PortHold,
         Ok(false) if publishes => Strategy::StopFirst,
         Ok(false) => Strategy::StartFirst,

@@ -92,7 +92,10 @@ pub(super) async fn why_turned_back(run: &Run) -> Result<Option<Stop>, Stop> {
 /// Which generation serves then.
 async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Result<i64, Stop> {
     let failed = |reason| Stop::failed(StepName::Rollback, reason);
-    run.let_go_of_candidate(plan).await?;
+    // An earlier life of the server may have led back already.
+    if run.serves(candidate).await? {
+        run.let_go_of_candidate(plan).await?;
+    }
     // It holds the port that the old one needs.
     if plan.strategy == Strategy::StopFirst {
         switch::stop_for_certain(run, candidate).await;

@@ -42,8 +42,8 @@ pub(super) async fn port_hold(run: &Run, plan: &Plan, candidate: &str) -> Result
         if let Some(old) = &plan.replaces
             && !run.has_done(plan, StepName::Drain)
         {
-            let drained = run.interruptible(StepName::Drain, drain(run, plan, candidate, old));
-            drained.await?;
+            run.step(StepName::Drain, drain(run, plan, candidate, old))
+                .await?;
         }
         Ok(())
     };
@@ -140,11 +140,19 @@ async fn drain(
     candidate: &str,
     old: &str,
 ) -> Result<((), Option<String>), Stop> {
+    run.tools.engine.until_connected().await;
     still_runs(run, candidate, StepName::Drain).await?;
     let began = run.step_began(StepName::Drain).await?;
     let spent = Timestamp::now().ms_since(began);
     let left = Duration::from_millis(run.spec.drain_ms.saturating_sub(spent));
-    let message = run.drain_old(plan, left).await?;
+    // A stop that has begun is not given up: it would go on behind our back.
+    let message = tokio::select! {
+        biased;
+        () = run.cancel.cancelled() => return Err(Stop::Cancelled),
+        message = run.drain_old(plan, left) => message?,
+    };
+    run.tools.engine.until_connected().await;
+    still_runs(run, candidate, StepName::Drain).await?;
     stop_old(run, old, StepName::Drain).await?;
     Ok(((), Some(message)))
 }
@@ -152,7 +160,7 @@ async fn drain(
 async fn make_room(run: &Run, plan: &Plan) -> Result<((), Option<String>), Stop> {
     let message = match &plan.replaces {
         Some(old) => {
-            let released = run.let_go_of_old().await;
+            let released = run.let_go_of_old(plan).await;
             released.map_err(|reason| Stop::failed(StepName::Replace, reason))?;
             stop_old(run, old, StepName::Replace).await?;
             "the old instance is stopped; nobody serves now"
@@ -186,7 +194,7 @@ pub(super) async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Sto
         Ok(true) => rollback::reverse(run, plan, candidate, stop).await,
         Ok(false) => {
             let led = match plan.strategy {
-                Strategy::PortHold => run.lead_back(plan).await,
+                Strategy::PortHold => run.lead_to_serving().await,
                 Strategy::StartFirst | Strategy::StopFirst => Ok(()),
             };
             put_away(run, plan, candidate).await;

@@ -67,7 +67,12 @@ impl Engine {
     /// The engine gives fixed addresses only where the subnet was asked for. So it is
     /// let choose one that is free, and asked for this one.
     async fn make_own_network(&self, name: &str) -> Result<NetworkInspect, EngineError> {
-        let chosen = self.create_network(&format!("{name}-new"), None).await?;
+        let unfinished = format!("{name}-new");
+        let chosen = match self.find_network(&unfinished).await? {
+            // Left by a crash.
+            Some(left) => left,
+            None => self.create_network(&unfinished, None).await?,
+        };
         let what = format!("network `{name}`");
         let id = chosen.id.unwrap_or_default();
         self.call(&what, self.control()?.remove_network(&id))
