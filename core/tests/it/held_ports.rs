@@ -2,6 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{
     bench::{Bench, bench},
@@ -17,6 +18,14 @@ async fn said(port: u16) -> Option<String> {
     let url = format!("http://127.0.0.1:{port}/");
     let answer = reqwest::get(url).await.ok()?;
     Some(answer.text().await.ok()?.trim().to_owned())
+}
+
+/// A connection that is in the middle of something, which is no HTTP.
+pub async fn unfinished(port: u16) -> TcpStream {
+    let open = TcpStream::connect(("127.0.0.1", port)).await;
+    let mut open = open.expect("a connection");
+    open.write_all(&[0x16, 3, 1]).await.expect("sent");
+    open
 }
 
 async fn word(bench: &Bench, project: &str, word: &str) {
@@ -132,9 +141,7 @@ async fn a_cancel_while_the_old_instance_is_drained_leads_back_to_it() {
         })
         .await;
     assert_eq!(bench.deploy("regret").await["status"], "succeeded");
-    // It says nothing, so that it is not idle between two requests.
-    let open = tokio::net::TcpStream::connect(("127.0.0.1", host)).await;
-    let open = open.expect("a connection");
+    let open = unfinished(host).await;
     word(&bench, "regret", "two").await;
     let id = bench.start("regret").await;
     bench.reaches(id, "draining").await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tiny_forge_proxy::Client;
 
 use crate::{
+    held_ports::unfinished,
     kills::{make_project, newest_ended, one_serves, set_spec, start_deploy, until},
     support::{
         data_plane::DataPlane, engine::Engine, image, program::Program, registry::free_port,
@@ -41,8 +42,7 @@ async fn a_host_that_loses_its_power_in_any_step_serves_again_and_its_deploy_has
         ("baking", "succeeded"),
     ] {
         set_spec(&server, "power", &spec(port, step)).await;
-        // It says nothing, so that it is not idle between two requests.
-        let open = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+        let open = unfinished(port).await;
         let id = start_deploy(&server, "power").await.expect("it lives");
         let path = format!("/api/deploys/{id}");
         until(&server, &path, |deploy| deploy["status"] == step).await;
