@@ -7,6 +7,7 @@ mod delivery;
 mod deploy;
 mod dry_run;
 mod event;
+mod health_spec;
 mod instance;
 mod metrics;
 mod names;
@@ -33,6 +34,7 @@ pub use dry_run::{
 pub use event::{
     Actor, ActorKind, Event, EventId, EventType, NewEvent, Position, Severity, Subject,
 };
+pub use health_spec::{DockerHealth, HealthSpec, HttpProbe, TcpProbe};
 pub use instance::{Health, Instance, InstanceStatus, PublishedPort};
 pub use metrics::{Calls, DeliveryCounts, PluginMemory};
 pub use names::{DeployId, InvalidName, Lane, LaneView, Project, ProjectName, StageName};
@@ -49,9 +51,8 @@ pub use plugin::{
 pub use principal::Principal;
 pub use secret::{InvalidSecretName, Secret, SecretName};
 pub use spec::{
-    DOCKER_HUB, DockerHealth, EnvEntry, HealthSpec, HttpProbe, Limits, PortSpec, Protocol,
-    PullPolicy, RegistryAuth, RestartPolicy, Routing, Spec, SpecError, TcpProbe, VolumeSpec,
-    registry_of,
+    DOCKER_HUB, EnvEntry, Limits, PortSpec, Protocol, PullPolicy, RegistryAuth, RestartPolicy,
+    Routing, Spec, SpecError, VolumeSpec, registry_of,
 };
 pub use status::DeployStatus;
 pub use timestamp::Timestamp;

@@ -16,6 +16,7 @@ mod http;
 mod invariants;
 mod keys;
 mod kills;
+mod kills_of_deliveries;
 mod lanes;
 mod plugins;
 mod previews;
