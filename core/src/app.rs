@@ -16,7 +16,7 @@ use crate::{
     engine::{self, Engine},
     events::{Bus, Fanout, Log, Replay},
     instances::{self, Planned},
-    model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
+    model::Severity,
     plugin_host::{HostParts, PluginHost},
     routing::{self, DataPlane, Launch},
     store::{self, DataDir, Keyring, Store, StoreThreads},
@@ -141,11 +141,8 @@ impl App {
         });
         let router = api::router(state, AllowedHosts::new(&config.hosts));
         requests.spawn(api::serve(listener, router, serving.clone()));
-        announce(
-            &bus,
-            "started",
-            format!("tiny-forge {} started", env!("CARGO_PKG_VERSION")),
-        );
+        let message = format!("tiny-forge {} started", env!("CARGO_PKG_VERSION"));
+        bus.announce("server", Severity::Info, "started", message);
         Ok(Self {
             address,
             serving,
@@ -185,7 +182,8 @@ impl App {
             _data,
             address: _,
         } = self;
-        announce(&bus, "stopping", "tiny-forge is stopping".into());
+        let message = "tiny-forge is stopping".to_owned();
+        bus.announce("server", Severity::Info, "stopping", message);
         serving.cancel();
         let streams = fanout.clone();
         if tokio::task::spawn_blocking(move || streams.stop())
@@ -222,21 +220,5 @@ async fn end(what: &str, tracker: &TaskTracker, grace: Duration) {
     tracker.close();
     if tokio::time::timeout(grace, tracker.wait()).await.is_err() {
         tracing::warn!(what, left = tracker.len(), "did not end in time");
-    }
-}
-
-fn announce(bus: &Bus, what: &str, message: String) {
-    let payload = Payload::System(SystemPayload {
-        what: what.into(),
-        message,
-    });
-    let event = NewEvent::new(
-        Subject::other("server"),
-        Severity::Info,
-        Actor::system("server"),
-        payload,
-    );
-    if let Err(error) = bus.publish(event) {
-        tracing::warn!(%error, what, "could not be announced");
     }
 }

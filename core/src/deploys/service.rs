@@ -57,33 +57,22 @@ pub(super) type Refusable<T> = Result<Result<T, DeployError>, StoreError>;
 
 impl Deploys {
     pub fn new(parts: DeployParts) -> Self {
-        let DeployParts {
-            store,
-            bus,
-            engine,
-            keyring,
-            planned,
-            data_plane,
-            network,
-            caps,
-            docker_config,
-        } = parts;
         let tools = Tools {
-            store,
-            bus,
-            engine,
-            keyring,
-            planned,
-            data_plane,
-            network,
+            store: parts.store,
+            bus: parts.bus,
+            engine: parts.engine,
+            keyring: parts.keyring,
+            planned: parts.planned,
+            data_plane: parts.data_plane,
+            network: parts.network,
             addresses: Arc::default(),
-            pulls: Arc::new(Semaphore::new(caps.pulls)),
-            docker_config,
+            pulls: Arc::new(Semaphore::new(parts.caps.pulls)),
+            docker_config: parts.docker_config,
         };
         Self(Arc::new(Shared {
             tools,
             wake: Notify::new(),
-            deploys_max: caps.deploys,
+            deploys_max: parts.caps.deploys,
             running: Mutex::default(),
         }))
     }

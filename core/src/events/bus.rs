@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{Filter, Log, Start, Subscription};
 use crate::{
-    model::{EventId, NewEvent, Position},
+    model::{Actor, EventId, NewEvent, Payload, Position, Severity, Subject, SystemPayload},
     store::{Receipt, Store, StoreError},
 };
 
@@ -22,6 +22,18 @@ impl Bus {
     /// is written all the same. [`StoreError::Busy`] when the queue is full.
     pub fn publish(&self, event: NewEvent) -> Result<Receipt<EventId>, StoreError> {
         self.store.enqueue(move |tx| tx.publish(event))
+    }
+
+    /// Tells something about the server itself; what cannot be told is in its log.
+    pub fn announce(&self, subject: &str, severity: Severity, what: &str, message: String) {
+        let payload = Payload::System(SystemPayload {
+            what: what.to_owned(),
+            message,
+        });
+        let (subject, actor) = (Subject::other(subject), Actor::system("server"));
+        if let Err(error) = self.publish(NewEvent::new(subject, severity, actor, payload)) {
+            tracing::warn!(%error, what, "could not be announced");
+        }
     }
 
     /// Waits for room in the queue and for the commit: for those who can hold

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{DataPlane, RoutingError, routes};
 use crate::{
     events::Bus,
-    model::{Actor, NewEvent, Payload, Severity, Subject, SystemPayload},
+    model::Severity,
     store::{Reader, Store, StoreError},
 };
 
@@ -95,17 +95,10 @@ fn wanted(reader: &Reader<'_>) -> Result<Wanted, StoreError> {
 fn tell(bus: &Bus) {
     let message = "the process that holds published ports had ended, and was started again: \
                    connections through it were cut";
-    let payload = Payload::System(SystemPayload {
-        what: "proxy_restarted".to_owned(),
-        message: message.to_owned(),
-    });
-    let event = NewEvent::new(
-        Subject::other("proxy"),
+    bus.announce(
+        "proxy",
         Severity::Warning,
-        Actor::system("server"),
-        payload,
+        "proxy_restarted",
+        message.to_owned(),
     );
-    if let Err(error) = bus.publish(event) {
-        tracing::warn!(%error, "could not be told");
-    }
 }
