@@ -153,8 +153,11 @@ async fn an_instance_that_a_hand_has_stopped_does_not_come_back_beside_its_succe
     assert_eq!(bench.restart_policy("halted-prod-1-0"), "always");
     bench.engine.docker(&["stop", "halted-prod-1-0"]);
     let noticed = wait::answer(async || {
-        let instance = bench.server.json("/api/instances/halted-prod-1-0").await;
-        (instance["status"] == "exited").then_some(())
+        // A deploy may end before the watcher knows its instance.
+        let instances = bench.server.json("/api/instances").await;
+        let mut instances = instances["items"].as_array()?.iter();
+        let halted = instances.find(|it| it["name"] == "halted-prod-1-0")?;
+        (halted["status"] == "exited").then_some(())
     });
     noticed.await.expect("its end is noticed");
     assert_eq!(bench.deploy("halted").await["status"], "succeeded");

@@ -47,6 +47,15 @@ async fn each_filter_lets_through_what_it_names_and_nothing_else() {
     bench.project("sieve", |_| {}).await;
     bench.project("other", |_| {}).await;
     assert_eq!(bench.deploy("sieve").await["status"], "succeeded");
+    // A deploy may end before the watcher tells of its instance.
+    let path = "/api/events?instance=sieve-prod-1-0&after=0";
+    bench
+        .server
+        .sse(path)
+        .await
+        .event()
+        .await
+        .expect("an event");
     for (filter, pointer, allowed) in [
         ("type=project_status", "/type", &["project_status"][..]),
         (
