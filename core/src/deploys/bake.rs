@@ -22,6 +22,29 @@ struct Bake {
 }
 
 impl Bake {
+    /// Whether it runs now; an error where it does not last.
+    async fn look(&mut self, run: &Run, candidate: &str, step: StepName) -> Result<bool, Stop> {
+        let engine = &run.tools.engine;
+        match engine.inspect(candidate).await {
+            Ok(found) => match self.judge(&found) {
+                None => Ok(found.instance.status == InstanceStatus::Running),
+                Some(reason) => {
+                    let failure = gate::failure(engine, &found, step, reason).await;
+                    Err(Stop::Failed(Box::new(failure)))
+                }
+            },
+            Err(EngineError::NotFound { .. }) => {
+                let reason = "the new instance was removed by somebody";
+                Err(Stop::failed(step, reason))
+            }
+            // Nothing can be known, and nothing could be done.
+            Err(_) => {
+                engine.until_connected().await;
+                Ok(false)
+            }
+        }
+    }
+
     /// Why it does not last; none while nothing is wrong.
     fn judge(&mut self, found: &Inspection) -> Option<String> {
         let instance = &found.instance;
@@ -60,31 +83,27 @@ pub(super) async fn run(run: &Run, candidate: &str) -> Result<String, Stop> {
     let began = run.step_began(StepName::Bake).await?;
     let mut bake = Bake::default();
     loop {
-        match run.tools.engine.inspect(candidate).await {
-            Ok(found) => {
-                if let Some(reason) = bake.judge(&found) {
-                    let engine = &run.tools.engine;
-                    let failure = gate::failure(engine, &found, StepName::Bake, reason).await;
-                    return Err(Stop::Failed(Box::new(failure)));
-                }
-                let elapsed_ms = Timestamp::now().ms_since(began);
-                let runs = found.instance.status == InstanceStatus::Running;
-                if runs && elapsed_ms >= run.spec.bake_ms {
-                    return Ok(format!("good for {} s", elapsed_ms / 1_000));
-                }
-                if runs && next_waits(run).await? {
-                    return Ok(format!(
-                        "good for {} s; the next deploy waits",
-                        elapsed_ms / 1_000
-                    ));
-                }
-            }
-            Err(EngineError::NotFound { .. }) => {
-                let reason = "the new instance was removed by somebody";
-                return Err(Stop::failed(StepName::Bake, reason));
-            }
-            // Nothing can be known, and nothing could be done.
-            Err(_) => run.tools.engine.until_connected().await,
+        let runs = bake.look(run, candidate, StepName::Bake).await?;
+        let elapsed_ms = Timestamp::now().ms_since(began);
+        if runs && elapsed_ms >= run.spec.bake_ms {
+            return Ok(format!("good for {} s", elapsed_ms / 1_000));
+        }
+        if runs && next_waits(run).await? {
+            return Ok(format!(
+                "good for {} s; the next deploy waits",
+                elapsed_ms / 1_000
+            ));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Why it does not last, in a step that is about something else; never, if it does.
+pub(super) async fn until_broken(run: &Run, candidate: &str, step: StepName) -> Stop {
+    let mut bake = Bake::default();
+    loop {
+        if let Err(stop) = bake.look(run, candidate, step).await {
+            return stop;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

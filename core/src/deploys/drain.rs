@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use tiny_forge_proxy::Route;
 use tokio::{
     sync::{oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{error::Stop, run::Run};
 use crate::{model::Plan, store::StoreError};
 
+/// Each takes a session of the data plane's.
+const AT_ONCE: usize = 8;
 /// Lines about connections that are still open.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
@@ -30,18 +32,19 @@ impl Run {
     }
 
     async fn drain(&self, routes: &[Route], left: Duration) -> Result<String, Stop> {
+        let deadline = Instant::now() + left;
         let (open, counts) = watch::channel(vec![0; routes.len()]);
         let open = &open;
-        let drains = routes.iter().enumerate().map(|(at, route)| {
+        let drains = routes.iter().enumerate().map(|(at, route)| async move {
             let told = move |count| open.send_modify(|counts| counts[at] = count);
-            let Route {
-                listen, upstream, ..
-            } = route;
-            self.tools.data_plane.drain(*listen, *upstream, left, told)
+            let (plane, left) = (&self.tools.data_plane, deadline - Instant::now());
+            plane.drain(route.listen, route.upstream, left, told).await
         });
+        let drains: Vec<_> = drains.collect();
         let (is_over, over) = oneshot::channel::<()>();
         let drained = async {
-            let drained = join_all(drains).await;
+            let drains = stream::iter(drains).buffer_unordered(AT_ONCE);
+            let drained: Vec<_> = drains.collect().await;
             drop(is_over);
             drained
         };
@@ -51,8 +54,7 @@ impl Run {
         for one in drained {
             match one {
                 Ok(drained) => cut += drained.cut,
-                // Its connections have ended with it.
-                Err(error) => tracing::warn!(%error, deploy = %self.deploy.id, "not drained"),
+                Err(error) => return Ok(format!("not followed to its end: {error}")),
             }
         }
         Ok(match cut {

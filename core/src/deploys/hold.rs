@@ -39,26 +39,34 @@ impl Run {
         })
     }
 
-    /// Its ports are listened to, as far as they will be. An address that nobody answers
-    /// for at all is an error.
+    /// Its ports are listened to, as far as they will be. One that only the old instance
+    /// listens on is an error, and so is an address that cannot be reached at all.
     pub(super) async fn until_reached(&self, plan: &Plan) -> Result<(), String> {
-        for upstream in upstreams(&self.routes_to_candidate(plan)) {
-            match until_listens(upstream).await {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    let line = format!("warning: nobody listens on {upstream} yet");
-                    self.journal
-                        .say(line)
-                        .await
-                        .map_err(|error| error.to_string())?;
-                }
-                Err(error) => {
-                    return Err(format!(
-                        "{upstream} cannot be reached from this host ({error}): \
-                         take `stop-first` as the routing"
-                    ));
-                }
+        let old = self.routes_to_old(plan).await;
+        let old = old.map_err(|error| error.to_string())?;
+        for route in self.routes_to_candidate(plan) {
+            let upstream = route.upstream;
+            let Err(error) = until_listens(upstream).await else {
+                continue;
+            };
+            if error.kind() != io::ErrorKind::ConnectionRefused {
+                return Err(format!(
+                    "{upstream} cannot be reached from this host ({error}): \
+                     take `stop-first` as the routing"
+                ));
             }
+            let before = old.iter().find(|old| old.listen == route.listen);
+            if let Some(before) = before
+                && connect(before.upstream).await.is_ok()
+            {
+                let port = upstream.port();
+                return Err(format!(
+                    "nobody listens on its port {port}, as the old one does"
+                ));
+            }
+            let line = format!("warning: nobody listens on {upstream} yet");
+            let said = self.journal.say(line).await;
+            said.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -74,34 +82,21 @@ impl Run {
 
     /// Its ports lead to the new instance; to none of ours if it holds them itself.
     pub(super) async fn lead_to_candidate(&self, plan: &Plan) -> Result<(), String> {
-        if !self.is_about_held_ports(plan).await? {
-            return Ok(());
-        }
-        self.lead(&self.routes_to_candidate(plan)).await
+        self.lead(plan, &self.routes_to_candidate(plan)).await
     }
 
     /// The new instance is to publish them by itself.
     pub(super) async fn let_go_of_old(&self, plan: &Plan) -> Result<(), String> {
-        if !self.is_about_held_ports(plan).await? {
-            return Ok(());
-        }
-        self.lead(&[]).await
+        self.lead(plan, &[]).await
     }
 
     /// Its ports lead to whom the lane names, whoever that is.
-    pub(super) async fn lead_to_serving(&self) -> Result<(), String> {
+    pub(super) async fn lead_to_serving(&self, plan: &Plan) -> Result<(), String> {
         let held = self.tools.store.read(|reader| reader.held()).await;
         let held = held.map_err(|error| error.to_string())?;
         let serving = held.iter().find(|held| held.lane == self.deploy.lane);
-        self.lead(&serving.map(routing::routes).unwrap_or_default())
+        self.lead(plan, &serving.map(routing::routes).unwrap_or_default())
             .await
-    }
-
-    /// Others go through also where the data plane cannot be reached.
-    async fn is_about_held_ports(&self, plan: &Plan) -> Result<bool, String> {
-        let old = self.routes_to_old(plan).await;
-        let old = old.map_err(|error| error.to_string())?;
-        Ok(plan.address.is_some() || !old.is_empty())
     }
 
     /// What does not lead to the old instance as well is given up: it may need the port.
@@ -109,11 +104,8 @@ impl Run {
     pub(super) async fn let_go_of_candidate(&self, plan: &Plan) -> Result<(), StoreError> {
         let mut kept = self.routes_to_candidate(plan);
         let old = self.routes_to_old(plan).await?;
-        if kept.is_empty() {
-            return Ok(());
-        }
         kept.retain(|route| old.iter().any(|old| old.listen == route.listen));
-        match self.lead(&kept).await {
+        match self.lead(plan, &kept).await {
             Ok(()) => Ok(()),
             Err(reason) => self.journal.say(format!("warning: {reason}")).await,
         }
@@ -132,12 +124,9 @@ impl Run {
 
     /// Its ports lead to the old instance again.
     pub(super) async fn lead_back(&self, plan: &Plan) -> Result<(), String> {
-        if !self.is_about_held_ports(plan).await? {
-            return Ok(());
-        }
         let old = self.routes_to_old(plan).await;
         let old = old.map_err(|error| error.to_string())?;
-        self.lead(&old).await
+        self.lead(plan, &old).await
     }
 
     /// The ports are where everybody finds them, and the app answers there.
@@ -163,7 +152,13 @@ impl Run {
         }
     }
 
-    async fn lead(&self, routes: &[Route]) -> Result<(), String> {
+    /// Where neither the new nor the old instance is behind held ports, nobody is asked:
+    /// such a deploy needs no data plane.
+    async fn lead(&self, plan: &Plan, routes: &[Route]) -> Result<(), String> {
+        let old = self.routes_to_old(plan).await;
+        if plan.address.is_none() && old.map_err(|error| error.to_string())?.is_empty() {
+            return Ok(());
+        }
         let lane = self.deploy.lane.to_string();
         let led = self.tools.data_plane.lead(&lane, routes).await;
         led.map_err(|error| error.to_string())
@@ -199,13 +194,17 @@ fn upstreams(routes: &[Route]) -> BTreeSet<SocketAddr> {
 async fn until_listens(address: SocketAddr) -> io::Result<()> {
     let deadline = Instant::now() + LISTENS_WITHIN;
     loop {
-        let connected = timeout(ATTEMPT, TcpStream::connect(address)).await;
-        match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(_) => return Ok(()),
+        match connect(address).await {
+            Ok(()) => return Ok(()),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => sleep(LOOK_EVERY).await,
         }
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<()> {
+    let connected = timeout(ATTEMPT, TcpStream::connect(address)).await;
+    connected.map_err(|_| io::ErrorKind::TimedOut)?.map(drop)
 }
 
 /// From this host.

@@ -2,7 +2,9 @@
 
 use std::{io, net::TcpListener};
 
-use super::{own_container, run::Tools, situation::Situation};
+use tiny_forge_proxy::Route;
+
+use super::{own_container, plan, run::Tools, situation::Situation};
 use crate::{
     engine::EngineError,
     model::{Lane, PortSpec, Spec},
@@ -39,42 +41,48 @@ fn forbidden(spec: &Spec) -> Option<u16> {
     refused.map(|listen| listen.port())
 }
 
-/// Why a port cannot be held for this lane; none if all can.
+/// Why a port cannot be published for this lane, as far as the data plane is concerned;
+/// none if all can.
 pub(super) async fn port_problem(
     tools: &Tools,
     lane: &Lane,
     spec: &Spec,
     situation: &Situation,
 ) -> Option<String> {
+    let lane = lane.to_string();
+    let is_held = plan::is_held(spec, situation) == Ok(true);
     let held = match tools.data_plane.held().await {
         Ok(held) => held,
-        Err(error) => return Some(error.to_string()),
+        Err(error) => return is_held.then(|| error.to_string()),
     };
-    let ports = spec.ports.iter().filter(|port| port.can_be_held());
-    let changes_hands = |port: &PortSpec| {
-        port.host
-            .is_some_and(|host| situation.serving_ports.contains(&host))
-    };
-    for listen in ports
-        .filter(|port| !changes_hands(port))
-        .flat_map(routing::listens)
-    {
-        let holder = held.iter().filter_map(|it| it.route.as_ref());
-        match holder.into_iter().find(|it| it.listen == listen) {
-            Some(route) if route.lane == lane.to_string() => {}
-            Some(route) => {
-                return Some(format!(
-                    "port {} is held for `{}`: take another port",
-                    listen.port(),
-                    route.lane
-                ));
-            }
-            None => {
-                if let Err(problem) = tiny_forge_proxy::can_listen(listen).await {
-                    return Some(problem);
-                }
+    let held: Vec<Route> = held.into_iter().filter_map(|it| it.route).collect();
+    for port in spec.ports.iter().filter(|port| port.can_be_held()) {
+        let holder = holder(port, &held);
+        if let Some(other) = holder.filter(|route| route.lane != lane) {
+            let port = other.listen.port();
+            return Some(format!(
+                "port {port} is held for `{}`: take another port",
+                other.lane
+            ));
+        }
+        let changes_hands = port
+            .host
+            .is_some_and(|host| situation.serving_ports.contains(&host));
+        if !is_held || holder.is_some() || changes_hands {
+            continue;
+        }
+        for listen in routing::listens(port) {
+            if let Err(problem) = tiny_forge_proxy::can_listen(listen).await {
+                return Some(problem);
             }
         }
     }
     None
+}
+
+/// Whose route is in its way, if there is one.
+fn holder<'a>(port: &PortSpec, held: &'a [Route]) -> Option<&'a Route> {
+    let listens = routing::listens(port);
+    held.iter()
+        .find(|route| listens.iter().any(|it| routing::overlap(*it, route.listen)))
 }

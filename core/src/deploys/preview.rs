@@ -51,10 +51,8 @@ impl Deploys {
                 plan.warnings.push(plan::no_network(network));
             }
         }
-        if plan::is_held(&spec, &situation) == Ok(true) {
-            let problem = holdable::port_problem(tools, &lane, &spec, &situation).await;
-            plan.warnings.extend(problem);
-        }
+        let problem = holdable::port_problem(tools, &lane, &spec, &situation).await;
+        plan.warnings.extend(problem);
         let digest = self.digest(&spec, &mut plan.warnings).await?;
         let (changes, serving_digest) = match serving {
             Some(serving) => {

@@ -196,13 +196,13 @@ impl Run {
             }
         }
         let mut plan = plan::decide(&self.spec, &situation);
-        let choosing = self.tools.addresses.lock().await;
+        let (tools, lane) = (&self.tools, &self.deploy.lane);
+        if let Some(problem) = holdable::port_problem(tools, lane, &self.spec, &situation).await {
+            return Err(Stop::failed(StepName::Plan, problem));
+        }
+        // Until the plan with the address is written.
+        let choosing = tools.addresses.lock().await;
         if plan::is_held(&self.spec, &situation) == Ok(true) {
-            let (tools, lane) = (&self.tools, &self.deploy.lane);
-            if let Some(problem) = holdable::port_problem(tools, lane, &self.spec, &situation).await
-            {
-                return Err(Stop::failed(StepName::Plan, problem));
-            }
             plan.address = Some(self.free_address().await?);
         }
         if self.deploy.rollback.is_some() {

@@ -149,6 +149,7 @@ async fn drain(
     let message = tokio::select! {
         biased;
         () = run.cancel.cancelled() => return Err(Stop::Cancelled),
+        stop = bake::until_broken(run, candidate, StepName::Drain) => return Err(stop),
         message = run.drain_old(plan, left) => message?,
     };
     run.tools.engine.until_connected().await;
@@ -194,7 +195,7 @@ pub(super) async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Sto
         Ok(true) => rollback::reverse(run, plan, candidate, stop).await,
         Ok(false) => {
             let led = match plan.strategy {
-                Strategy::PortHold => run.lead_to_serving().await,
+                Strategy::PortHold => run.lead_to_serving(plan).await,
                 Strategy::StartFirst | Strategy::StopFirst => Ok(()),
             };
             put_away(run, plan, candidate).await;

@@ -10,7 +10,7 @@ use std::{
 use tiny_forge_proxy::{Client, ClientError, Drained, Route, RouteStatus};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::Launch;
+use super::{Launch, overlap};
 
 /// The process that holds published ports, as the server sees it; cheap to clone.
 #[derive(Clone)]
@@ -118,14 +118,22 @@ impl Turn<'_> {
         } else {
             self.ensure_running().await?;
         }
+        let held = client.routes().await?.into_iter();
+        let own = held.filter(|it| it.route.as_ref().is_some_and(|route| route.lane == lane));
+        let listens = own.map(|it| it.listen);
+        let is_wanted = |listen: &SocketAddr| routes.iter().any(|it| it.listen == *listen);
+        let unwanted: Vec<SocketAddr> = listens.filter(|listen| !is_wanted(listen)).collect();
+        let is_in_the_way =
+            |listen: &SocketAddr| routes.iter().any(|it| overlap(it.listen, *listen));
+        let (first, last): (Vec<_>, Vec<_>) = unwanted.into_iter().partition(is_in_the_way);
+        for listen in first {
+            client.remove(listen).await?;
+        }
         for route in routes {
             client.put(route).await?;
         }
-        for status in client.routes().await? {
-            let is_lanes = status.route.is_some_and(|route| route.lane == lane);
-            if is_lanes && !routes.iter().any(|route| route.listen == status.listen) {
-                client.remove(status.listen).await?;
-            }
+        for listen in last {
+            client.remove(listen).await?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tiny_forge_proxy::Client;
 use tokio::{
     process::{Child, Command},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::RoutingError;
@@ -21,6 +21,8 @@ use super::RoutingError;
 const UNIT: &str = "tiny-forge-proxy";
 const TAKE_OVER: &str = "--take-over";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// By systemd, one that has ended.
+const AGAIN_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Of the data plane, in that of the server.
@@ -58,9 +60,16 @@ impl Launch {
         let failed = |error: io::Error| RoutingError::NotStarted(error.to_string());
         let stderr = open(&log).map_err(failed)?;
         if self.under_systemd {
-            let unit = self.unit(old).status().await;
-            if unit.is_ok_and(|status| status.success()) && answers(client, old, None).await.is_ok()
-            {
+            let unit = timeout(ANSWERS_WITHIN, self.unit(old).status()).await;
+            let is_begun = unit.is_ok_and(|it| it.is_ok_and(|status| status.success()));
+            // One that has crashed is started again by systemd itself.
+            let patience = if is_begun {
+                ANSWERS_WITHIN
+            } else {
+                AGAIN_WITHIN
+            };
+            let answer = timeout(patience, answers(client, old, None)).await;
+            if answer.is_ok_and(|answer| answer.is_ok()) {
                 return Ok(());
             }
             tracing::warn!("systemd starts no unit for the proxy: it ends with this service");

@@ -13,4 +13,4 @@ mod routes;
 pub use data_plane::{DataPlane, RoutingError};
 pub use keeper::run;
 pub use launch::{FOLDER, Launch, is_unit};
-pub use routes::{listens, routes};
+pub use routes::{listens, overlap, routes};

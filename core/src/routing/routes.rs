@@ -37,6 +37,13 @@ pub fn listens(port: &PortSpec) -> Vec<SocketAddr> {
     addresses.into_iter().map(at).collect()
 }
 
+/// Whether nobody can listen to both.
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_wide = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let is_same_family = one.is_ipv4() == other.is_ipv4();
+    one.port() == other.port() && is_same_family && (is_wide || one.ip() == other.ip())
+}
+
 /// This host, as it was when it was first asked about.
 fn has_ipv6() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();

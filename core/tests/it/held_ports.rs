@@ -156,6 +156,68 @@ async fn a_cancel_while_the_old_instance_is_drained_leads_back_to_it() {
 }
 
 #[tokio::test]
+async fn what_dies_while_the_old_instance_is_drained_is_rolled_back_at_once() {
+    let bench = bench().await;
+    let host = free_port();
+    bench
+        .project("faint", |spec| {
+            spec["ports"] = port(host);
+            spec["drain_ms"] = json!(600_000);
+        })
+        .await;
+    assert_eq!(bench.deploy("faint").await["status"], "succeeded");
+    let _open = unfinished(host).await;
+    word(&bench, "faint", "two").await;
+    let id = bench.start("faint").await;
+    bench.reaches(id, "draining").await;
+    bench.engine.docker(&["kill", "faint-prod-2-0"]);
+    let deploy = bench.ended(id).await;
+    assert_eq!(deploy["status"], "rolled_back", "{deploy}");
+    assert_eq!(deploy["failure"]["step"], "drain");
+    assert_eq!(said(host).await.as_deref(), Some("one"));
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_on_which_only_the_old_instance_listens_leads_to_it_still() {
+    let bench = bench().await;
+    let host = free_port();
+    bench
+        .project("typo", |spec| spec["ports"] = port(host))
+        .await;
+    assert_eq!(bench.deploy("typo").await["status"], "succeeded");
+    bench
+        .update("typo", |spec| spec["ports"][0]["container"] = json!(81))
+        .await;
+    let deploy = bench.deploy("typo").await;
+    assert_eq!(deploy["status"], "failed", "{deploy}");
+    let reason = deploy["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("port 81"), "{reason}");
+    assert_eq!(said(host).await.as_deref(), Some("one"));
+    assert_eq!(bench.running("typo"), "typo-prod-1-0");
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_held_port_goes_from_one_address_of_the_host_to_all_and_back() {
+    let bench = bench().await;
+    let host = free_port();
+    bench
+        .project("spread", |spec| spec["ports"] = port(host))
+        .await;
+    assert_eq!(bench.deploy("spread").await["status"], "succeeded");
+    for ip in [Value::Null, json!("127.0.0.1")] {
+        bench
+            .update("spread", |spec| spec["ports"][0]["host_ip"] = ip)
+            .await;
+        let deploy = bench.deploy("spread").await;
+        assert_eq!(deploy["status"], "succeeded", "{deploy}");
+        assert_eq!(said(host).await.as_deref(), Some("one"));
+    }
+    bench.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_port_that_is_held_for_another_lane_is_refused_before_anything_is_pulled() {
     let bench = bench().await;
     let host = free_port();
@@ -173,6 +235,12 @@ async fn a_port_that_is_held_for_another_lane_is_refused_before_anything_is_pull
     let reason = deploy["reason"].as_str().unwrap_or_default();
     assert!(reason.contains(&format!("port {host}")), "{reason}");
     assert!(reason.contains("held for `first/prod`"), "{reason}");
+    // Nor does one get it that would publish it by itself.
+    bench
+        .update("second", |spec| spec["routing"] = json!("stop-first"))
+        .await;
+    let deploy = bench.deploy("second").await;
+    assert_eq!(deploy["failure"]["step"], "plan", "{deploy}");
     assert_eq!(said(host).await.as_deref(), Some("one"));
     bench.server.stop().await;
 }
