@@ -25,12 +25,14 @@ struct Recent {
 
 impl CrashLoops {
     /// Keeps since when `now` is in a crash loop. Says what is to be told besides `change`.
+    /// Of what came after `complete_until` several may be found in one look.
     pub(super) fn judge(
         &mut self,
         before: Option<&Instance>,
         now: &mut Instance,
         change: Option<&Change>,
         at: Timestamp,
+        complete_until: Timestamp,
     ) -> Option<Change> {
         now.crash_loop_since = before.and_then(|before| before.crash_loop_since);
         if now.crash_loop_since.is_some() {
@@ -45,7 +47,7 @@ impl CrashLoops {
         if is_failure(change.reason) {
             recent.failures.add(at);
         }
-        if before.is_some_and(|before| now.restart_count > before.restart_count) {
+        for _ in 0..restarts(before, now, at, complete_until) {
             recent.restarts.add(at);
         }
         if !(recent.failures.is_loop() || recent.restarts.is_loop()) {
@@ -63,6 +65,24 @@ impl CrashLoops {
     pub(super) fn forget(&mut self, id: &str) {
         self.0.remove(id);
     }
+}
+
+/// How many by the engine are news: under load a look may come after several.
+fn restarts(
+    before: Option<&Instance>,
+    now: &Instance,
+    at: Timestamp,
+    complete_until: Timestamp,
+) -> usize {
+    let is_new = at.ms_since(now.created_at) < WINDOW_MS;
+    let known = match before {
+        Some(before) => before.restart_count,
+        None if is_new => 0,
+        None => now.restart_count,
+    };
+    let is_recent = is_new || at.ms_since(complete_until) < WINDOW_MS;
+    let most = if is_recent { ENDS } else { 1 };
+    usize::try_from(now.restart_count - known).map_or(0, |count| count.min(most))
 }
 
 /// Times of the last few.
@@ -109,6 +129,14 @@ mod tests {
 
     /// Folds what happened at these minutes; at which of them something was told.
     fn folded(happened: &[(i64, InstanceReason, i64)]) -> Vec<(i64, InstanceReason)> {
+        folded_after(i64::MAX, happened)
+    }
+
+    /// The same, with everything known last at a minute before these.
+    fn folded_after(
+        complete: i64,
+        happened: &[(i64, InstanceReason, i64)],
+    ) -> Vec<(i64, InstanceReason)> {
         let mut loops = CrashLoops::default();
         let mut before: Option<Instance> = None;
         let mut told = Vec::new();
@@ -125,7 +153,8 @@ mod tests {
                 status: InstanceStatus::Exited,
                 exit_code: Some(3),
             };
-            let more = loops.judge(before.as_ref(), &mut now, Some(&change), at);
+            let complete = Timestamp::from_unix_ms(minute.min(complete) * MINUTE);
+            let more = loops.judge(before.as_ref(), &mut now, Some(&change), at, complete);
             told.extend(more.map(|change| (minute, change.reason)));
             before = Some(now);
         }
@@ -157,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn restarts_that_one_look_finds_count_each_unless_they_may_be_of_long_ago() {
+        use InstanceReason::{CrashLoop, UnexpectedExit};
+        let found = [(100, UnexpectedExit, 0), (101, UnexpectedExit, 3)];
+        assert_eq!(folded(&found), [(101, CrashLoop)]);
+        let found = [(100, UnexpectedExit, 0), (200, UnexpectedExit, 3)];
+        assert_eq!(folded_after(100, &found), []);
+    }
+
+    #[test]
     fn it_is_over_when_the_container_has_run_for_ten_minutes() {
         let at = |minute| Timestamp::from_unix_ms(minute * MINUTE);
         let looping = Instance {
@@ -171,7 +209,7 @@ mod tests {
                 crash_loop_since: None,
                 ..looping.clone()
             };
-            let told = loops.judge(Some(&looping), &mut now, None, at(minute));
+            let told = loops.judge(Some(&looping), &mut now, None, at(minute), at(minute));
             (told.map(|change| change.reason), now.crash_loop_since)
         };
         assert_eq!(told_at(110), (None, Some(at(100))));

@@ -249,7 +249,8 @@ impl Watcher {
         let (before, at) = (self.known.get(&now.id), time.unwrap_or(now.updated_at));
         // What a deploy does, and what it watches, is judged by the deploy.
         let news = change.as_ref().filter(|_| !circumstances.planned);
-        let further = self.loops.judge(before, &mut now, news, at);
+        let complete_until = self.complete_until;
+        let further = self.loops.judge(before, &mut now, news, at, complete_until);
         let changes: Vec<Change> = change.into_iter().chain(further).collect();
         if changes.is_empty() && before.is_some_and(|before| same(before, &now)) {
             return Ok(());
