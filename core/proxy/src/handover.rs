@@ -30,13 +30,25 @@ pub struct Inheritance {
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
     #[error("the running proxy cannot be replaced: {0}")]
-    Wire(#[from] WireError),
+    Wire(WireError),
     #[error("the running proxy does not hand over: {0}")]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
     #[error("the running proxy does not hand over: it sent something else")]
     Confused,
     #[error(transparent)]
     Home(#[from] HomeError),
+}
+
+impl From<WireError> for TakeOverError {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl From<Refusal> for TakeOverError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// The old process: gives all it listens with. It goes on as before unless

@@ -123,7 +123,8 @@ async fn what_is_held_outlives_a_kill_and_an_upgrade_and_is_given_up_only_by_for
 
     let refused = proxy(data, &["stop"]).await;
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains(&listen), "{refused:?}");
+    let said = text(&refused.stderr);
+    assert_eq!(said.matches(&listen).count(), 1, "told once: {said}");
     assert!(proxy(data, &["stop", "--force"]).await.status.success());
     assert!(third.wait().await.expect("our child").success());
     let gone = proxy(data, &["status"]).await;

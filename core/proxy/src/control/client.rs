@@ -38,11 +38,24 @@ pub enum ClientError {
     #[error("{} cannot be used: {}", .0.display(), .1)]
     Unreachable(PathBuf, io::Error),
     #[error("the proxy: {0}")]
-    Wire(#[from] WireError),
+    Wire(WireError),
     #[error("the proxy refuses: {0}")]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
     #[error("the proxy gave an answer that does not belong to the question")]
     Confused,
+}
+
+// Their words are in ours: they are no sources, which would be told a second time.
+impl From<WireError> for ClientError {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl From<Refusal> for ClientError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl Client {
