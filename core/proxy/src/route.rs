@@ -67,6 +67,9 @@ pub struct RouteStatus {
     /// Connections of clients that wait between two requests, with no upstream
     /// since the last switch.
     pub parked: u64,
+    /// Requests that wait for an upstream that refuses; for some seconds at most.
+    #[serde(default)]
+    pub waiting: u64,
     pub upstreams: Vec<UpstreamStatus>,
 }
 

@@ -36,10 +36,11 @@ pub struct Switch {
     pub listen: SocketAddr,
     target: watch::Sender<Target>,
     parked: AtomicU64,
+    waiting: AtomicU64,
 }
 
-/// A connection that has no upstream for now.
-pub struct Parked<'a>(&'a Switch);
+/// A connection that has no upstream for now; counted until it is dropped.
+pub struct Idle<'a>(&'a AtomicU64);
 
 impl Switch {
     pub fn new(listen: SocketAddr, upstream: Arc<Upstream>) -> Self {
@@ -47,6 +48,7 @@ impl Switch {
             listen,
             target: watch::Sender::new(Target::Upstream(upstream)),
             parked: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
         }
     }
 
@@ -75,9 +77,18 @@ impl Switch {
         }
     }
 
-    pub fn park(&self) -> Parked<'_> {
-        self.parked.fetch_add(1, Ordering::Relaxed);
-        Parked(self)
+    /// Between two requests.
+    pub fn park(&self) -> Idle<'_> {
+        Idle::among(&self.parked)
+    }
+
+    /// For an upstream that refuses.
+    pub fn wait(&self) -> Idle<'_> {
+        Idle::among(&self.waiting)
+    }
+
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     pub fn parked(&self) -> u64 {
@@ -91,8 +102,15 @@ impl Target {
     }
 }
 
-impl Drop for Parked<'_> {
+impl<'a> Idle<'a> {
+    fn among(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Idle<'_> {
     fn drop(&mut self) {
-        self.0.parked.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -162,6 +162,9 @@ impl Table {
             parked: socket
                 .and_then(Result::ok)
                 .map_or(0, |it| it.switch.parked()),
+            waiting: socket
+                .and_then(Result::ok)
+                .map_or(0, |it| it.switch.waiting()),
             upstreams: upstreams.map(|it| it.status(is_current(it))).collect(),
         }
     }

@@ -230,6 +230,9 @@ fn print_route(status: &RouteStatus) {
     if let Some(problem) = &status.problem {
         println!("  it does not listen: {problem}");
     }
+    if status.waiting > 0 {
+        println!("  {} wait: nobody listens there", status.waiting);
+    }
     for upstream in &status.upstreams {
         println!(
             "  {}: {} open, {} idle; {} in, {} out",

@@ -36,6 +36,7 @@ pub async fn reach(switch: &Switch) -> Reached {
     let deadline = Instant::now() + PATIENCE;
     // Watched before it is asked, so that no turn is missed.
     let mut target = switch.watch();
+    let mut waiting = None;
     loop {
         let place = match switch.way() {
             Way::Upstream(place) => place,
@@ -55,7 +56,10 @@ pub async fn reach(switch: &Switch) -> Reached {
                 return Reached::Nobody;
             }
             // Who waits has no place, so that it does not hold up a drain.
-            Err(_) => drop(place),
+            Err(_) => {
+                drop(place);
+                waiting.get_or_insert_with(|| switch.wait());
+            }
         }
         tokio::select! {
             () = sleep(PAUSE) => {}

@@ -196,7 +196,7 @@ async fn an_app_that_refuses_for_a_moment_is_waited_for() {
     proxy.put(listen, upstream, 1).await;
     let mut browser = Browser::connect(listen).await;
     browser.ask("/").await.expect("a request");
-    let waits = async || proxy.upstream(listen, upstream).await.open == 1;
+    let waits = async || proxy.client.routes().await.expect("routes")[0].waiting == 1;
     eventually("the request waits for the app", waits).await;
     let _app = App::start_at(7, upstream).await;
     assert_eq!(browser.answer().await.expect("an answer").version, 7);
