@@ -3,7 +3,7 @@
 #
 #   setup.sh build   a C compiler, and Rust's std for WebAssembly
 #   setup.sh run     a Docker engine, where none answers
-#   setup.sh test    an engine to start, a registry, a browser, valgrind, Python packages
+#   setup.sh test    an engine to start, a registry, Caddy, a browser, valgrind, Python packages
 #   setup.sh bench   as build, and what is compared with: nginx, nchan, Extism
 #
 # Installs only what is missing, with rustup or from Debian's packages, and says
@@ -71,6 +71,8 @@ need_engine() {
 
 need_test_tools() {
     need docker-registry docker-registry
+    need caddy caddy
+    need pkill procps
     need chromium chromium
     need valgrind valgrind
     # Test images hold nothing else, so it must not need a library.

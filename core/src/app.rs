@@ -18,7 +18,7 @@ use crate::{
     instances::{self, Planned},
     model::Severity,
     plugin_host::{HostParts, PluginHost},
-    routing::{self, DataPlane, Launch},
+    routing::{self, Caddy, DataPlane, Launch},
     store::{self, DataDir, Keyring, Store, StoreThreads},
 };
 
@@ -104,8 +104,10 @@ impl App {
             data: data.path().to_owned(),
             under_systemd: config.under_systemd,
         });
+        let caddy = Caddy::new(config.caddy, data.path().to_owned(), config.under_systemd);
         tasks.spawn(routing::run(
             data_plane.clone(),
+            caddy.clone(),
             store.clone(),
             bus.clone(),
             working.clone(),
@@ -118,6 +120,7 @@ impl App {
             keyring,
             planned,
             data_plane,
+            caddy,
             network: format!("tiny-forge-{node}"),
             caps: config.caps,
             docker_config: config.docker_config,

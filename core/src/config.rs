@@ -1,21 +1,26 @@
 //! Flags, environment and file → one validated [`Config`]. The only reader of
 //! the environment; every other part is handed what it needs.
 
+mod args;
 mod file;
 mod sources;
 mod values;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Args;
-
+pub use args::{DataArg, ServeArgs, ServerArg};
 pub use sources::ConfigError;
 use sources::Sources;
-use values::{at_least_one, count, days, engine, loopback, mib, web_url};
+use values::{at_least_one, certificates, count, days, engine, loopback, mib, port, web_url};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
-use crate::{api::Limits, deploys::Caps, store::Retention};
+use crate::{
+    api::Limits,
+    deploys::Caps,
+    routing::{CaddySettings, Certificates},
+    store::Retention,
+};
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
@@ -33,6 +38,7 @@ pub struct Config {
     pub retention: Retention,
     pub limits: Limits,
     pub caps: Caps,
+    pub caddy: CaddySettings,
     /// Where `docker login` keeps its logins.
     pub docker_config: Option<PathBuf>,
     /// Our own binary: plugins are compiled in a process of its own.
@@ -41,72 +47,6 @@ pub struct Config {
     pub program: PathBuf,
     /// This server is a service of systemd's.
     pub under_systemd: bool,
-}
-
-/// Flags of `tiny-forge serve`. Each has an environment variable
-/// `TINY_FORGE_…` and a key in the configuration file; flags win over the
-/// environment, the environment over the file.
-#[derive(Debug, Clone, Default, Args)]
-pub struct ServeArgs {
-    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080] [env: TINY_FORGE_LISTEN]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
-    /// Where everything is kept [default: ~/.local/share/tiny-forge] [env: TINY_FORGE_DATA]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<String>,
-    /// Folder of plugins and their configuration [default: DATA/plugins] [env: TINY_FORGE_PLUGINS]
-    #[arg(long, value_name = "DIR")]
-    pub plugins: Option<String>,
-    /// Address of the Docker engine [default: DOCKER_HOST, else unix:///var/run/docker.sock] [env: TINY_FORGE_ENGINE]
-    #[arg(long, value_name = "URL")]
-    pub engine: Option<String>,
-    /// Further host names that requests may use, comma-separated [env: TINY_FORGE_HOSTS]
-    #[arg(long, value_name = "NAMES")]
-    pub hosts: Option<String>,
-    /// Where people reach the dashboard: base of links in messages [env: TINY_FORGE_PUBLIC_URL]
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<String>,
-    /// Days to keep events [default: 90] [env: TINY_FORGE_EVENTS_DAYS]
-    #[arg(long, value_name = "DAYS")]
-    pub events_days: Option<String>,
-    /// Events to keep at most [default: 1000000] [env: TINY_FORGE_EVENTS_MAX]
-    #[arg(long, value_name = "COUNT")]
-    pub events_max: Option<String>,
-    /// MiB of events to keep at most [default: 1024] [env: TINY_FORGE_EVENTS_MIB]
-    #[arg(long, value_name = "MIB")]
-    pub events_mib: Option<String>,
-    /// Days to keep log lines of deploys [default: 30] [env: TINY_FORGE_LOGS_DAYS]
-    #[arg(long, value_name = "DAYS")]
-    pub logs_days: Option<String>,
-    /// Log lines to keep at most [default: 2000000] [env: TINY_FORGE_LOGS_MAX]
-    #[arg(long, value_name = "COUNT")]
-    pub logs_max: Option<String>,
-    /// MiB of log lines to keep at most [default: 1024] [env: TINY_FORGE_LOGS_MIB]
-    #[arg(long, value_name = "MIB")]
-    pub logs_mib: Option<String>,
-    /// Event streams open at once [default: 10000] [env: TINY_FORGE_STREAMS_MAX]
-    #[arg(long, value_name = "COUNT")]
-    pub streams_max: Option<String>,
-    /// Event streams open at once by one address [default: 1000] [env: TINY_FORGE_STREAMS_PER_CLIENT]
-    #[arg(long, value_name = "COUNT")]
-    pub streams_per_client: Option<String>,
-    /// Deploys under way at once [default: 4] [env: TINY_FORGE_DEPLOYS_MAX]
-    #[arg(long, value_name = "COUNT")]
-    pub deploys_max: Option<String>,
-    /// Images pulled at once [default: 2] [env: TINY_FORGE_PULLS_MAX]
-    #[arg(long, value_name = "COUNT")]
-    pub pulls_max: Option<String>,
-    /// Configuration file in TOML; its keys are named as the flags, with `_` [env: TINY_FORGE_CONFIG]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
-/// Where a client finds the server.
-#[derive(Debug, Clone, Default, Args)]
-pub struct ServerArg {
-    /// The server's address [default: http://127.0.0.1:8080] [env: TINY_FORGE_SERVER]
-    #[arg(long, value_name = "URL", global = true)]
-    pub server: Option<String>,
 }
 
 impl Config {
@@ -174,45 +114,23 @@ impl Config {
                 pulls: key("pulls_max", &args.pulls_max)
                     .map_or(Ok(2), |found| at_least_one(&found))?,
             },
+            caddy: CaddySettings {
+                program: key("caddy", &args.caddy)
+                    .map_or_else(|| "caddy".into(), |found| found.text.into()),
+                http_port: key("http_port", &args.http_port)
+                    .map_or(Ok(80), |found| port(&found))?,
+                https_port: key("https_port", &args.https_port)
+                    .map_or(Ok(443), |found| port(&found))?,
+                certificates: key("certificates", &args.certificates)
+                    .map_or(Ok(Certificates::Public), |found| certificates(&found))?,
+                email: key("certificates_email", &args.certificates_email).map(|found| found.text),
+            },
             docker_config: docker_config(environment),
             compiler: own_program(),
             program: own_program(),
             under_systemd: environment("INVOCATION_ID").is_some(),
             data,
         })
-    }
-}
-
-/// Where a command finds the data of a server, running or not.
-#[derive(Debug, Clone, Default, Args)]
-pub struct DataArg {
-    /// Where everything is kept [default: ~/.local/share/tiny-forge] [env: TINY_FORGE_DATA]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<String>,
-}
-
-impl DataArg {
-    pub fn path(&self) -> Result<PathBuf, ConfigError> {
-        let sources = Sources {
-            environment: &environment,
-            file: None,
-        };
-        data(&sources, self.data.clone())
-    }
-}
-
-impl ServerArg {
-    /// Base URL without a final slash.
-    pub fn url(&self) -> Result<String, ConfigError> {
-        let sources = Sources {
-            environment: &environment,
-            file: None,
-        };
-        sources
-            .find("server", self.server.clone())
-            .map_or(Ok("http://127.0.0.1:8080".to_owned()), |found| {
-                web_url(&found)
-            })
     }
 }
 

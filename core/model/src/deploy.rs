@@ -3,7 +3,9 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Actor, DeployId, DeployStatus, EventId, ProjectName, Spec, StageName, Timestamp};
+use super::{
+    Actor, DeployId, DeployStatus, EventId, LoopbackPort, ProjectName, Spec, StageName, Timestamp,
+};
 
 /// How the new instance takes the place of the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -97,6 +99,9 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub address: Option<Ipv4Addr>,
+    /// Ports of this host that its domains lead to, and the data plane on to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loopback: Vec<LoopbackPort>,
     pub warnings: Vec<String>,
 }
 

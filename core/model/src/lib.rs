@@ -5,6 +5,7 @@
 
 mod delivery;
 mod deploy;
+mod domain;
 mod dry_run;
 mod event;
 mod health_spec;
@@ -27,6 +28,7 @@ pub use deploy::{
     Deploy, DeployPreview, DeploySummary, Failure, Plan, SpecChange, Step, StepName, StepStatus,
     Strategy,
 };
+pub use domain::{DomainSpec, LoopbackPort};
 pub use dry_run::{
     DryAnswer, DryRun, DryRunDelivery, DryRunEvent, DryRunHeader, DryRunOutcome, DryRunPlugin,
     DryRunRequest, DryRunRequestMade, DryRunSummary,

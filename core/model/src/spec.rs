@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::HealthSpec;
+use super::{DomainSpec, HealthSpec, domain};
 
 const BAKE_MS_MAX: u64 = 3_600_000;
 const DRAIN_MS_MAX: u64 = 86_400_000;
@@ -24,6 +24,9 @@ pub struct Spec {
     pub env: Vec<EnvEntry>,
     #[serde(default)]
     pub ports: Vec<PortSpec>,
+    /// Names under which it is reached over HTTPS; the data plane holds the way to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainSpec>,
     #[serde(default)]
     pub volumes: Vec<VolumeSpec>,
     /// Existing networks to join; the engine's default when empty.
@@ -182,6 +185,7 @@ impl Spec {
             entrypoint: None,
             env: Vec::new(),
             ports: Vec::new(),
+            domains: Vec::new(),
             volumes: Vec::new(),
             networks: Vec::new(),
             labels: BTreeMap::new(),
@@ -295,6 +299,12 @@ impl Spec {
                 "expected a command such as [\"CMD\", \"true\"]",
             );
         }
+        if self.routing == Routing::StopFirst && !self.domains.is_empty() {
+            report(
+                "/domains".into(),
+                "a domain needs `port-hold` as the routing",
+            );
+        }
         if self.bake_ms > BAKE_MS_MAX {
             report("/bake_ms".into(), "expected at most 3600000, an hour");
         }
@@ -325,6 +335,7 @@ impl Spec {
         {
             report("/limits/cpus".into(), "expected a number above 0, e.g. 0.5");
         }
+        found.extend(domain::problems(&self.domains));
         found
     }
 }

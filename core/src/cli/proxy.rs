@@ -2,6 +2,7 @@
 //! all of it can be done by hand.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -15,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Outcome, backup::megabytes};
 use crate::{
     config::DataArg,
-    routing::{FOLDER, Launch, is_unit},
+    routing::{CaddyHome, FOLDER, Launch, is_unit},
 };
 
 /// For what cannot be handed over at an upgrade.
@@ -114,16 +115,12 @@ pub(super) async fn run(args: ProxyArgs) -> anyhow::Result<Outcome> {
             println!("{} leads to {}", route.listen, route.upstream);
         }
         ProxyCommand::Drain(args) => drain(&args).await?,
-        ProxyCommand::Status(data) => status(&client(&data)?).await?,
-        ProxyCommand::Remove(args) => client(&args.data)?.remove(args.listen).await?,
-        ProxyCommand::Stop(args) => {
-            let stop = if args.force {
-                Stop::Always
-            } else {
-                Stop::IfUnused
-            };
-            client(&args.data)?.stop(stop).await?;
+        ProxyCommand::Status(data) => {
+            status(&client(&data)?).await?;
+            print_domains(&CaddyHome::new(&data.path()?)).await;
         }
+        ProxyCommand::Remove(args) => client(&args.data)?.remove(args.listen).await?,
+        ProxyCommand::Stop(args) => stop(&args).await?,
     }
     Ok(Outcome::Done)
 }
@@ -136,18 +133,40 @@ fn client(data: &DataArg) -> anyhow::Result<Client> {
     Ok(Client::new(&folder(data)?))
 }
 
-/// A server that ends leaves the ports as they are.
+/// A server that ends leaves ports and domains as they are.
 pub(super) async fn say_what_is_held(data: &Path) {
     let client = Client::new(&data.join(FOLDER));
     let Ok(routes) = client.routes().await else {
         return;
     };
     let held = routes.iter().filter(|it| it.route.is_some());
-    let held: Vec<String> = held.map(|it| it.listen.to_string()).collect();
+    let ports = held.map(|it| it.listen.to_string());
+    let caddy = CaddyHome::new(data);
+    let sites = if caddy.runs().await {
+        caddy.sites()
+    } else {
+        BTreeMap::new()
+    };
+    let domains = sites.into_values().flatten().map(|site| site.domain);
+    let held: Vec<String> = ports.chain(domains).collect();
     if !held.is_empty() {
         let held = held.join(", ");
         eprintln!("still held: {held}; `tiny-forge proxy stop --force` lets go of it");
     }
+}
+
+/// Domains lead to held ports, so they end with them.
+async fn stop(args: &StopArgs) -> anyhow::Result<()> {
+    let stop = if args.force {
+        Stop::Always
+    } else {
+        Stop::IfUnused
+    };
+    let stopped = client(&args.data)?.stop(stop).await;
+    if stopped.is_ok() || args.force {
+        CaddyHome::new(&args.data.path()?).stop().await?;
+    }
+    Ok(stopped?)
 }
 
 async fn run_here(args: &RunArgs) -> anyhow::Result<()> {
@@ -218,6 +237,19 @@ async fn status(client: &Client) -> anyhow::Result<()> {
         print_route(route);
     }
     Ok(())
+}
+
+async fn print_domains(caddy: &CaddyHome) {
+    let sites = caddy.sites();
+    for (lane, site) in sites.iter().flat_map(|(lane, sites)| {
+        let sites = sites.iter();
+        sites.map(move |site| (lane, site))
+    }) {
+        println!("https://{} → 127.0.0.1:{} ({lane})", site.domain, site.port);
+    }
+    if !sites.is_empty() && !caddy.runs().await {
+        println!("  Caddy, which serves them, does not run");
+    }
 }
 
 fn print_route(status: &RouteStatus) {

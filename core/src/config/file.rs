@@ -34,6 +34,11 @@ struct Keys {
     streams_per_client: Option<Spanned<Value>>,
     deploys_max: Option<Spanned<Value>>,
     pulls_max: Option<Spanned<Value>>,
+    caddy: Option<Spanned<Value>>,
+    http_port: Option<Spanned<Value>>,
+    https_port: Option<Spanned<Value>>,
+    certificates: Option<Spanned<Value>>,
+    certificates_email: Option<Spanned<Value>>,
 }
 
 pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
@@ -71,6 +76,11 @@ impl ConfigFile {
             "streams_per_client" => &keys.streams_per_client,
             "deploys_max" => &keys.deploys_max,
             "pulls_max" => &keys.pulls_max,
+            "caddy" => &keys.caddy,
+            "http_port" => &keys.http_port,
+            "https_port" => &keys.https_port,
+            "certificates" => &keys.certificates,
+            "certificates_email" => &keys.certificates_email,
             _ => return None,
         };
         let found = found.as_ref()?;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 use super::sources::{ConfigError, Key};
+use crate::routing::Certificates;
 
 pub(super) fn loopback(found: &Key) -> Result<SocketAddr, ConfigError> {
     let expected = "an address with a port, e.g. 127.0.0.1:8080 (port 0 takes a free one)";
@@ -57,4 +58,21 @@ pub(super) fn mib(found: &Key) -> Result<u64, ConfigError> {
     let known = 1..=u64::MAX >> 20;
     let mib = found.text.parse().ok().filter(|mib| known.contains(mib));
     mib.ok_or_else(|| found.wrong("a number of MiB, at least 1"))
+}
+
+pub(super) fn port(found: &Key) -> Result<u16, ConfigError> {
+    let port = found.text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| found.wrong("a port, from 1 to 65535"))
+}
+
+pub(super) fn certificates(found: &Key) -> Result<Certificates, ConfigError> {
+    let url = Url::parse(&found.text).ok();
+    match found.text.as_str() {
+        "public" => Ok(Certificates::Public),
+        "internal" => Ok(Certificates::Internal),
+        _ if url.is_some_and(|url| url.scheme() == "https") => {
+            Ok(Certificates::Acme(found.text.clone()))
+        }
+        _ => Err(found.wrong("`public`, `internal`, or the https URL of an ACME directory")),
+    }
 }

@@ -1,10 +1,11 @@
 //! Where the data plane holds a lane's ports: an address for the new instance, and the
-//! ports that lead to it or to the old one.
+//! ports and domains that lead to it or to the old one.
 
 use std::{
     collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -14,10 +15,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{error::Stop, probe, run::Run};
+use super::{error::Stop, run::Run};
 use crate::{
-    model::{Plan, RestartPolicy, StepName},
-    routing,
+    model::{Lane, LoopbackPort, Plan, RestartPolicy, StepName},
+    routing::{self, Site},
     store::{Held, StoreError},
 };
 
@@ -26,6 +27,8 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 /// Within one machine an answer that takes longer will not come.
 const ATTEMPT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// For domains: below those that the kernel gives to clients.
+const LOOPBACK_PORTS: RangeInclusive<u16> = 20_000..=29_999;
 
 impl Run {
     /// On our own network, and nobody else's.
@@ -39,13 +42,45 @@ impl Run {
         })
     }
 
+    /// Where its domains lead on this host: a port that the lane was given stays with it.
+    pub(super) async fn loopback_ports(&self) -> Result<Vec<LoopbackPort>, Stop> {
+        let mut known = self
+            .tools
+            .store
+            .read(|reader| reader.loopback_ports())
+            .await?;
+        let containers: BTreeSet<u16> = self.spec.domains.iter().map(|it| it.port).collect();
+        let mut ports = Vec::new();
+        for container in containers {
+            let own = known
+                .iter()
+                .find(|(lane, port)| *lane == self.deploy.lane && port.container == container);
+            let port = match own {
+                Some((_, own)) => *own,
+                None => LoopbackPort {
+                    host: free_port(&known).await.ok_or_else(|| {
+                        Stop::failed(StepName::Plan, "no port is left for its domains")
+                    })?,
+                    container,
+                },
+            };
+            known.push((self.deploy.lane.clone(), port));
+            ports.push(port);
+        }
+        Ok(ports)
+    }
+
     /// Its ports are listened to, as far as they will be. One that only the old instance
     /// listens on is an error, and so is an address that cannot be reached at all.
     pub(super) async fn until_reached(&self, plan: &Plan) -> Result<(), String> {
         let old = self.routes_to_old(plan).await;
         let old = old.map_err(|error| error.to_string())?;
+        let mut asked = BTreeSet::new();
         for route in self.routes_to_candidate(plan) {
             let upstream = route.upstream;
+            if !asked.insert(upstream) {
+                continue;
+            }
             let Err(error) = until_listens(upstream).await else {
                 continue;
             };
@@ -82,7 +117,9 @@ impl Run {
 
     /// Its ports lead to the new instance; to none of ours if it holds them itself.
     pub(super) async fn lead_to_candidate(&self, plan: &Plan) -> Result<(), String> {
-        self.lead(plan, &self.routes_to_candidate(plan)).await
+        self.lead(plan, &self.routes_to_candidate(plan)).await?;
+        self.lead_domains(plan, &self.sites_of_candidate(plan))
+            .await
     }
 
     /// The new instance is to publish them by itself.
@@ -96,6 +133,8 @@ impl Run {
         let held = held.map_err(|error| error.to_string())?;
         let serving = held.iter().find(|held| held.lane == self.deploy.lane);
         self.lead(plan, &serving.map(routing::routes).unwrap_or_default())
+            .await?;
+        self.lead_domains(plan, &serving.map(routing::sites).unwrap_or_default())
             .await
     }
 
@@ -124,32 +163,18 @@ impl Run {
 
     /// Its ports lead to the old instance again.
     pub(super) async fn lead_back(&self, plan: &Plan) -> Result<(), String> {
-        let old = self.routes_to_old(plan).await;
+        let old = self.held_by_old(plan).await;
         let old = old.map_err(|error| error.to_string())?;
-        self.lead(plan, &old).await
-    }
-
-    /// The ports are where everybody finds them, and the app answers there.
-    pub(super) async fn confirm(&self, plan: &Plan) -> Result<(), String> {
-        let routes = self.routes_to_candidate(plan);
-        let held = self.tools.data_plane.held().await;
-        let held = held.map_err(|error| error.to_string())?;
-        for wanted in &routes {
-            let status = held.iter().find(|it| it.listen == wanted.listen);
-            match status.map(|it| (&it.route, &it.problem)) {
-                Some((Some(route), None)) if route == wanted => {}
-                Some((_, Some(problem))) => return Err(problem.clone()),
-                _ => return Err(format!("{} does not lead to it", wanted.listen)),
-            }
-        }
-        let Some(http) = &self.spec.health.http else {
-            return Ok(());
-        };
-        let public = routes.iter().find(|it| it.upstream.port() == http.port);
-        match public {
-            Some(route) => probe::http_at(reachable(route.listen), http).await,
-            None => Ok(()),
-        }
+        self.lead(
+            plan,
+            &old.iter().flat_map(routing::routes).collect::<Vec<_>>(),
+        )
+        .await?;
+        self.lead_domains(
+            plan,
+            &old.iter().flat_map(routing::sites).collect::<Vec<_>>(),
+        )
+        .await
     }
 
     /// Where neither the new nor the old instance is behind held ports, nobody is asked:
@@ -164,25 +189,69 @@ impl Run {
         led.map_err(|error| error.to_string())
     }
 
+    /// Caddy is not asked where neither has a domain.
+    async fn lead_domains(&self, plan: &Plan, sites: &[Site]) -> Result<(), String> {
+        let old = self.held_by_old(plan).await;
+        let old = old.map_err(|error| error.to_string())?;
+        let has_domains =
+            !self.spec.domains.is_empty() || old.is_some_and(|it| !it.domains.is_empty());
+        if !has_domains {
+            return Ok(());
+        }
+        let led = self
+            .tools
+            .caddy
+            .lead(&self.deploy.lane.to_string(), sites)
+            .await;
+        led.map_err(|error| error.to_string())
+    }
+
     pub(super) fn routes_to_candidate(&self, plan: &Plan) -> Vec<Route> {
-        let Some(address) = plan.address else {
-            return Vec::new();
-        };
-        routing::routes(&Held {
-            lane: self.deploy.lane.clone(),
-            generation: self.deploy.generation,
-            ports: self.spec.ports.clone(),
-            address,
-        })
+        let held = self.held_by_candidate(plan);
+        held.iter().flat_map(routing::routes).collect()
+    }
+
+    pub(super) fn sites_of_candidate(&self, plan: &Plan) -> Vec<Site> {
+        let held = self.held_by_candidate(plan);
+        held.iter().flat_map(routing::sites).collect()
     }
 
     pub(super) async fn routes_to_old(&self, plan: &Plan) -> Result<Vec<Route>, StoreError> {
+        let held = self.held_by_old(plan).await?;
+        Ok(held.iter().flat_map(routing::routes).collect())
+    }
+
+    fn held_by_candidate(&self, plan: &Plan) -> Option<Held> {
+        Some(Held {
+            lane: self.deploy.lane.clone(),
+            generation: self.deploy.generation,
+            ports: self.spec.ports.clone(),
+            domains: self.spec.domains.clone(),
+            loopback: plan.loopback.clone(),
+            address: plan.address?,
+        })
+    }
+
+    async fn held_by_old(&self, plan: &Plan) -> Result<Option<Held>, StoreError> {
         let Some(old) = plan.replaces.clone() else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let held = self.tools.store.read(move |reader| reader.held_as(&old));
-        Ok(held.await?.iter().flat_map(routing::routes).collect())
+        held.await
     }
+}
+
+/// That no lane has been given, and nobody listens to.
+async fn free_port(given: &[(Lane, LoopbackPort)]) -> Option<u16> {
+    let first = rand::random_range(LOOPBACK_PORTS);
+    for host in (first..=*LOOPBACK_PORTS.end()).chain(LOOPBACK_PORTS) {
+        let is_given = given.iter().any(|(_, port)| port.host == host);
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, host));
+        if !is_given && tiny_forge_proxy::can_listen(listen).await.is_ok() {
+            return Some(host);
+        }
+    }
+    None
 }
 
 /// Each once, though several addresses of the host lead to it.
@@ -205,16 +274,4 @@ async fn until_listens(address: SocketAddr) -> io::Result<()> {
 async fn connect(address: SocketAddr) -> io::Result<()> {
     let connected = timeout(ATTEMPT, TcpStream::connect(address)).await;
     connected.map_err(|_| io::ErrorKind::TimedOut)?.map(drop)
-}
-
-/// From this host.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let port = listen.port();
-    match listen {
-        SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], port).into(),
-        SocketAddr::V6(it) if it.ip().is_unspecified() => {
-            (std::net::Ipv6Addr::LOCALHOST, port).into()
-        }
-        named => named,
-    }
 }

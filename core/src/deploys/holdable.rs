@@ -1,4 +1,4 @@
-//! Whether the data plane can hold a lane's ports.
+//! Whether the data plane can hold a lane's ports, and Caddy serve its domains.
 
 use std::{io, net::TcpListener};
 
@@ -9,6 +9,7 @@ use crate::{
     engine::EngineError,
     model::{Lane, PortSpec, Spec},
     routing,
+    store::StoreError,
 };
 
 /// Why the data plane cannot hold ports on this host, whoever has them now; none if it can.
@@ -41,9 +42,46 @@ fn forbidden(spec: &Spec) -> Option<u16> {
     refused.map(|listen| listen.port())
 }
 
-/// Why a port cannot be published for this lane, as far as the data plane is concerned;
-/// none if all can.
-pub(super) async fn port_problem(
+/// Why the lane cannot be reached as it is to be; none if it can.
+pub(super) async fn problem(
+    tools: &Tools,
+    lane: &Lane,
+    spec: &Spec,
+    situation: &Situation,
+) -> Result<Option<String>, StoreError> {
+    if let Some(problem) = port_problem(tools, lane, spec, situation).await {
+        return Ok(Some(problem));
+    }
+    domain_problem(tools, lane, spec, situation).await
+}
+
+async fn domain_problem(
+    tools: &Tools,
+    lane: &Lane,
+    spec: &Spec,
+    situation: &Situation,
+) -> Result<Option<String>, StoreError> {
+    if spec.domains.is_empty() {
+        return Ok(None);
+    }
+    if let Err(why) = plan::is_held(spec, situation) {
+        return Ok(Some(format!("its domains cannot lead to it, since {why}")));
+    }
+    let held = tools.store.read(|reader| reader.held()).await?;
+    for other in held.iter().filter(|held| held.lane != *lane) {
+        let mut names = other.domains.iter().map(|domain| &domain.name);
+        let taken = names.find(|name| spec.domains.iter().any(|it| it.name == **name));
+        if let Some(name) = taken {
+            let other = &other.lane;
+            return Ok(Some(format!(
+                "`{name}` leads to {other}: remove it there first"
+            )));
+        }
+    }
+    Ok(tools.caddy.obstacle().await)
+}
+
+async fn port_problem(
     tools: &Tools,
     lane: &Lane,
     spec: &Spec,

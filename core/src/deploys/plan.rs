@@ -50,6 +50,7 @@ pub(super) fn decide(spec: &Spec, situation: &Situation) -> Plan {
         summary,
         replaces,
         address: None,
+        loopback: Vec::new(),
         warnings,
     }
 }
@@ -81,7 +82,8 @@ pub(super) fn is_held(spec: &Spec, situation: &Situation) -> Result<bool, String
 }
 
 pub(super) fn wants_hold(spec: &Spec) -> bool {
-    spec.routing == Routing::PortHold && spec.ports.iter().any(PortSpec::can_be_held)
+    let has_some = spec.ports.iter().any(PortSpec::can_be_held) || !spec.domains.is_empty();
+    spec.routing == Routing::PortHold && has_some
 }
 
 /// It publishes a port by itself that is to be held: this once there is a gap.

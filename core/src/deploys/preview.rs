@@ -51,7 +51,7 @@ impl Deploys {
                 plan.warnings.push(plan::no_network(network));
             }
         }
-        let problem = holdable::port_problem(tools, &lane, &spec, &situation).await;
+        let problem = holdable::problem(tools, &lane, &spec, &situation).await?;
         plan.warnings.extend(problem);
         let digest = self.digest(&spec, &mut plan.warnings).await?;
         let (changes, serving_digest) = match serving {

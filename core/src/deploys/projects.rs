@@ -113,7 +113,10 @@ impl Deploys {
                 project: name.clone(),
                 stage,
             };
-            let released = self.tools().data_plane.lead(&lane.to_string(), &[]).await;
+            let (tools, lane) = (self.tools(), lane.to_string());
+            let released = tools.caddy.lead(&lane, &[]).await;
+            released.map_err(|error| DeployError::Conflict(error.to_string()))?;
+            let released = tools.data_plane.lead(&lane, &[]).await;
             released.map_err(|error| DeployError::Conflict(error.to_string()))?;
         }
         let lane = Lane {

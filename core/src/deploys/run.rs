@@ -15,7 +15,7 @@ use crate::{
     events::Bus,
     instances::Planned,
     model::{DeployStatus, Plan, Spec, StepName, Strategy},
-    routing::DataPlane,
+    routing::{Caddy, DataPlane},
     scrub::Scrubber,
     store::{Keyring, OpenDeploy, Store, StoreError, Tx},
 };
@@ -29,6 +29,7 @@ pub(super) struct Tools {
     pub(super) keyring: Arc<Keyring>,
     pub(super) planned: Planned,
     pub(super) data_plane: DataPlane,
+    pub(super) caddy: Caddy,
     /// Ours, where it leads to instances.
     pub(super) network: String,
     /// One chooses an address at a time.
@@ -197,13 +198,15 @@ impl Run {
         }
         let mut plan = plan::decide(&self.spec, &situation);
         let (tools, lane) = (&self.tools, &self.deploy.lane);
-        if let Some(problem) = holdable::port_problem(tools, lane, &self.spec, &situation).await {
+        let problem = holdable::problem(tools, lane, &self.spec, &situation).await?;
+        if let Some(problem) = problem {
             return Err(Stop::failed(StepName::Plan, problem));
         }
         // Until the plan with the address is written.
         let choosing = tools.addresses.lock().await;
         if plan::is_held(&self.spec, &situation) == Ok(true) {
             plan.address = Some(self.free_address().await?);
+            plan.loopback = self.loopback_ports().await?;
         }
         if self.deploy.rollback.is_some() {
             plan.warnings.extend(plan::not_rolled_back(&self.spec));

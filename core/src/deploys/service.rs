@@ -13,7 +13,7 @@ use crate::{
     events::Bus,
     instances::Planned,
     model::{Deploy, DeployId, DeployStatus, DeploySummary, Lane, Principal, Severity, Strategy},
-    routing::DataPlane,
+    routing::{Caddy, DataPlane},
     store::{Keyring, OpenDeploy, Store, StoreError, Tx},
 };
 
@@ -32,6 +32,7 @@ pub struct DeployParts {
     pub keyring: Arc<Keyring>,
     pub planned: Planned,
     pub data_plane: DataPlane,
+    pub caddy: Caddy,
     /// Name of our own network on the engine.
     pub network: String,
     pub caps: Caps,
@@ -64,6 +65,7 @@ impl Deploys {
             keyring: parts.keyring,
             planned: parts.planned,
             data_plane: parts.data_plane,
+            caddy: parts.caddy,
             network: parts.network,
             addresses: Arc::default(),
             pulls: Arc::new(Semaphore::new(parts.caps.pulls)),

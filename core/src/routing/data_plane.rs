@@ -11,6 +11,7 @@ use tiny_forge_proxy::{Client, ClientError, Drained, Route, RouteStatus};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Launch, overlap};
+use crate::failpoint::{self, Failpoint};
 
 /// The process that holds published ports, as the server sees it; cheap to clone.
 #[derive(Clone)]
@@ -128,12 +129,15 @@ impl Turn<'_> {
         let (first, last): (Vec<_>, Vec<_>) = unwanted.into_iter().partition(is_in_the_way);
         for listen in first {
             client.remove(listen).await?;
+            failpoint::reached_by_deploy(Failpoint::DeployActed);
         }
         for route in routes {
             client.put(route).await?;
+            failpoint::reached_by_deploy(Failpoint::DeployActed);
         }
         for listen in last {
             client.remove(listen).await?;
+            failpoint::reached_by_deploy(Failpoint::DeployActed);
         }
         Ok(())
     }

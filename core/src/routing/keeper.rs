@@ -1,5 +1,5 @@
-//! Sees that the data plane runs while ports are held, and that it leads where the
-//! store says: after a crash of either, a restored backup, a reboot.
+//! Sees that the data plane runs while ports are held, and Caddy while there are domains,
+//! and that they lead where the store says: after a crash, a restored backup, a reboot.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,32 +9,44 @@ use std::{
 use tiny_forge_proxy::Route;
 use tokio_util::sync::CancellationToken;
 
-use super::{DataPlane, RoutingError, routes};
+use super::{Caddy, CaddyError, DataPlane, RoutingError, caddy::Sites, routes, sites};
 use crate::{
     events::Bus,
     model::Severity,
-    store::{Reader, Store, StoreError},
+    store::{Held, Reader, Store, StoreError},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Looks between two comparisons with the store.
 const LOOKS: u32 = 60;
 
-pub async fn run(plane: DataPlane, store: Store, bus: Bus, token: CancellationToken) {
-    token.run_until_cancelled(keep(&plane, &store, &bus)).await;
+/// Runs until `token` is cancelled.
+pub async fn run(plane: DataPlane, caddy: Caddy, store: Store, bus: Bus, token: CancellationToken) {
+    let kept = keep(&plane, &caddy, &store, &bus);
+    token.run_until_cancelled(kept).await;
 }
 
-async fn keep(plane: &DataPlane, store: &Store, bus: &Bus) {
+async fn keep(plane: &DataPlane, caddy: &Caddy, store: &Store, bus: &Bus) {
     loop {
         if let Err(error) = compare(plane, store).await {
             tracing::error!(%error, "held ports may lead nowhere; tried again");
         }
+        if let Err(error) = compare_sites(caddy, store).await {
+            tracing::error!(%error, "domains may lead nowhere; tried again");
+        }
         for _ in 0..LOOKS {
             if plane.take_restarted() {
-                tell(bus);
+                tell(
+                    bus,
+                    "proxy_restarted",
+                    "the process that holds published ports",
+                );
+            }
+            if caddy.take_restarted() {
+                tell(bus, "caddy_restarted", "Caddy, which serves domains,");
             }
             tokio::time::sleep(LOOK_EVERY).await;
-            if plane.is_lost().await {
+            if plane.is_lost().await || caddy.is_lost().await {
                 break;
             }
         }
@@ -47,13 +59,17 @@ enum KeepError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Routing(#[from] RoutingError),
+    #[error(transparent)]
+    Caddy(#[from] CaddyError),
 }
 
 /// Lanes that are being deployed are left to their deploys: one that begins after the
 /// store was read waits for its turn.
 async fn compare(plane: &DataPlane, store: &Store) -> Result<(), KeepError> {
     let turn = plane.turn().await;
-    let Wanted { mut routes, busy } = store.read(wanted).await?;
+    let Wanted { held, busy } = store.read(wanted).await?;
+    let routes = held.iter().map(|it| (it.lane.to_string(), routes(it)));
+    let mut routes: BTreeMap<String, Vec<Route>> = routes.collect();
     if routes.values().any(|routes| !routes.is_empty()) {
         plane.expect_running();
         turn.ensure_running().await?;
@@ -72,33 +88,39 @@ async fn compare(plane: &DataPlane, store: &Store) -> Result<(), KeepError> {
     Ok(())
 }
 
+/// The same for domains.
+async fn compare_sites(caddy: &Caddy, store: &Store) -> Result<(), KeepError> {
+    let turn = caddy.turn().await;
+    let Wanted { held, busy } = store.read(wanted).await?;
+    let mut kept: Sites = turn.sites();
+    kept.retain(|lane, _| busy.contains(lane));
+    for held in held {
+        let lane = held.lane.to_string();
+        if !busy.contains(&lane) {
+            kept.insert(lane, sites(&held));
+        }
+    }
+    Ok(turn.apply(kept).await?)
+}
+
 struct Wanted {
-    /// By lane what leads to whom serves.
-    routes: BTreeMap<String, Vec<Route>>,
+    /// Who serves.
+    held: Vec<Held>,
     /// Lanes that are being deployed.
     busy: BTreeSet<String>,
 }
 
 fn wanted(reader: &Reader<'_>) -> Result<Wanted, StoreError> {
-    let held = reader.held()?;
-    let routes = held
-        .iter()
-        .map(|held| (held.lane.to_string(), routes(held)));
     let busy = reader.open_deploys()?;
     let busy = busy.into_iter().map(|deploy| deploy.lane.to_string());
     Ok(Wanted {
-        routes: routes.collect(),
+        held: reader.held()?,
         busy: busy.collect(),
     })
 }
 
-fn tell(bus: &Bus) {
-    let message = "the process that holds published ports had ended, and was started again: \
-                   connections through it were cut";
-    bus.announce(
-        "proxy",
-        Severity::Warning,
-        "proxy_restarted",
-        message.to_owned(),
-    );
+fn tell(bus: &Bus, reason: &'static str, who: &str) {
+    let message =
+        format!("{who} had ended, and was started again: connections through it were cut");
+    bus.announce("proxy", Severity::Warning, reason, message);
 }

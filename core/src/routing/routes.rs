@@ -6,20 +6,39 @@ use std::{
 
 use tiny_forge_proxy::Route;
 
+use super::Site;
 use crate::{model::PortSpec, store::Held};
 
 /// What leads to an instance.
 pub fn routes(held: &Held) -> Vec<Route> {
     let ports = held.ports.iter().filter(|port| port.can_be_held());
-    let routes = ports.flat_map(|port| {
-        listens(port).into_iter().map(|listen| Route {
+    let published = ports.flat_map(|port| listens(port).into_iter().map(|it| (it, port.container)));
+    let for_domains = held.loopback.iter().map(|port| {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port.host));
+        (listen, port.container)
+    });
+    let routes = published
+        .chain(for_domains)
+        .map(|(listen, container)| Route {
             listen,
-            upstream: SocketAddr::from((held.address, port.container)),
+            upstream: SocketAddr::from((held.address, container)),
             lane: held.lane.to_string(),
             generation: held.generation.unsigned_abs(),
+        });
+    routes.collect()
+}
+
+/// What leads to these routes from outside, by name.
+pub fn sites(held: &Held) -> Vec<Site> {
+    let sites = held.domains.iter().filter_map(|domain| {
+        let mut ports = held.loopback.iter();
+        let port = ports.find(|port| port.container == domain.port)?;
+        Some(Site {
+            domain: domain.name.clone(),
+            port: port.host,
         })
     });
-    routes.collect()
+    sites.collect()
 }
 
 /// Where a port is published: as the engine does it, on all addresses unless one is named.

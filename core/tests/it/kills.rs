@@ -8,8 +8,8 @@ use tiny_forge::failpoint::Failpoint;
 use crate::{
     keys::OF_KEYS,
     support::{
-        data_plane::DataPlane, engine::Engine, program::Program, registry::free_port,
-        shared::Shared, sse::PATIENCE, wait,
+        data_plane::DataPlane, domains::Domains, engine::Engine, program::Program,
+        registry::free_port, shared::Shared, sse::PATIENCE, wait,
     },
 };
 
@@ -59,7 +59,7 @@ async fn a_kill_anywhere_in_a_deploy_behind_a_held_port_is_made_good() {
     for point in OF_DEPLOYS {
         let project = format!("kill-held-{}", point.name().replace('_', "-"));
         let change = json!({"env": [{"name": "WORD", "value": "two"}]});
-        survives_from(&project, point, with_port("port-hold"), change, succeeded).await;
+        survives_from(&project, point, with_domain(), change, succeeded).await;
     }
 }
 
@@ -70,7 +70,7 @@ async fn a_kill_anywhere_on_the_way_back_behind_a_held_port_is_made_good() {
         let project = format!("kill-held-back-{}", point.name().replace('_', "-"));
         let change = json!({"entrypoint": ["/bin/busybox"], "bake_ms": 60_000,
             "command": ["sh", "-c", "httpd -p 80; sleep 2; exit 3"]});
-        survives_from(&project, point, with_port("port-hold"), change, ends).await;
+        survives_from(&project, point, with_domain(), change, ends).await;
     }
 }
 
@@ -79,6 +79,13 @@ fn with_port(routing: &str) -> Value {
     json!({"image": Shared::get().web, "pull": "missing", "stop_grace_ms": 1000, "bake_ms": 300,
         "drain_ms": 300, "health": {"http": {"port": 80, "expect_status": 200}},
         "env": [{"name": "WORD", "value": "one"}], "ports": [port], "routing": routing})
+}
+
+/// The way to it leads through everything that there is.
+fn with_domain() -> Value {
+    let mut spec = with_port("port-hold");
+    spec["domains"] = json!([{"name": "kill.example", "port": 80}]);
+    spec
 }
 
 #[tokio::test]
@@ -133,7 +140,9 @@ async fn survives_from(
     let dir = tempfile::tempdir().expect("temporary directory");
     let _data_plane = DataPlane::of(dir.path());
     let engine = &Shared::get().engine;
-    let first = Program::serve_with(dir.path(), &engine.address()).await;
+    let (domains, address) = (Domains::on_free_ports(), engine.address());
+    let serve = async || Program::serve_as(dir.path(), &address, &domains.binary()).await;
+    let first = serve().await;
     make_project(&first, project, &spec).await;
     assert_eq!(deployed(&first, project).await["status"], "succeeded");
     for (field, value) in change.as_object().expect("fields") {
@@ -144,8 +153,15 @@ async fn survives_from(
     first.ended().await;
     for time in 1.. {
         let failpoint = format!("{}:{time}", point.name());
-        let doomed = Program::serve_armed(dir.path(), &engine.address(), &failpoint).await;
+        let binary = domains.binary();
+        let doomed = Program::serve_armed_as(dir.path(), &address, binary, &failpoint).await;
         let doomed = doomed.expect("no deploy has begun");
+        let before = spec.clone();
+        if let Some(name) = spec.pointer_mut("/domains/0/name") {
+            // In each deploy it changes.
+            *name = json!(format!("kill-{time}.example"));
+            set_spec(&doomed, project, &spec).await;
+        }
         let through = match start_deploy(&doomed, project).await {
             Some(id) => ends_or_dies(&doomed, id).await,
             None => None,
@@ -158,10 +174,17 @@ async fn survives_from(
             return;
         }
         doomed.ended().await;
-        let saved = Program::serve_with(dir.path(), &engine.address()).await;
+        let saved = serve().await;
         let deploy = newest_ended(&saved, project).await;
         assert!(ends(&deploy), "{failpoint}: {deploy}");
         one_serves(engine, &saved, project, &failpoint).await;
+        if deploy["status"] != "succeeded" {
+            spec = before;
+        }
+        if let Some(name) = spec["domains"][0]["name"].as_str() {
+            let said = wait::answer(async || domains.said(name, dir.path()).await).await;
+            assert!(said.is_some(), "{failpoint}: nobody answers at {name}");
+        }
         saved.signal(rustix::process::Signal::KILL);
         saved.ended().await;
     }

@@ -3,6 +3,7 @@
 mod backup;
 mod cli;
 mod deploys;
+mod domains;
 mod ends;
 mod events;
 mod failures;

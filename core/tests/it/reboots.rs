@@ -1,4 +1,4 @@
-//! Server, data plane, engine and containers end at once, in the middle of a deploy: what
+//! Server, data plane, Caddy, engine and containers end at once, in the middle of a deploy: what
 //! comes after them makes it good.
 
 use std::path::Path;
@@ -11,8 +11,8 @@ use crate::{
     held_ports::unfinished,
     kills::{make_project, newest_ended, one_serves, set_spec, start_deploy, until},
     support::{
-        data_plane::DataPlane, engine::Engine, image, program::Program, registry::free_port,
-        shared::WEB,
+        data_plane::DataPlane, domains::Domains, engine::Engine, image, program::Program,
+        registry::free_port, shared::WEB,
     },
 };
 
@@ -20,16 +20,20 @@ fn spec(port: u16, word: &str) -> Value {
     json!({"image": "web:1", "pull": "never", "stop_grace_ms": 1000,
         "health": {"http": {"port": 80}, "min_uptime_ms": 2000},
         "bake_ms": 3000, "drain_ms": 3000, "env": [{"name": "WORD", "value": word}],
-        "ports": [{"host": port, "container": 80, "host_ip": "127.0.0.1"}]})
+        "ports": [{"host": port, "container": 80, "host_ip": "127.0.0.1"}],
+        "domains": [{"name": "power.example", "port": 80}]})
 }
 
 #[tokio::test]
 async fn a_host_that_loses_its_power_in_any_step_serves_again_and_its_deploy_has_an_end() {
     let engine = Engine::start();
+    let address = engine.address();
     image::busybox(&engine, "web:1", WEB);
     let dir = tempfile::tempdir().expect("temporary directory");
     let _data_plane = DataPlane::of(dir.path());
-    let mut server = Program::serve_with(dir.path(), &engine.address()).await;
+    let domains = Domains::on_free_ports();
+    let serve = async || Program::serve_as(dir.path(), &address, &domains.binary()).await;
+    let mut server = serve().await;
     let port = free_port();
     make_project(&server, "power", &spec(port, "first")).await;
     start_deploy(&server, "power").await.expect("it lives");
@@ -48,15 +52,18 @@ async fn a_host_that_loses_its_power_in_any_step_serves_again_and_its_deploy_has
         until(&server, &path, |deploy| deploy["status"] == step).await;
         server.signal(Signal::KILL);
         kill_data_plane(dir.path()).await;
+        Domains::kill_caddy(dir.path());
         engine.kill();
         server.ended().await;
         drop(open);
 
         engine.start_again();
-        server = Program::serve_with(dir.path(), &engine.address()).await;
+        server = serve().await;
         let deploy = newest_ended(&server, "power").await;
         assert_eq!(deploy["status"], ends, "{step}: {deploy}");
         one_serves(&engine, &server, "power", step).await;
+        let said = domains.said("power.example", dir.path());
+        assert!(said.await.is_some(), "{step}");
     }
     server.end(Signal::TERM).await;
 }

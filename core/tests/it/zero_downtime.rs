@@ -1,5 +1,5 @@
-//! Clients of a held port notice nothing of deploys, nor of what happens to the server,
-//! the engine and the data plane meanwhile.
+//! Clients of a held port, or of a domain, notice nothing of deploys, nor of what happens
+//! to the server, the engine and the data plane meanwhile.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,8 +12,14 @@ use serde_json::{Value, json};
 use crate::{
     kills::{ended, make_project, set_spec, start_deploy, until},
     support::{
-        binary::Binary, data_plane::DataPlane, engine::Engine, image, program::Program,
-        registry::free_port, traffic::Traffic,
+        binary::Binary,
+        data_plane::DataPlane,
+        domains::Domains,
+        engine::Engine,
+        image,
+        program::Program,
+        registry::free_port,
+        traffic::{Door, Traffic},
     },
 };
 
@@ -39,11 +45,15 @@ const ALL: [Meanwhile; 5] = [
     Meanwhile::DataPlaneIsReplaced,
 ];
 
-fn spec(port: u16, version: usize) -> Value {
-    json!({"image": "app:1", "pull": "never", "command": ["/app", version.to_string(), "80"],
-        "ports": [{"host": port, "container": 80, "host_ip": "127.0.0.1"}],
+fn spec(reached: &Value, version: usize) -> Value {
+    let mut spec = json!({"image": "app:1", "pull": "never",
+        "command": ["/app", version.to_string(), "80"],
         "health": {"http": {"port": 80}}, "stop_grace_ms": 2000,
-        "bake_ms": 2000, "drain_ms": DRAIN.as_millis()})
+        "bake_ms": 2000, "drain_ms": DRAIN.as_millis()});
+    for (field, value) in reached.as_object().expect("fields") {
+        spec[field] = value.clone();
+    }
+    spec
 }
 
 /// One of each kind, if not told otherwise.
@@ -62,24 +72,48 @@ fn app() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_instances_server_engine_and_data_plane_are_replaced() {
+    let port = free_port();
+    let ports = json!([{"host": port, "container": 80, "host_ip": "127.0.0.1"}]);
+    nothing_fails(&json!({"ports": ports}), &Binary::new(), |_| {
+        Door::port(port)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_to_a_domain_fails_while_all_behind_it_are_replaced() {
+    let domains = Domains::on_free_ports();
+    let name = "shop.example";
+    let reached = json!({"domains": [{"name": name, "port": 80}]});
+    nothing_fails(&reached, &domains.binary(), |data| {
+        Door::domain(name, domains.https, &Domains::root(data))
+    })
+    .await;
+}
+
+/// `door`: where clients come in, once the first instance serves.
+async fn nothing_fails(reached: &Value, binary: &Binary, door: impl FnOnce(&Path) -> Door) {
     let engine = Engine::with_live_restore();
     image::program(&engine, "app:1", &app());
     let dir = tempfile::tempdir().expect("temporary directory");
     let _data_plane = DataPlane::of(dir.path());
-    let mut server = Program::serve_with(dir.path(), &engine.address()).await;
-    let port = free_port();
-    make_project(&server, "busy", &spec(port, 0)).await;
+    let mut server = Program::serve_as(dir.path(), &engine.address(), binary).await;
+    make_project(&server, "busy", &spec(reached, 0)).await;
     let first = start_deploy(&server, "busy").await.expect("it lives");
     assert_eq!(ended(&server, first).await["status"], "succeeded");
 
-    let traffic = Traffic::start(([127, 0, 0, 1], port).into());
+    let traffic = Traffic::start(&door(dir.path()));
     let mut switches = Vec::new();
     for (version, meanwhile) in (1..=deploys()).zip(ALL.into_iter().cycle()) {
-        set_spec(&server, "busy", &spec(port, version)).await;
+        set_spec(&server, "busy", &spec(reached, version)).await;
         let id = start_deploy(&server, "busy").await.expect("it lives");
         let path = format!("/api/deploys/{id}");
         until(&server, &path, |deploy| deploy["status"] == "draining").await;
-        server = happens(meanwhile, server, dir.path(), &engine).await;
+        let is_over = happens(meanwhile, dir.path(), &engine).await;
+        if let Some(signal) = is_over {
+            server.end(signal).await;
+            server = Program::serve_as(dir.path(), &engine.address(), binary).await;
+        }
         let deploy = ended(&server, id).await;
         assert_eq!(deploy["status"], "succeeded", "{meanwhile:?}: {deploy}");
         switches.push(drain_began(&deploy));
@@ -103,26 +137,24 @@ async fn no_request_fails_while_instances_server_engine_and_data_plane_are_repla
     }
 }
 
-async fn happens(meanwhile: Meanwhile, server: Program, data: &Path, engine: &Engine) -> Program {
+/// How the server ends, if it does.
+async fn happens(meanwhile: Meanwhile, data: &Path, engine: &Engine) -> Option<Signal> {
     match meanwhile {
-        Meanwhile::Nothing => return server,
+        Meanwhile::Nothing => {}
         Meanwhile::EngineRestarts => {
             engine.stop();
             engine.start_again();
-            return server;
         }
         Meanwhile::DataPlaneIsReplaced => {
             let data = data.to_str().expect("UTF-8");
-            let upgraded = Binary::new()
-                .run(&["proxy", "upgrade", "--data", data])
-                .await;
+            let upgrade = ["proxy", "upgrade", "--data", data];
+            let upgraded = Binary::new().run(&upgrade).await;
             assert!(upgraded.status.success(), "{upgraded:?}");
-            return server;
         }
-        Meanwhile::ServerStops => server.end(Signal::TERM).await,
-        Meanwhile::ServerDies => server.end(Signal::KILL).await,
-    };
-    Program::serve_with(data, &engine.address()).await
+        Meanwhile::ServerStops => return Some(Signal::TERM),
+        Meanwhile::ServerDies => return Some(Signal::KILL),
+    }
+    None
 }
 
 fn drain_began(deploy: &Value) -> SystemTime {

@@ -1,4 +1,4 @@
-//! Instances whose published ports the data plane holds, and the addresses it leads to.
+//! Instances that the data plane leads to, their addresses, and where it is asked for them.
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
@@ -6,7 +6,7 @@ use rusqlite::{Row, ToSql};
 
 use super::read::lane_of;
 use crate::{
-    model::{Lane, PortSpec},
+    model::{DomainSpec, Lane, LoopbackPort, PortSpec},
     store::{Reader, SealedSpec, StoreError},
 };
 
@@ -16,10 +16,14 @@ pub struct Held {
     pub lane: Lane,
     pub generation: i64,
     pub ports: Vec<PortSpec>,
+    pub domains: Vec<DomainSpec>,
+    /// Where its domains lead.
+    pub loopback: Vec<LoopbackPort>,
     pub address: Ipv4Addr,
 }
 
-const COLUMNS: &str = "SELECT d.project, d.stage, d.generation, d.spec, d.plan ->> 'address'
+const COLUMNS: &str = "SELECT d.project, d.stage, d.generation, d.spec, d.plan ->> 'address',
+        coalesce(d.plan -> 'loopback', '[]')
     FROM deploys AS d";
 
 impl Reader<'_> {
@@ -58,16 +62,37 @@ impl Reader<'_> {
         Ok((last, given))
     }
 
+    /// Every port on loopback that was given to a lane: it keeps it.
+    pub fn loopback_ports(&self) -> Result<Vec<(Lane, LoopbackPort)>, StoreError> {
+        let mut statement = self.sql().prepare_cached(
+            "SELECT DISTINCT project, stage, port.value ->> 'host', port.value ->> 'container'
+             FROM deploys, json_each(deploys.plan, '$.loopback') AS port",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let port = LoopbackPort {
+                host: row.get(2)?,
+                container: row.get(3)?,
+            };
+            found.push((lane_of(row, 0, 1)?, port));
+        }
+        Ok(found)
+    }
+
     fn held_where(&self, which: &str, values: &[&dyn ToSql]) -> Result<Vec<Held>, StoreError> {
         let mut statement = self.sql().prepare_cached(&format!("{COLUMNS} {which}"))?;
         let mut rows = statement.query(values)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let spec: SealedSpec = serde_json::from_str(&row.get::<_, String>(3)?)?;
+            let spec = spec.masked();
             found.push(Held {
                 lane: lane_of(row, 0, 1)?,
                 generation: row.get(2)?,
-                ports: spec.masked().ports,
+                ports: spec.ports,
+                domains: spec.domains,
+                loopback: serde_json::from_str(&row.get::<_, String>(5)?)?,
                 address: address(row, 4)?,
             });
         }

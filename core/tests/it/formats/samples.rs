@@ -7,7 +7,7 @@ use tiny_forge::{
         Actor, ActorKind, AuditPayload, DeliveryStatusPayload, DeployId, DeployLogPayload,
         DeployStatus, DeployStatusPayload, Event, EventAnnotatedPayload, EventId, EventType,
         Failure, Health, InstanceReason, InstanceSource, InstanceStatus, InstanceStatusPayload,
-        LayerProgress, LogStream, Payload, Plan, PluginStatusPayload, ProjectChange,
+        LayerProgress, LogStream, LoopbackPort, Payload, Plan, PluginStatusPayload, ProjectChange,
         ProjectStatusPayload, PullProgress, Severity, StageName, StepName, StepStatus, Strategy,
         SystemPayload, Timestamp, WatchGapPayload,
     },
@@ -151,6 +151,10 @@ fn deploy_status() -> DeployStatusPayload {
             summary: "start the new instance, then stop the old one".into(),
             replaces: Some("ab".repeat(32)),
             address: Some([10, 1, 2, 3].into()),
+            loopback: vec![LoopbackPort {
+                host: 20_001,
+                container: 8_080,
+            }],
             warnings: vec!["no health check".into()],
         }),
         progress: Some(PullProgress {

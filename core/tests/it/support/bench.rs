@@ -1,5 +1,6 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tiny_forge::config::ServeArgs;
 
 use super::{engine::Engine, server::Server, shared::Shared};
 
@@ -17,17 +18,26 @@ pub async fn bench() -> Bench {
 }
 
 pub async fn bench_with(web: &str) -> Bench {
-    with(web, &Shared::get().engine.address()).await
+    with(web, |_| {}).await
 }
 
 /// Its server finds the shared engine at this address.
 pub async fn bench_at(address: &str) -> Bench {
-    with(&Shared::get().web, address).await
+    bench_where(|args| args.engine = Some(address.to_owned())).await
 }
 
-async fn with(web: &str, address: &str) -> Bench {
+/// Its server is told something else.
+pub async fn bench_where(change: impl FnOnce(&mut ServeArgs)) -> Bench {
+    with(&Shared::get().web, change).await
+}
+
+async fn with(web: &str, change: impl FnOnce(&mut ServeArgs)) -> Bench {
     let engine = &Shared::get().engine;
-    let server = Server::with_engine(address).await;
+    let server = Server::configured(|_, args| {
+        args.engine = Some(engine.address());
+        change(args);
+    });
+    let server = server.await;
     let mut events = server.sse("/api/events?after=0").await;
     events
         .until(|event| event["payload"]["what"] == "engine_connected")

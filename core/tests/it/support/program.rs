@@ -48,7 +48,17 @@ impl Program {
 
     /// A server that kills itself at a failpoint; `None` if it has already.
     pub async fn serve_armed(data: &Path, engine: &str, failpoint: &str) -> Option<Self> {
-        let binary = Binary::new().with("TINY_FORGE_FAILPOINT", failpoint);
+        Self::serve_armed_as(data, engine, Binary::new(), failpoint).await
+    }
+
+    /// The same in this environment.
+    pub async fn serve_armed_as(
+        data: &Path,
+        engine: &str,
+        binary: Binary,
+        failpoint: &str,
+    ) -> Option<Self> {
+        let binary = binary.with("TINY_FORGE_FAILPOINT", failpoint);
         Self::start(&binary, data, engine).await
     }
 

@@ -1045,6 +1045,19 @@ export interface components {
             /** Format: int64 */
             start_period_ms?: number;
         };
+        /**
+         * @description A name under which a lane is reached, over HTTPS: Caddy in front of the data plane
+         *     has the certificate.
+         */
+        DomainSpec: {
+            /** @description In lower case, e.g. `shop.example`. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Of the container; it speaks plain HTTP there and need not be published.
+             */
+            port: number;
+        };
         /** @description An answer that nobody gave. */
         DryAnswer: {
             /**
@@ -1722,6 +1735,19 @@ export interface components {
         };
         /** @enum {string} */
         LogStream: "stdout" | "stderr" | "system";
+        /**
+         * @description Where the data plane takes what comes for a lane's domains: on loopback, at a port
+         *     that stays the same from deploy to deploy.
+         */
+        LoopbackPort: {
+            /**
+             * Format: int32
+             * @description On 127.0.0.1.
+             */
+            host: number;
+            /** Format: int32 */
+            container: number;
+        };
         /** @description A deploy to be made. */
         NewDeploy: {
             stage?: components["schemas"]["StageName"];
@@ -1846,6 +1872,8 @@ export interface components {
             replaces?: string | null;
             /** @description Of the new instance on our own network, where the data plane leads to it. */
             address?: string | null;
+            /** @description Ports of this host that its domains lead to, and the data plane on to it. */
+            loopback?: components["schemas"]["LoopbackPort"][];
             warnings: string[];
         };
         /** @description A configured plugin, or a file that waits for its configuration. */
@@ -2053,6 +2081,8 @@ export interface components {
             entrypoint?: string[] | null;
             env?: components["schemas"]["EnvEntry"][];
             ports?: components["schemas"]["PortSpec"][];
+            /** @description Names under which it is reached over HTTPS; the data plane holds the way to it. */
+            domains?: components["schemas"]["DomainSpec"][];
             volumes?: components["schemas"]["VolumeSpec"][];
             /** @description Existing networks to join; the engine's default when empty. */
             networks?: string[];
@@ -2294,6 +2324,7 @@ export type DeployStatus = components['schemas']['DeployStatus'];
 export type DeployStatusPayload = components['schemas']['DeployStatusPayload'];
 export type DeploySummary = components['schemas']['DeploySummary'];
 export type DockerHealth = components['schemas']['DockerHealth'];
+export type DomainSpec = components['schemas']['DomainSpec'];
 export type DryAnswer = components['schemas']['DryAnswer'];
 export type DryRun = components['schemas']['DryRun'];
 export type DryRunDelivery = components['schemas']['DryRunDelivery'];
@@ -2341,6 +2372,7 @@ export type ListSubscription = components['schemas']['List_Subscription'];
 export type LogLine = components['schemas']['LogLine'];
 export type LogPage = components['schemas']['LogPage'];
 export type LogStream = components['schemas']['LogStream'];
+export type LoopbackPort = components['schemas']['LoopbackPort'];
 export type NewDeploy = components['schemas']['NewDeploy'];
 export type NewProject = components['schemas']['NewProject'];
 export type NewRollback = components['schemas']['NewRollback'];

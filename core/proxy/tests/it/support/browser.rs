@@ -3,12 +3,18 @@
 use std::{io, net::SocketAddr};
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 pub struct Browser {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
+    /// Whom it asks for.
+    host: String,
 }
 
 /// What the app says: which version it is, and how long the request's body was.
@@ -22,8 +28,14 @@ impl Browser {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket");
+        Self::over(stream, "app")
+    }
+
+    /// A connection that is there already.
+    pub fn over(stream: impl Stream + 'static, host: &str) -> Self {
         Self {
-            stream: BufReader::new(stream),
+            stream: BufReader::new(Box::new(stream)),
+            host: host.to_owned(),
         }
     }
 
@@ -33,21 +45,23 @@ impl Browser {
     }
 
     pub async fn ask(&mut self, path: &str) -> io::Result<()> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: app\r\n\r\n").as_bytes())
-            .await
+        let host = &self.host;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        self.send(head.as_bytes()).await
     }
 
     pub async fn post(&mut self, body: &[u8]) -> io::Result<Answer> {
-        let length = body.len();
-        let head = format!("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: {length}\r\n\r\n");
+        let (host, length) = (&self.host, body.len());
+        let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n");
         self.send(head.as_bytes()).await?;
         self.send(body).await?;
         self.answer().await
     }
 
     pub async fn post_in_chunks(&mut self, body: &[u8], size: usize) -> io::Result<Answer> {
-        self.send(b"POST / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n")
-            .await?;
+        let host = &self.host;
+        let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        self.send(head.as_bytes()).await?;
         for chunk in body.chunks(size) {
             self.send(format!("{:x}\r\n", chunk.len()).as_bytes())
                 .await?;
@@ -60,10 +74,15 @@ impl Browser {
 
     /// Afterwards what is sent comes back.
     pub async fn upgrade(&mut self) -> io::Result<()> {
-        self.send(b"GET / HTTP/1.1\r\nHost: app\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
-            .await?;
+        let host = &self.host;
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
+        );
+        self.send(head.as_bytes()).await?;
         let head = self.head().await?;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        if !head.starts_with("HTTP/1.1 101 ") {
+            return Err(io::Error::other(head));
+        }
         Ok(())
     }
 
@@ -76,13 +95,16 @@ impl Browser {
     }
 
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Of the app, to one request.
     pub async fn answer(&mut self) -> io::Result<Answer> {
         let head = self.head().await?;
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        if !head.starts_with("HTTP/1.1 200 ") {
+            return Err(io::Error::other(head));
+        }
         let length = head.lines().find_map(|line| {
             line.to_ascii_lowercase()
                 .strip_prefix("content-length: ")?

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -16,10 +15,12 @@ use tokio::{
 };
 
 use browser::Browser;
+pub use door::Door;
 
 #[allow(dead_code, reason = "tests of the data plane use the rest")]
-#[path = "../../../proxy/tests/it/support/browser.rs"]
+#[path = "../../../../proxy/tests/it/support/browser.rs"]
 mod browser;
+mod door;
 
 /// These ask so often: 600 pages a second, each client over one connection.
 const READERS: u32 = 24;
@@ -56,17 +57,22 @@ pub struct Outcome {
 }
 
 impl Traffic {
-    pub fn start(listen: SocketAddr) -> Self {
+    pub fn start(door: &Door) -> Self {
         let seen = Arc::new(Seen::default());
         let mut clients = JoinSet::new();
         for _ in 0..READERS {
-            clients.spawn(asks(listen, seen.clone(), READS_EVERY, Asks::Pages));
+            clients.spawn(asks(door.clone(), seen.clone(), READS_EVERY, Asks::Pages));
         }
         for _ in 0..WRITERS {
-            clients.spawn(asks(listen, seen.clone(), WRITES_EVERY, Asks::Uploads));
+            clients.spawn(asks(
+                door.clone(),
+                seen.clone(),
+                WRITES_EVERY,
+                Asks::Uploads,
+            ));
         }
         for _ in 0..SOCKETS {
-            clients.spawn(echoes(listen, seen.clone()));
+            clients.spawn(echoes(door.clone(), seen.clone()));
         }
         Self {
             clients,
@@ -95,13 +101,17 @@ enum Asks {
     Uploads,
 }
 
-async fn asks(listen: SocketAddr, seen: Arc<Seen>, every: Duration, asks: Asks) {
+async fn asks(door: Door, seen: Arc<Seen>, every: Duration, asks: Asks) {
     let mut times = interval(every);
     let body = vec![b'x'; BODY_BYTES];
-    let mut browser = Browser::connect(listen).await;
+    let mut connected: Option<Browser> = None;
     for number in 0_u64.. {
         times.tick().await;
         let asked = async {
+            let browser = match &mut connected {
+                Some(browser) => browser,
+                none => none.insert(door.connect().await?),
+            };
             match asks {
                 Asks::Pages => browser.get("/").await,
                 Asks::Uploads if number.is_multiple_of(2) => browser.post(&body).await,
@@ -119,16 +129,16 @@ async fn asks(listen: SocketAddr, seen: Arc<Seen>, every: Duration, asks: Asks) 
             }
             (Err(error), _) => {
                 seen.failed(error.to_string());
-                browser = Browser::connect(listen).await;
+                connected = None;
             }
         }
     }
 }
 
-async fn echoes(listen: SocketAddr, seen: Arc<Seen>) {
+async fn echoes(door: Door, seen: Arc<Seen>) {
     loop {
-        let mut socket = Browser::connect(listen).await;
-        let mut echoing = async || {
+        let echoing = async || {
+            let mut socket = door.connect().await?;
             socket.upgrade().await?;
             let mut times = interval(ECHOES_EVERY);
             loop {
