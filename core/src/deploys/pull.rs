@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::{error::Stop, run::Run};
 use crate::{
-    engine::{EngineError, Image, PullUpdate},
+    engine::{EngineError, Image, PullUpdate, tagged},
     model::{LayerProgress, PullPolicy, PullProgress, StepName, registry_of},
     store::Rollback,
 };
@@ -28,20 +28,41 @@ pub(super) async fn pull(run: &Run) -> Result<Pulled, Stop> {
         PullPolicy::Missing => local.is_none(),
         PullPolicy::Never => false,
     };
-    if needed {
-        from_registry(run, &spec.image).await?;
-    }
-    let image = engine.image(&spec.image).await.map_err(failed)?;
+    let reference = if needed {
+        named_image(run).await?
+    } else {
+        spec.image.clone()
+    };
+    let image = engine.image(&reference).await.map_err(failed)?;
     let image = image.ok_or_else(|| {
         Stop::failed(StepName::Pull, format!(
             "image `{}` is not on this engine, and the pull policy is `never`: pull it, or choose another policy",
             spec.image
         ))
     })?;
-    Ok(Pulled {
-        image,
-        reference: spec.image.clone(),
-    })
+    Ok(Pulled { image, reference })
+}
+
+/// What its name stands for in the registry now, and nothing that comes later: how the
+/// engine finds exactly that.
+async fn named_image(run: &Run) -> Result<String, Stop> {
+    let (engine, name) = (&run.tools.engine, &run.spec.image);
+    // A registry that does not tell is asked for the name alone; it says why, if it must.
+    let digest = engine.resolve(name, run.login(name).await).await;
+    let Some(pinned) = digest.ok().flatten().and_then(|it| pinned(name, &it)) else {
+        from_registry(run, name).await?;
+        return Ok(name.clone());
+    };
+    from_registry(run, &pinned).await?;
+    // The engine would not know it by its name else.
+    engine.tag(&pinned, name).await.map_err(failed)?;
+    Ok(pinned)
+}
+
+/// Both name and digest; none for a name that has one.
+fn pinned(name: &str, digest: &str) -> Option<String> {
+    let (repository, tag) = tagged(name);
+    (!name.contains('@')).then(|| format!("{repository}:{tag}@{digest}"))
 }
 
 /// What an earlier deploy ran: it is on the engine still, but if somebody cleared it away.
@@ -110,9 +131,7 @@ async fn from_registry(run: &Run, reference: &str) -> Result<(), Stop> {
 
 /// Its name without tag and digest.
 pub(super) fn repository(reference: &str) -> &str {
-    let name = reference.split('@').next().unwrap_or(reference);
-    let tag = name.rfind(':').filter(|at| !name[*at..].contains('/'));
-    tag.map_or(name, |at| &name[..at])
+    tagged(reference.split('@').next().unwrap_or(reference)).0
 }
 
 /// With what to do where the registry wants to know who asks.

@@ -6,7 +6,7 @@ use bollard::models::{
     RestartPolicy as EngineRestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::{ContainerSpec, Inspection, network};
+use super::{ContainerSpec, Inspection, images::readable, network};
 use crate::model::{
     DeployId, DockerHealth, Health, Instance, InstanceStatus, PortSpec, Protocol, PublishedPort,
     RestartPolicy, Timestamp,
@@ -169,7 +169,7 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
             .unwrap_or_default()
             .trim_start_matches('/')
             .to_owned(),
-        image: config.image.unwrap_or_default(),
+        image: readable(&config.image.unwrap_or_default()).to_owned(),
         managed,
         project: label(LABEL_PROJECT).and_then(|name| name.parse().ok()),
         stage: label(LABEL_STAGE).and_then(|name| name.parse().ok()),

@@ -1,6 +1,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use bollard::{auth::DockerCredentials, body_full, query_parameters::CreateImageOptionsBuilder};
+use bollard::{
+    auth::DockerCredentials,
+    body_full,
+    query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder},
+};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
@@ -124,6 +128,19 @@ impl Engine {
         }
     }
 
+    /// Gives an image that is here a name besides.
+    pub async fn tag(&self, reference: &str, name: &str) -> Result<(), EngineError> {
+        let (repository, tag) = tagged(name);
+        let options = TagImageOptionsBuilder::new()
+            .repo(repository)
+            .tag(tag)
+            .build();
+        let what = format!("image `{reference}`");
+        let control = self.control()?;
+        self.call(&what, control.tag_image(reference, Some(options)))
+            .await
+    }
+
     /// What the registry has under this name now: `sha256:…`.
     pub async fn resolve(
         &self,
@@ -176,5 +193,49 @@ impl Engine {
             line.map_err(|error| self.error(what, error))?;
         }
         Ok(())
+    }
+}
+
+/// Repository and tag of a name without a digest: `latest` where it names no tag.
+pub fn tagged(name: &str) -> (&str, &str) {
+    let tag = name.rsplit_once(':');
+    tag.filter(|(_, tag)| !tag.contains('/'))
+        .unwrap_or((name, "latest"))
+}
+
+/// Of a name with both, without the digest, which only says exactly which it was.
+pub(super) fn readable(image: &str) -> &str {
+    match image.split_once('@') {
+        Some((name, _)) if tagged(name).0 != name => name,
+        _ => image,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{readable, tagged};
+
+    #[test]
+    fn a_name_is_read_without_the_digest_that_pins_it() {
+        for (image, expected) in [
+            ("registry:5000/shop:1@sha256:00", "registry:5000/shop:1"),
+            (
+                "registry:5000/shop@sha256:00",
+                "registry:5000/shop@sha256:00",
+            ),
+            ("shop:1", "shop:1"),
+            ("sha256:00", "sha256:00"),
+        ] {
+            assert_eq!(readable(image), expected);
+        }
+    }
+
+    #[test]
+    fn a_tag_is_what_follows_the_last_colon_but_for_a_port() {
+        assert_eq!(tagged("shop:1"), ("shop", "1"));
+        assert_eq!(
+            tagged("registry:5000/shop"),
+            ("registry:5000/shop", "latest")
+        );
     }
 }

@@ -23,7 +23,7 @@ pub use containers::{ContainerSpec, Inspection};
 pub use convert::{LABEL_DEPLOY, LABEL_GENERATION, LABEL_PROJECT, LABEL_SPEC_HASH, LABEL_STAGE};
 pub use error::EngineError;
 pub use image_labels::image_labels;
-pub use images::{Image, Login, PullUpdate};
+pub use images::{Image, Login, PullUpdate, tagged};
 pub use logs::OutputLine;
 pub use network::{OwnNetwork, Place};
 pub use watch::{Hint, Observation, watch};

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::support::{
-    binary::Binary, image, program::Program, registry::Registry, shared::Shared, wait,
+    bench::bench, binary::Binary, image, program::Program, registry::Registry, shared::Shared, wait,
 };
 
 const USER: &str = "deployer";
@@ -134,6 +134,25 @@ async fn asked_in_each_way(registry: &Registry, name: &str) {
     assert_eq!(deployed["status"], "succeeded", "{deployed}");
     program.signal(rustix::process::Signal::TERM);
     program.ended().await;
+}
+
+#[tokio::test]
+async fn an_instance_is_of_the_very_image_that_its_name_stood_for() {
+    let bench = bench().await;
+    bench.project("pinned", |_| {}).await;
+    let deploy = bench.deploy("pinned").await;
+    let digest = deploy["digest"].as_str().expect("a digest");
+    let name = bench.running("pinned");
+    let of = bench
+        .engine
+        .docker(&["inspect", &name, "--format", "{{.Config.Image}}"]);
+    assert_eq!(of, format!("{}@{digest}", bench.web));
+    // People see the name, and the engine knows the image by it.
+    let project = bench.server.json("/api/projects/pinned").await;
+    assert_eq!(project["stages"][0]["instances"][0]["image"], bench.web);
+    let known = ["image", "inspect", &bench.web, "--format", "{{.Id}}"];
+    assert_eq!(bench.engine.docker(&known), deploy["image_id"]);
+    bench.server.stop().await;
 }
 
 #[tokio::test]
