@@ -15,6 +15,7 @@ mod names;
 mod payload;
 mod plugin;
 mod principal;
+mod project;
 mod secret;
 mod spec;
 mod status;
@@ -39,7 +40,7 @@ pub use event::{
 pub use health_spec::{DockerHealth, HealthSpec, HttpProbe, TcpProbe};
 pub use instance::{Health, Instance, InstanceStatus, PublishedPort};
 pub use metrics::{Calls, DeliveryCounts, PluginMemory};
-pub use names::{DeployId, InvalidName, Lane, LaneView, Project, ProjectName, StageName};
+pub use names::{DeployId, InvalidName, Lane, ProjectName, StageName};
 pub use payload::{
     AuditPayload, DeliveryStatusPayload, DeployLogPayload, DeployStatusPayload,
     EventAnnotatedPayload, InstanceReason, InstanceSource, InstanceStatusPayload, LayerProgress,
@@ -51,6 +52,7 @@ pub use plugin::{
     PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
 };
 pub use principal::Principal;
+pub use project::{HeldPorts, LaneView, Project};
 pub use secret::{InvalidSecretName, Secret, SecretName};
 pub use spec::{
     DOCKER_HUB, EnvEntry, Limits, PortSpec, Protocol, PullPolicy, RegistryAuth, RestartPolicy,

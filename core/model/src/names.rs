@@ -3,8 +3,6 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DeploySummary, Instance, Spec, Timestamp};
-
 /// The longest name of a project or stage, so that container names stay readable.
 const NAME_LENGTH_MAX: usize = 40;
 
@@ -106,30 +104,6 @@ impl fmt::Display for DeployId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// What to run, with its stages.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Project {
-    pub name: ProjectName,
-    pub created_at: Timestamp,
-    pub stages: Vec<LaneView>,
-}
-
-/// One stage of a project as the API shows it.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct LaneView {
-    pub stage: StageName,
-    /// What the next deploy will run; secrets have no value here.
-    pub spec: Spec,
-    /// Generation that serves; none before the first successful deploy.
-    pub generation: Option<i64>,
-    /// Deploy that is under way.
-    pub active_deploy: Option<DeployId>,
-    pub latest_deploy: Option<DeploySummary>,
-    /// Deploys that wait for their turn.
-    pub queued: u32,
-    pub instances: Vec<Instance>,
 }
 
 fn is_slug(name: &str) -> bool {

@@ -218,10 +218,8 @@ fn earlier(
     };
     let to = match to {
         Some(to) => Some(to),
-        None => match row.generation {
-            Some(serving) => tx.succeeded_before(lane, serving)?,
-            None => None,
-        },
+        // Where nobody serves, the last that did.
+        None => tx.succeeded_before(lane, row.generation.unwrap_or(i64::MAX))?,
     };
     let Some(to) = to else {
         return Ok(Err(DeployError::Conflict(format!(

@@ -70,7 +70,7 @@ impl Bake {
             .map_or_else(String::new, |code| format!(" with code {code}"));
         match instance.status {
             InstanceStatus::Exited | InstanceStatus::Dead => {
-                Some(format!("exited{code} once it served"))
+                Some(format!("exited{code} once it was good"))
             }
             _ if instance.health == Health::Unhealthy => Some("became unhealthy".into()),
             _ => None,

@@ -49,12 +49,7 @@ pub(super) async fn reverse(run: &Run, plan: &Plan, candidate: &str, why: Stop) 
         other => return other,
     };
     let Some(old) = &plan.replaces else {
-        switch::stop_for_certain(run, candidate).await;
-        let reason = format!(
-            "{}; there is no older instance to go back to",
-            failure.reason
-        );
-        return Stop::Failed(Box::new(Failure { reason, ..*failure }));
+        return give_up(run, plan, candidate, *failure).await;
     };
     let reversing = async {
         let generation = switch_back(run, plan, old, candidate).await?;
@@ -66,6 +61,26 @@ pub(super) async fn reverse(run: &Run, plan: &Plan, candidate: &str, why: Stop) 
             Stop::RolledBack(Box::new(Failure { reason, ..*failure }))
         }
         Err(worse) => Stop::Failed(failure).with(worse),
+    }
+}
+
+/// There is nobody to go back to: what leads to it leads nowhere, and is free for others.
+async fn give_up(run: &Run, plan: &Plan, candidate: &str, failure: Failure) -> Stop {
+    let lane = run.deploy.lane.clone();
+    let cleared = run.tools.store.write(move |tx| tx.clear_serving(&lane));
+    if let Err(error) = cleared.await {
+        return error.into();
+    }
+    let released = run.lead_to_serving(plan).await;
+    switch::stop_for_certain(run, candidate).await;
+    let reason = format!(
+        "{}; there is no older instance to go back to",
+        failure.reason
+    );
+    let stop = Stop::Failed(Box::new(Failure { reason, ..failure }));
+    match released {
+        Ok(()) => stop,
+        Err(reason) => stop.with(Stop::failed(StepName::Rollback, reason)),
     }
 }
 

@@ -120,7 +120,10 @@ async fn replace(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<
 async fn lead(run: &Run, plan: &Plan, candidate: &str) -> Result<((), Option<String>), Stop> {
     still_runs(run, candidate, StepName::Replace).await?;
     let failed = |reason| Stop::failed(StepName::Replace, reason);
-    run.until_reached(plan).await.map_err(failed)?;
+    tokio::select! {
+        stop = bake::until_broken(run, candidate, StepName::Replace) => return Err(stop),
+        reached = run.until_reached(plan) => reached.map_err(failed)?,
+    }
     commit(run, plan, candidate).await?;
     if let Some(old) = &plan.replaces {
         // A reboot while it is drained must not start the wrong one.

@@ -1,6 +1,6 @@
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Reader, SealedSpec, StoreError, Tx};
+use super::{Held, Reader, SealedSpec, StoreError, Tx};
 use crate::model::{DeployId, Lane, LaneView, Project, ProjectName, StageName, Timestamp};
 
 /// What is stored of a lane.
@@ -53,6 +53,15 @@ impl Tx<'_> {
             [lane.project.as_str(), lane.stage.as_str()],
             |row| row.get(0),
         )?)
+    }
+
+    /// Nobody serves the lane any more.
+    pub fn clear_serving(&self, lane: &Lane) -> Result<(), StoreError> {
+        self.sql().execute(
+            "UPDATE lanes SET generation = NULL, instance = NULL WHERE project = ?1 AND stage = ?2",
+            [lane.project.as_str(), lane.stage.as_str()],
+        )?;
+        Ok(())
     }
 
     /// From now on this container serves the lane; its image is what it runs.
@@ -133,8 +142,12 @@ impl Reader<'_> {
             lane,
             spec,
             generation,
-            instance: _,
+            instance,
         } = row;
+        let held = match &instance {
+            Some(instance) => self.held_as(instance)?,
+            None => None,
+        };
         let (active, queued): (Option<i64>, u32) = self
             .sql()
             .prepare_cached(
@@ -147,6 +160,7 @@ impl Reader<'_> {
         Ok(LaneView {
             spec: spec.masked(),
             generation,
+            held: held.map(Held::into_ports),
             active_deploy: active.map(DeployId),
             latest_deploy: self.latest_deploy(&lane)?,
             queued,

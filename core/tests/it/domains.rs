@@ -54,6 +54,10 @@ async fn a_domain_leads_to_who_serves_and_a_deploy_changes_nothing_in_front_of_i
     }
     assert_eq!(domains.said("other.example", &data).await, None);
 
+    let project = bench.server.json("/api/projects/named").await;
+    let held = &project["stages"][0]["held"];
+    assert_eq!(held["domains"][1]["name"], "www.shop.example", "{held}");
+
     let told = fs::read(config_file(&bench)).expect("a file");
     word(&bench, "named", "two").await;
     let deploy = bench.deploy("named").await;

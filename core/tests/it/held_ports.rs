@@ -44,6 +44,11 @@ async fn a_held_port_leads_from_one_instance_to_the_next_and_goes_with_the_proje
     assert_eq!(deploy["status"], "succeeded", "{deploy}");
     assert_eq!(deploy["strategy"], "port-hold");
     assert_eq!(said(host).await.as_deref(), Some("one"));
+    let held = async || {
+        let project = bench.server.json("/api/projects/hold").await;
+        project["stages"][0]["held"]["ports"][0]["host"].clone()
+    };
+    assert_eq!(held().await, host);
 
     word(&bench, "hold", "two").await;
     let deploy = bench.deploy("hold").await;
@@ -60,9 +65,11 @@ async fn a_held_port_leads_from_one_instance_to_the_next_and_goes_with_the_proje
     bench
         .update("hold", |spec| spec["ports"] = port(moved))
         .await;
+    assert_eq!(held().await, host, "until it is deployed");
     assert_eq!(bench.deploy("hold").await["status"], "succeeded");
     assert_eq!(said(moved).await.as_deref(), Some("two"));
     assert_eq!(said(host).await, None);
+    assert_eq!(held().await, moved);
 
     let path = "/api/projects/hold?stop=true";
     let (status, _) = bench.server.send(Method::DELETE, path, &json!({})).await;

@@ -11,8 +11,8 @@ use crate::{
     held_ports::unfinished,
     kills::{make_project, newest_ended, one_serves, set_spec, start_deploy, until},
     support::{
-        data_plane::DataPlane, domains::Domains, engine::Engine, image, program::Program,
-        registry::free_port, shared::WEB,
+        bench::bench, data_plane::DataPlane, domains::Domains, engine::Engine, image,
+        program::Program, registry::free_port, shared::WEB, wait,
     },
 };
 
@@ -66,6 +66,40 @@ async fn a_host_that_loses_its_power_in_any_step_serves_again_and_its_deploy_has
         assert!(said.await.is_some(), "{step}");
     }
     server.end(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn a_deploy_goes_on_whose_data_plane_dies_in_any_step() {
+    let bench = bench().await;
+    let port = free_port();
+    let data = bench.server.dir.path().join("data");
+    bench
+        .project("orphan", |made| {
+            *made = spec(port, "first");
+            made["image"] = json!(bench.web);
+            made["pull"] = json!("missing");
+            made["domains"] = json!([]);
+        })
+        .await;
+    assert_eq!(bench.deploy("orphan").await["status"], "succeeded");
+    for step in ["gating", "draining", "baking"] {
+        bench
+            .update("orphan", |spec| spec["env"][0]["value"] = json!(step))
+            .await;
+        let open = unfinished(port).await;
+        let id = bench.start("orphan").await;
+        bench.reaches(id, step).await;
+        kill_data_plane(&data).await;
+        let deploy = bench.ended(id).await;
+        assert_eq!(deploy["status"], "succeeded", "{step}: {deploy}");
+        drop(open);
+        let said = wait::answer(async || {
+            let answer = reqwest::get(format!("http://127.0.0.1:{port}/")).await;
+            answer.ok()?.text().await.ok()
+        });
+        assert_eq!(said.await.expect("an answer").trim(), step);
+    }
+    bench.server.stop().await;
 }
 
 async fn kill_data_plane(data: &Path) {

@@ -75,9 +75,15 @@ async fn what_publishes_a_port_by_itself_is_rolled_back_too() {
 }
 
 #[tokio::test]
-async fn the_first_of_all_has_nothing_to_go_back_to_and_says_so() {
+async fn the_first_of_all_has_nothing_to_go_back_to_and_says_so_and_holds_no_port() {
     let bench = bench().await;
-    bench.project("firstborn", crashes).await;
+    let host = free_port();
+    let change = |spec: &mut Value| {
+        crashes(spec);
+        spec["command"] = json!(["sh", "-c", "httpd -p 80; sleep 3; exit 3"]);
+        spec["ports"] = json!([{"host": host, "container": 80, "host_ip": "127.0.0.1"}]);
+    };
+    bench.project("firstborn", change).await;
     let deploy = bench.deploy("firstborn").await;
     assert_eq!(deploy["status"], "failed", "{deploy}");
     let reason = deploy["reason"].as_str().unwrap_or_default();
@@ -86,6 +92,12 @@ async fn the_first_of_all_has_nothing_to_go_back_to_and_says_so() {
         "{reason}"
     );
     assert_eq!(bench.running("firstborn"), "");
+    let lane = &bench.server.json("/api/projects/firstborn").await["stages"][0];
+    assert!(
+        lane["generation"].is_null() && lane["held"].is_null(),
+        "{lane}"
+    );
+    assert!(std::net::TcpListener::bind(("127.0.0.1", host)).is_ok());
     bench.server.stop().await;
 }
 

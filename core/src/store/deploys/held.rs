@@ -6,7 +6,7 @@ use rusqlite::{Row, ToSql};
 
 use super::read::lane_of;
 use crate::{
-    model::{DomainSpec, Lane, LoopbackPort, PortSpec},
+    model::{DomainSpec, HeldPorts, Lane, LoopbackPort, PortSpec},
     store::{Reader, SealedSpec, StoreError},
 };
 
@@ -20,6 +20,17 @@ pub struct Held {
     /// Where its domains lead.
     pub loopback: Vec<LoopbackPort>,
     pub address: Ipv4Addr,
+}
+
+impl Held {
+    /// As it is told.
+    pub fn into_ports(mut self) -> HeldPorts {
+        self.ports.retain(PortSpec::can_be_held);
+        HeldPorts {
+            ports: self.ports,
+            domains: self.domains,
+        }
+    }
 }
 
 const COLUMNS: &str = "SELECT d.project, d.stage, d.generation, d.spec, d.plan ->> 'address',

@@ -1324,6 +1324,11 @@ export interface components {
              */
             timeout_ms?: number | null;
         };
+        /** @description What leads to an instance that serves, through the data plane. */
+        HeldPorts: {
+            ports: components["schemas"]["PortSpec"][];
+            domains: components["schemas"]["DomainSpec"][];
+        };
         HttpProbe: {
             /**
              * Format: int32
@@ -1440,6 +1445,7 @@ export interface components {
              * @description Generation that serves; none before the first successful deploy.
              */
             generation?: number | null;
+            held?: null | components["schemas"]["HeldPorts"];
             active_deploy?: null | components["schemas"]["DeployId"];
             latest_deploy?: null | components["schemas"]["DeploySummary"];
             /**
@@ -2350,6 +2356,7 @@ export type Granted = components['schemas']['Granted'];
 export type GrantedNow = components['schemas']['GrantedNow'];
 export type Health = components['schemas']['Health'];
 export type HealthSpec = components['schemas']['HealthSpec'];
+export type HeldPorts = components['schemas']['HeldPorts'];
 export type HttpProbe = components['schemas']['HttpProbe'];
 export type IfBusy = components['schemas']['IfBusy'];
 export type Instance = components['schemas']['Instance'];
