@@ -131,10 +131,10 @@ hold() {
     while read -r _; do :; done
     # Nobody wants to see them again.
     for id in $(engine ps --all --quiet); do engine rm --force "$id" >/dev/null || true; done
-    # Their bridges would stay.
-    engine network prune --force >/dev/null || true
     stop
-    ip link delete "tf-engine-$(cat "$dir/network")" || true
+    # Bridges of its networks outlive it, and so does its own.
+    ip -o -4 address show | awk -v own="10.$(cat "$dir/network")." 'index($4, own) == 1 { print $2 }' |
+        xargs -r -n 1 ip link delete || true
     umount "$dir"/exec/netns/* 2>/dev/null || true
     # An engine whose containers outlive it leaves this one too.
     umount --recursive "$dir/data" 2>/dev/null || true
