@@ -190,7 +190,7 @@ impl Watcher {
             return Ok(());
         }
         let ends = hint.action == "die";
-        let knowledge = self.knowledge(&now, ends);
+        let knowledge = self.knowledge(&now, ends.then_some(hint.time));
         let change = change::by_hint(hint, self.known.get(&now.id), &now, knowledge);
         self.keep(now, change, InstanceSource::Event, Some(hint.time))
             .await
@@ -211,7 +211,8 @@ impl Watcher {
                 continue;
             };
             let now = found.instance;
-            let knowledge = self.knowledge(&now, change::is_ended(now.status));
+            let end = last_turn(&now).filter(|_| change::is_ended(now.status));
+            let knowledge = self.knowledge(&now, end);
             let change = change::by_difference(self.known.get(id), &now, knowledge);
             self.keep(now, change, InstanceSource::Resync, None).await?;
         }
@@ -245,7 +246,7 @@ impl Watcher {
         source: InstanceSource,
         time: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let mut circumstances = self.circumstances(&now, source);
+        let mut circumstances = self.circumstances(&now, source, time.or(last_turn(&now)));
         let (before, at) = (self.known.get(&now.id), time.unwrap_or(now.updated_at));
         // What a deploy does, and what it watches, is judged by the deploy.
         let news = change.as_ref().filter(|_| !circumstances.planned);
@@ -294,7 +295,7 @@ impl Watcher {
             &change,
             Some(&before),
             &gone,
-            &self.circumstances(&gone, source),
+            &self.circumstances(&gone, source, None),
         );
         let id = id.to_owned();
         self.store
@@ -306,8 +307,15 @@ impl Watcher {
         Ok(())
     }
 
-    fn circumstances(&self, instance: &Instance, source: InstanceSource) -> Circumstances {
-        let planned = self.planned.contains(&instance.id);
+    /// `time`: when it happened, as far as that is known.
+    fn circumstances(
+        &self,
+        instance: &Instance,
+        source: InstanceSource,
+        time: Option<Timestamp>,
+    ) -> Circumstances {
+        let time = time.unwrap_or(instance.created_at);
+        let planned = self.planned.contains(&instance.id, time);
         Circumstances {
             planned,
             source,
@@ -315,20 +323,21 @@ impl Watcher {
         }
     }
 
-    fn knowledge(&mut self, now: &Instance, ends: bool) -> Knowledge {
+    /// `end`: when it ended, if that is what happened.
+    fn knowledge(&mut self, now: &Instance, end: Option<Timestamp>) -> Knowledge {
         Knowledge {
             complete_until: self.complete_until,
             end_is_told: self.told.has_end_of(now),
-            asked_to_stop: ends && self.was_asked_to_stop(&now.id),
+            asked_to_stop: end.is_some_and(|end| self.was_asked_to_stop(&now.id, end)),
             told_health: self.told.health_of(&now.id),
         }
     }
 
-    fn was_asked_to_stop(&mut self, id: &str) -> bool {
+    fn was_asked_to_stop(&mut self, id: &str, end: Timestamp) -> bool {
         let window = SIGNAL_WINDOW.as_millis() as u64;
         self.signalled
             .retain(|_, at| Timestamp::now().ms_since(*at) < window);
-        self.signalled.remove(id).is_some() || self.planned.contains(id)
+        self.signalled.remove(id).is_some() || self.planned.contains(id, end)
     }
 
     async fn gap(&self, from: Timestamp, to: Timestamp, reason: &str) -> Result<(), StoreError> {
@@ -364,6 +373,15 @@ impl Watcher {
 /// else than an end, such as another look at the configuration.
 fn is_no_farewell(signal: &str) -> bool {
     matches!(signal, "1" | "10" | "12" | "28")
+}
+
+/// When it last came to run or ceased to, as the engine says.
+fn last_turn(now: &Instance) -> Option<Timestamp> {
+    if change::is_ended(now.status) {
+        now.finished_at
+    } else {
+        now.started_at
+    }
 }
 
 /// Nothing but the time of reading differs.

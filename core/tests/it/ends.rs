@@ -74,6 +74,23 @@ async fn an_unexpected_end_is_told_with_the_last_lines_and_without_their_secrets
 }
 
 #[tokio::test]
+async fn an_end_seconds_after_a_deploy_has_succeeded_is_no_plan_of_it() {
+    let bench = bench().await;
+    let ends_soon = |spec: &mut Value| {
+        spec["entrypoint"] = json!(["/bin/busybox"]);
+        spec["command"] = json!(["sh", "-c", "sleep 6; exit 3"]);
+        spec["health"] = json!({"min_uptime_ms": 100});
+        spec["restart"] = json!("no");
+    };
+    bench.project("mayfly", ends_soon).await;
+    assert_eq!(bench.deploy("mayfly").await["status"], "succeeded");
+    let end = end_of(&bench.server, "mayfly-prod-1-0").await;
+    assert_eq!(end["severity"], "error", "{end}");
+    assert_eq!(end["payload"]["planned"], false);
+    bench.server.stop().await;
+}
+
+#[tokio::test]
 async fn what_containers_of_others_said_is_not_told() {
     let bench = bench().await;
     let said = ["idle:1", "sh", "-c", "echo my password is hunter2; exit 3"];
