@@ -22,6 +22,11 @@ afterEach(() => {
 	beforeNavigate.mockReset();
 });
 
+function refusal(status: number, problem: object): Response {
+	const headers = { 'content-type': 'application/problem+json' };
+	return Response.json({ status, detail: 'no', ...problem }, { status, headers });
+}
+
 async function fillIn() {
 	const user = userEvent.setup();
 	render(NewProject);
@@ -46,18 +51,7 @@ it('makes the project and opens its page', async () => {
 
 it('shows what is wrong at the field, and loses nothing that was typed', async () => {
 	const errors = [{ field: '/spec/env/0/name', message: 'this name is given twice' }];
-	const problem = {
-		title: 'Unprocessable Entity',
-		status: 422,
-		detail: 'no',
-		code: 'invalid',
-		errors,
-	};
-	reply = () =>
-		Response.json(problem, {
-			status: 422,
-			headers: { 'content-type': 'application/problem+json' },
-		});
+	reply = () => refusal(422, { title: 'Unprocessable Entity', code: 'invalid', errors });
 	await fillIn();
 	const name = await screen.findByLabelText('Name of variable 1');
 	await vi.waitFor(() => expect(name).toHaveAccessibleDescription('this name is given twice'));
@@ -70,16 +64,35 @@ it('shows what is wrong at the field, and loses nothing that was typed', async (
 
 it('says at the name that it is taken', async () => {
 	const detail = 'project `shop` exists already: choose another name';
-	const problem = { title: 'Conflict', status: 409, detail, code: 'conflict' };
-	reply = () =>
-		Response.json(problem, {
-			status: 409,
-			headers: { 'content-type': 'application/problem+json' },
-		});
+	reply = () => refusal(409, { title: 'Conflict', detail, code: 'conflict' });
 	await fillIn();
 	const name = screen.getByLabelText('Name');
 	await vi.waitFor(() => expect(name).toHaveAccessibleDescription(detail.replaceAll('`', '')));
 	expect(name).toHaveValue('shop');
+});
+
+it('says at a domain what is wrong with it, or with having one', async () => {
+	const errors = [
+		{ field: '/spec/domains', message: 'a domain needs `port-hold` as the routing' },
+		{ field: '/spec/domains/0/port', message: 'a port is a number from 1 to 65535' },
+	];
+	reply = () => refusal(422, { title: 'Unprocessable Entity', code: 'invalid', errors });
+	const user = userEvent.setup();
+	render(NewProject);
+	await user.type(screen.getByLabelText('Name'), 'shop');
+	await user.click(screen.getByRole('button', { name: 'Add a domain' }));
+	await user.type(screen.getByLabelText('Name of domain 1'), 'shop.example');
+	await user.type(screen.getByLabelText('Port of domain 1 in the container'), '0');
+	await user.click(screen.getByRole('radio', { name: /The container publishes them/ }));
+	await user.click(screen.getByRole('button', { name: 'Make the project' }));
+	const name = screen.getByLabelText('Name of domain 1');
+	const needs = 'a domain needs port-hold as the routing';
+	await vi.waitFor(() => expect(name).toHaveAccessibleDescription(needs));
+	expect(name).toHaveFocus();
+	const port = screen.getByLabelText('Port of domain 1 in the container');
+	expect(port).toHaveAccessibleDescription('a port is a number from 1 to 65535');
+	await user.click(screen.getByRole('button', { name: 'Remove domain 1' }));
+	expect(screen.queryByRole('radio')).toBeNull();
 });
 
 it('asks who holds a port only where the host has one', async () => {

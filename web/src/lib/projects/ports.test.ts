@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Instance, LaneView, PublishedPort, Spec } from '$lib/api/schema';
-import { heldPorts, holdable, portWord } from './ports';
+import { heldFor, holdable, portWord } from './ports';
 
 const web = { host: 8080, container: 80 };
+const domains = [{ name: 'shop.example', port: 3000 }];
 const spec: Spec = { image: 'shop:1', ports: [web, { container: 9000 }] };
+const held = { ports: [web], domains: [] };
 
 it('a port in a word', () => {
 	expect(portWord(web)).toBe('8080 → 80');
@@ -14,16 +16,22 @@ it('a port in a word', () => {
 
 describe('ports that can be held', () => {
 	it('are those that name one of the host', () => {
-		expect(holdable(spec)).toEqual([web]);
-		expect(holdable({ ...spec, routing: 'port-hold' })).toEqual([web]);
-		expect(holdable({ image: 'shop:1' })).toEqual([]);
+		expect(holdable(spec)).toEqual(held);
+		expect(holdable({ ...spec, routing: 'port-hold' })).toEqual(held);
+		expect(holdable({ image: 'shop:1' })).toBeUndefined();
+	});
+
+	it('are not needed where domains lead to it', () => {
+		expect(holdable({ image: 'shop:1', domains })).toEqual({ ports: [], domains });
+		expect(holdable({ ...spec, domains })).toEqual({ ports: [web], domains });
+		expect(holdable({ image: 'shop:1', domains, networks: ['none'] })).toBeUndefined();
 	});
 
 	it('are none where the container publishes them itself', () => {
-		expect(holdable({ ...spec, routing: 'stop-first' })).toEqual([]);
+		expect(holdable({ ...spec, routing: 'stop-first' })).toBeUndefined();
 		const dns = { host: 53, container: 53, protocol: 'udp' } as const;
-		expect(holdable({ ...spec, ports: [web, dns] })).toEqual([]);
-		expect(holdable({ ...spec, networks: ['host'] })).toEqual([]);
+		expect(holdable({ ...spec, ports: [web, dns] })).toBeUndefined();
+		expect(holdable({ ...spec, networks: ['host'] })).toBeUndefined();
 	});
 });
 
@@ -38,20 +46,26 @@ describe('the ports of a lane', () => {
 		({ spec, generation: 2, instances: [instance()], queued: 0, ...change }) as LaneView;
 
 	it('are held once something serves', () => {
-		expect(heldPorts(lane({}))).toEqual([web]);
-		expect(heldPorts(lane({ generation: null }))).toEqual([]);
+		expect(heldFor(lane({}))).toEqual(held);
+		expect(heldFor(lane({ generation: null }))).toBeUndefined();
 	});
 
 	it('are not held while the instance that serves publishes them', () => {
-		expect(heldPorts(lane({ instances: [instance(published(web))] }))).toEqual([]);
+		expect(heldFor(lane({ instances: [instance(published(web))] }))).toBeUndefined();
 		const other = published({ host: 32768, container: 9000 });
-		expect(heldPorts(lane({ instances: [instance(other)] }))).toEqual([web]);
+		expect(heldFor(lane({ instances: [instance(other)] }))).toEqual(held);
 		const old = { ...instance(published(web)), generation: 1 };
-		expect(heldPorts(lane({ instances: [old, instance()] }))).toEqual([web]);
+		expect(heldFor(lane({ instances: [old, instance()] }))).toEqual(held);
 	});
 
 	it('are not held before a deploy that knows of them', () => {
 		const latest = { strategy: 'start-first' } as LaneView['latest_deploy'];
-		expect(heldPorts(lane({ latest_deploy: latest }))).toEqual([]);
+		expect(heldFor(lane({ latest_deploy: latest }))).toBeUndefined();
+	});
+
+	it('are held with its domains', () => {
+		expect(heldFor(lane({ spec: { ...spec, domains } }))).toEqual({ ports: [web], domains });
+		const own = { instances: [instance(published(web))] };
+		expect(heldFor(lane({ spec: { ...spec, domains }, ...own }))).toBeUndefined();
 	});
 });

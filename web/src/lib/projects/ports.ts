@@ -1,4 +1,10 @@
-import type { LaneView, PortSpec, Spec } from '$lib/api/schema';
+import type { DomainSpec, LaneView, PortSpec, Spec } from '$lib/api/schema';
+
+/** What leads to an instance through the data plane. */
+export interface Held {
+	ports: PortSpec[];
+	domains: DomainSpec[];
+}
 
 const EVERYWHERE = ['0.0.0.0', '::'];
 
@@ -10,23 +16,28 @@ export function portWord({ host_ip: ip, host, container }: PortSpec): string {
 /** On these a container has no address to which a held port could lead. */
 const APART = /^(host|none|container:.*)$/;
 
-/** The ports that the data plane holds for it: all that name one of the host, or none. */
-export function holdable({ ports = [], routing, networks = [] }: Spec): PortSpec[] {
-	if (routing === 'stop-first' || networks.some((name) => APART.test(name))) return [];
+/** All ports that name one of the host, and all domains; nothing where one cannot be held. */
+export function holdable(spec: Spec): Held | undefined {
+	const { ports = [], domains = [], routing, networks = [] } = spec;
+	if (routing === 'stop-first' || networks.some((name) => APART.test(name))) return undefined;
 	const named = ports.filter(({ host }) => host != null);
-	return named.every(({ protocol }) => protocol !== 'udp') ? named : [];
+	if (named.some(({ protocol }) => protocol === 'udp')) return undefined;
+	return named.length + domains.length > 0 ? { ports: named, domains } : undefined;
 }
 
 /**
- * The ports that are held for what serves. A lane tells what its next deploy will run:
+ * What is held for the instance that serves. A lane tells what its next deploy will run:
  * what the instance publishes by itself, and what no deploy was for, is not held yet.
  */
-export function heldPorts(lane: LaneView): PortSpec[] {
+export function heldFor(lane: LaneView): Held | undefined {
 	const { generation, latest_deploy: latest, instances, spec } = lane;
-	if (generation == null || latest?.strategy === 'start-first') return [];
+	if (generation == null || latest?.strategy === 'start-first') return undefined;
 	const own = instances
 		.filter((one) => one.generation === generation)
 		.flatMap(({ ports }) => ports);
 	const held = holdable(spec);
-	return held.some((port) => own.some(({ container }) => container === port.container)) ? [] : held;
+	const publishes = held?.ports.some((port) =>
+		own.some(({ container }) => container === port.container),
+	);
+	return publishes ? undefined : held;
 }

@@ -8,6 +8,7 @@ import type {
 	Routing,
 	Spec,
 } from '$lib/api/schema';
+import { domainRows, domainSpecs, type DomainRow } from './domains';
 import { healthRows, healthSpec, type HealthRows } from './health';
 import { Numbers, text } from './numbers';
 
@@ -38,7 +39,8 @@ export class SpecForm {
 	image = $state('');
 	pull: PullPolicy = $state('always');
 	ports: PortRow[] = $state([]);
-	/** Who holds the published ports. */
+	domains: DomainRow[] = $state([]);
+	/** Who holds the published ports, and the way from the domains. */
 	routing: Routing = $state('port-hold');
 	/** Seconds that connections to the old instance may go on. */
 	drain = $state('');
@@ -59,11 +61,12 @@ export class SpecForm {
 	}
 
 	addPort = () => this.ports.push({ container: '', host: '', rest: {} });
+	addDomain = () => this.domains.push({ name: '', port: '' });
 	addEnv = () => this.env.push({ name: '', value: '', secret: false, kept: false });
 
-	/** A port of the host is named, so that somebody has to hold it. */
-	get publishes(): boolean {
-		return this.ports.some(({ host }) => host.trim() !== '');
+	/** It has domains, or names a port of the host: somebody has to hold them. */
+	get routed(): boolean {
+		return this.domains.length > 0 || this.ports.some(({ host }) => host.trim() !== '');
 	}
 
 	error(pointer: string): string | undefined {
@@ -108,6 +111,7 @@ export class SpecForm {
 			host: text(host),
 			rest,
 		}));
+		this.domains = domainRows(spec.domains ?? []);
 		this.routing = spec.routing ?? 'port-hold';
 		this.drain = text((spec.drain_ms ?? DRAIN_MS) / 1000);
 		this.env = (spec.env ?? []).map(({ name, value, secret = false }) => ({
@@ -145,6 +149,7 @@ export class SpecForm {
 			container: numbers.required(`/spec/ports/${i}/container`, container),
 			...(host.trim() && { host: numbers.required(`/spec/ports/${i}/host`, host) }),
 		}));
+		const domains = domainSpecs(this.domains, numbers);
 		const bake_ms = Math.round(1000 * numbers.required('/spec/bake_ms', this.bake));
 		const drain_ms = this.#drainMs(numbers);
 		this.errors = numbers.errors;
@@ -152,13 +157,13 @@ export class SpecForm {
 		const { image, pull, routing } = this;
 		const env = this.env.map(entry);
 		const registry_auth = this.#registryAuth();
-		const base = { ...this.#base, image: image.trim(), pull, ports, env, health };
+		const base = { ...this.#base, image: image.trim(), pull, ports, domains, env, health };
 		return { ...base, routing, drain_ms, bake_ms, registry_auth };
 	}
 
 	/** What was typed counts only where its field is seen. */
 	#drainMs(numbers: Numbers): number {
-		if (!this.publishes || this.routing !== 'port-hold') return this.#base.drain_ms ?? DRAIN_MS;
+		if (!this.routed || this.routing !== 'port-hold') return this.#base.drain_ms ?? DRAIN_MS;
 		return Math.round(1000 * numbers.required('/spec/drain_ms', this.drain));
 	}
 
@@ -172,13 +177,14 @@ export class SpecForm {
 	/** A row that nobody filled means nothing, and would shift the server's indexes. */
 	#dropEmptyRows(): void {
 		this.ports = this.ports.filter(({ container, host }) => container.trim() || host.trim());
+		this.domains = this.domains.filter(({ name, port }) => name.trim() || port.trim());
 		this.env = this.env.filter(({ name, value }) => name.trim() || value);
 	}
 }
 
 /** The fields at which the form can show a problem. */
 const SHOWN =
-	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*|bake_ms|drain_ms|registry_auth\/(username|password)))$/;
+	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|domains(\/\d+\/(name|port))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*|bake_ms|drain_ms|registry_auth\/(username|password)))$/;
 
 function entry({ name, value, secret, kept }: EnvRow): EnvEntry {
 	const trimmed = name.trim();

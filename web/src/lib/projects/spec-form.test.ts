@@ -11,6 +11,7 @@ const stored: Spec = {
 		{ name: 'API_KEY', secret: true },
 	],
 	ports: [{ host: 8080, container: 80, protocol: 'udp', host_ip: '127.0.0.1' }],
+	domains: [],
 	health: { http: { port: 80, path: '/up' }, docker: { test: ['CMD', 'true'] }, timeout_ms: 5_000 },
 	pull: 'missing',
 	stop_grace_ms: 3_000,
@@ -34,10 +35,10 @@ describe('the form of a specification', () => {
 
 	it('holds published ports and drains for half a minute unless told otherwise', () => {
 		const form = new SpecForm({ image: 'a' });
-		expect(form.publishes).toBe(false);
+		expect(form.routed).toBe(false);
 		form.addPort();
 		Object.assign(form.ports[0] ?? {}, { container: '80', host: '8080' });
-		expect(form.publishes).toBe(true);
+		expect(form.routed).toBe(true);
 		expect(form.spec()).toMatchObject({ routing: 'port-hold', drain_ms: 30_000 });
 		form.drain = 'long';
 		expect(form.spec()).toBeUndefined();
@@ -53,6 +54,20 @@ describe('the form of a specification', () => {
 		expect(form.spec()).toEqual({ ...stored, routing: 'port-hold', drain_ms: 250 });
 	});
 
+	it('keeps its domains, which are held as ports are', () => {
+		const domains = [{ name: 'shop.example', port: 3000 }];
+		const form = new SpecForm({ image: 'a', domains, drain_ms: 5_000 });
+		expect(form.routed).toBe(true);
+		form.drain = '1';
+		form.addDomain();
+		Object.assign(form.domains[1] ?? {}, { name: ' www.shop.example ', port: '3000' });
+		form.addDomain();
+		expect(form.spec()).toMatchObject({
+			domains: [...domains, { name: 'www.shop.example', port: 3000 }],
+			drain_ms: 1_000,
+		});
+	});
+
 	it('keeps a stored secret unless another is typed', () => {
 		const form = new SpecForm(stored);
 		const secret = form.env[1];
@@ -66,9 +81,15 @@ describe('the form of a specification', () => {
 		const form = new SpecForm({ image: 'a' });
 		form.addPort();
 		Object.assign(form.ports[0] ?? {}, { container: 'http', host: '80' });
+		form.addDomain();
+		Object.assign(form.domains[0] ?? {}, { name: 'shop.example' });
 		form.health.http.on = true;
 		expect(form.spec()).toBeUndefined();
-		expect(Object.keys(form.errors)).toEqual(['/spec/health/http/port', '/spec/ports/0/container']);
+		expect(Object.keys(form.errors)).toEqual([
+			'/spec/health/http/port',
+			'/spec/ports/0/container',
+			'/spec/domains/0/port',
+		]);
 		expect(form.ports[0]?.container).toBe('http');
 	});
 
