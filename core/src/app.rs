@@ -99,12 +99,13 @@ impl App {
         })?;
         tasks.spawn(plugins.clone().run(working.clone()));
 
-        let data_plane = DataPlane::new(Launch {
+        let launch = Launch {
             program: config.program,
             data: data.path().to_owned(),
             under_systemd: config.under_systemd,
-        });
-        let caddy = Caddy::new(config.caddy, data.path().to_owned(), config.under_systemd);
+        };
+        let data_plane = DataPlane::new(launch.clone());
+        let caddy = Caddy::new(config.caddy, launch);
         tasks.spawn(routing::run(
             data_plane.clone(),
             caddy.clone(),

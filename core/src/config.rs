@@ -173,6 +173,8 @@ fn data(sources: &Sources<'_>, flag: Option<String>) -> Result<PathBuf, ConfigEr
         .map(|found| found.path())
         .transpose()?
         .or_else(|| default_data(sources.environment))
+        // Processes that are started elsewhere are told where it is.
+        .and_then(|path| std::path::absolute(path).ok())
         .ok_or_else(|| ConfigError::missing("data", "a directory, e.g. --data ./data"))
 }
 

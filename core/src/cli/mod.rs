@@ -21,6 +21,7 @@ mod plugin_list;
 mod plugin_resume;
 mod print;
 mod proxy;
+mod proxy_status;
 mod restore;
 mod rollback;
 mod secret;

@@ -1,22 +1,17 @@
 //! The data plane, as a process of its own. Deploys start and lead it by themselves;
 //! all of it can be done by hand.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use tiny_forge_proxy::{Client, Ended, Route, RouteStatus, Start, Stop, serve};
+use tiny_forge_proxy::{Client, Ended, Route, Start, Stop, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, backup::megabytes};
+use super::{Outcome, proxy_status};
 use crate::{
     config::DataArg,
-    routing::{CaddyHome, FOLDER, Launch, is_unit},
+    routing::{CaddyHome, FOLDER, Launch, become_caddy, is_unit},
 };
 
 /// For what cannot be handed over at an upgrade.
@@ -32,6 +27,9 @@ pub(super) struct ProxyArgs {
 enum ProxyCommand {
     /// Hold published ports and forward them, until it is stopped
     Run(RunArgs),
+    /// Become the Caddy that serves domains
+    #[command(hide = true)]
+    Domains(DomainsArgs),
     /// Put this version in the place of the one that runs; nobody is refused meanwhile
     Upgrade(DataArg),
     /// Lead a port somewhere, from the next connection on
@@ -55,6 +53,17 @@ struct RunArgs {
     take_over: bool,
     /// In a session of its own: whatever ends the terminal or the server does not end it
     #[arg(long, hide = true)]
+    detached: bool,
+}
+
+#[derive(Debug, Args)]
+struct DomainsArgs {
+    #[command(flatten)]
+    data: DataArg,
+    #[arg(long)]
+    caddy: PathBuf,
+    /// As for `run`
+    #[arg(long)]
     detached: bool,
 }
 
@@ -103,6 +112,7 @@ struct StopArgs {
 pub(super) async fn run(args: ProxyArgs) -> anyhow::Result<Outcome> {
     match args.command {
         ProxyCommand::Run(args) => run_here(&args).await?,
+        ProxyCommand::Domains(args) => domains(&args)?,
         ProxyCommand::Upgrade(data) => upgrade(&data).await?,
         ProxyCommand::Route(args) => {
             let route = Route {
@@ -116,8 +126,7 @@ pub(super) async fn run(args: ProxyArgs) -> anyhow::Result<Outcome> {
         }
         ProxyCommand::Drain(args) => drain(&args).await?,
         ProxyCommand::Status(data) => {
-            status(&client(&data)?).await?;
-            print_domains(&CaddyHome::new(&data.path()?)).await;
+            proxy_status::status(&client(&data)?, &CaddyHome::new(&data.path()?)).await?;
         }
         ProxyCommand::Remove(args) => client(&args.data)?.remove(args.listen).await?,
         ProxyCommand::Stop(args) => stop(&args).await?,
@@ -131,28 +140,6 @@ fn folder(data: &DataArg) -> anyhow::Result<PathBuf> {
 
 fn client(data: &DataArg) -> anyhow::Result<Client> {
     Ok(Client::new(&folder(data)?))
-}
-
-/// A server that ends leaves ports and domains as they are.
-pub(super) async fn say_what_is_held(data: &Path) {
-    let client = Client::new(&data.join(FOLDER));
-    let Ok(routes) = client.routes().await else {
-        return;
-    };
-    let held = routes.iter().filter(|it| it.route.is_some());
-    let ports = held.map(|it| it.listen.to_string());
-    let caddy = CaddyHome::new(data);
-    let sites = if caddy.runs().await {
-        caddy.sites()
-    } else {
-        BTreeMap::new()
-    };
-    let domains = sites.into_values().flatten().map(|site| site.domain);
-    let held: Vec<String> = ports.chain(domains).collect();
-    if !held.is_empty() {
-        let held = held.join(", ");
-        eprintln!("still held: {held}; `tiny-forge proxy stop --force` lets go of it");
-    }
 }
 
 /// Domains lead to held ports, so they end with them.
@@ -178,9 +165,7 @@ async fn run_here(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         Start::Alone
     };
-    if args.detached {
-        rustix::process::setsid().context("it leads a session already")?;
-    }
+    detach(args.detached)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stopped = async {
@@ -193,6 +178,19 @@ async fn run_here(args: &RunArgs) -> anyhow::Result<()> {
     match serve(&folder, start, stopped).await? {
         Ended::Stopped => eprintln!("stopped"),
         Ended::HandedOver => eprintln!("another process holds the ports now"),
+    }
+    Ok(())
+}
+
+/// Returns only if it cannot.
+fn domains(args: &DomainsArgs) -> anyhow::Result<()> {
+    detach(args.detached)?;
+    Err(become_caddy(&CaddyHome::new(&args.data.path()?), &args.caddy).into())
+}
+
+fn detach(is_wanted: bool) -> anyhow::Result<()> {
+    if is_wanted {
+        rustix::process::setsid().context("it leads a session already")?;
     }
     Ok(())
 }
@@ -224,55 +222,4 @@ async fn drain(args: &DrainArgs) -> anyhow::Result<()> {
         cut => println!("{cut} connections were cut"),
     }
     Ok(())
-}
-
-async fn status(client: &Client) -> anyhow::Result<()> {
-    let hello = client.hello().await?;
-    println!("version {}, process {}", hello.program, hello.pid);
-    let routes = client.routes().await?;
-    if routes.is_empty() {
-        println!("it holds no port");
-    }
-    for route in &routes {
-        print_route(route);
-    }
-    Ok(())
-}
-
-async fn print_domains(caddy: &CaddyHome) {
-    let sites = caddy.sites();
-    for (lane, site) in sites.iter().flat_map(|(lane, sites)| {
-        let sites = sites.iter();
-        sites.map(move |site| (lane, site))
-    }) {
-        println!("https://{} → 127.0.0.1:{} ({lane})", site.domain, site.port);
-    }
-    if !sites.is_empty() && !caddy.runs().await {
-        println!("  Caddy, which serves them, does not run");
-    }
-}
-
-fn print_route(status: &RouteStatus) {
-    match &status.route {
-        Some(Route { upstream, lane, .. }) => {
-            println!("{} → {upstream} ({lane})", status.listen);
-        }
-        None => println!("{} → given up", status.listen),
-    }
-    if let Some(problem) = &status.problem {
-        println!("  it does not listen: {problem}");
-    }
-    if status.waiting > 0 {
-        println!("  {} wait: nobody listens there", status.waiting);
-    }
-    for upstream in &status.upstreams {
-        println!(
-            "  {}: {} open, {} idle; {} in, {} out",
-            upstream.upstream,
-            upstream.open,
-            upstream.idle,
-            megabytes(upstream.bytes_to_upstream),
-            megabytes(upstream.bytes_to_client)
-        );
-    }
 }

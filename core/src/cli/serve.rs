@@ -1,6 +1,6 @@
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, proxy};
+use super::{Outcome, proxy_status};
 use crate::{
     app::App,
     config::{Config, ServeArgs},
@@ -25,6 +25,6 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
     }
     eprintln!("stopping …");
     app.shutdown().await;
-    proxy::say_what_is_held(&data).await;
+    proxy_status::say_what_is_held(&data).await;
     Ok(Outcome::Done)
 }

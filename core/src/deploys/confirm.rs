@@ -1,25 +1,22 @@
 //! Whether the new instance is reached from outside, once its ports and domains lead to it.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::{
+    error::Error,
+    net::{Ipv6Addr, SocketAddr},
+};
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{probe, run::Run};
-use crate::{
-    model::{DomainSpec, Plan},
-    store::StoreError,
-};
+use crate::{model::Plan, store::StoreError};
 
 /// For a certificate that is asked for now. It may come later too.
 const CERTIFICATE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Of Caddy's own: nobody answers it.
-const BAD_GATEWAY: u16 = 502;
 
 impl Run {
-    /// The ports are where everybody finds them, and the app answers there; at its domains
-    /// as well.
+    /// The ports are where everybody finds them, and the app answers there.
     pub(super) async fn confirm(&self, plan: &Plan) -> Result<(), String> {
         let routes = self.routes_to_candidate(plan);
         let held = self.tools.data_plane.held().await;
@@ -38,38 +35,24 @@ impl Run {
             probe::http_at(reachable(public.listen), http).await?;
         }
         let domains = self.spec.domains.iter();
-        let asked = join_all(domains.map(|domain| self.confirm_domain(domain)));
-        asked.await.into_iter().collect()
+        let asked = try_join_all(domains.map(|domain| self.confirm_domain(&domain.name)));
+        asked.await.map(drop).map_err(|error| error.to_string())
     }
 
     /// Without a certificate it is not served yet: a name may not lead to this host until
     /// the app is seen to run. That is said, and no failure.
-    async fn confirm_domain(&self, domain: &DomainSpec) -> Result<(), String> {
-        let http = self.spec.health.http.as_ref();
-        let http = http.filter(|http| http.port == domain.port);
-        let (name, path) = (&domain.name, http.map_or("/", |http| http.path.as_str()));
+    async fn confirm_domain(&self, name: &str) -> Result<(), StoreError> {
         let deadline = Instant::now() + CERTIFICATE_WITHIN;
-        let status = loop {
-            match self.tools.caddy.ask(name, path).await {
-                Ok(status) => break status,
+        let error = loop {
+            match self.tools.caddy.serves(name).await {
+                Ok(()) => return Ok(()),
                 Err(_) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
-                Err(error) => return said(self.not_served(name, &error).await),
+                Err(error) => break error,
             }
         };
-        let is_good = match http {
-            Some(http) => probe::is_good(http, status),
-            None => status != BAD_GATEWAY,
-        };
-        if is_good {
-            return Ok(());
-        }
-        Err(format!("https://{name}{path} answers {status}"))
-    }
-
-    async fn not_served(&self, name: &str, error: &reqwest::Error) -> Result<(), StoreError> {
-        let log = self.tools.caddy.log();
+        let (why, log) = (root_cause(&error), self.tools.caddy.log());
         let line = format!(
-            "warning: https://{name} is not served yet ({error}): its name has to lead to this \
+            "warning: https://{name} is not served yet: {why}. Its name has to lead to this \
              host; Caddy goes on asking for a certificate, and says in {} what is wrong",
             log.display()
         );
@@ -77,8 +60,12 @@ impl Run {
     }
 }
 
-fn said(said: Result<(), StoreError>) -> Result<(), String> {
-    said.map_err(|error| error.to_string())
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// From this host.

@@ -5,7 +5,6 @@ use std::{
     collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr},
-    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -17,7 +16,7 @@ use tokio::{
 
 use super::{error::Stop, run::Run};
 use crate::{
-    model::{Lane, LoopbackPort, Plan, RestartPolicy, StepName},
+    model::{Plan, RestartPolicy, StepName},
     routing::{self, Site},
     store::{Held, StoreError},
 };
@@ -27,8 +26,6 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 /// Within one machine an answer that takes longer will not come.
 const ATTEMPT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// For domains: below those that the kernel gives to clients.
-const LOOPBACK_PORTS: RangeInclusive<u16> = 20_000..=29_999;
 
 impl Run {
     /// On our own network, and nobody else's.
@@ -40,34 +37,6 @@ impl Run {
         network.free(last, &given).ok_or_else(|| {
             failed("our network has no address left: remove instances that have ended".to_owned())
         })
-    }
-
-    /// Where its domains lead on this host: a port that the lane was given stays with it.
-    pub(super) async fn loopback_ports(&self) -> Result<Vec<LoopbackPort>, Stop> {
-        let mut known = self
-            .tools
-            .store
-            .read(|reader| reader.loopback_ports())
-            .await?;
-        let containers: BTreeSet<u16> = self.spec.domains.iter().map(|it| it.port).collect();
-        let mut ports = Vec::new();
-        for container in containers {
-            let own = known
-                .iter()
-                .find(|(lane, port)| *lane == self.deploy.lane && port.container == container);
-            let port = match own {
-                Some((_, own)) => *own,
-                None => LoopbackPort {
-                    host: free_port(&known).await.ok_or_else(|| {
-                        Stop::failed(StepName::Plan, "no port is left for its domains")
-                    })?,
-                    container,
-                },
-            };
-            known.push((self.deploy.lane.clone(), port));
-            ports.push(port);
-        }
-        Ok(ports)
     }
 
     /// Its ports are listened to, as far as they will be. One that only the old instance
@@ -117,9 +86,10 @@ impl Run {
 
     /// Its ports lead to the new instance; to none of ours if it holds them itself.
     pub(super) async fn lead_to_candidate(&self, plan: &Plan) -> Result<(), String> {
-        self.lead(plan, &self.routes_to_candidate(plan)).await?;
-        self.lead_domains(plan, &self.sites_of_candidate(plan))
-            .await
+        let old = self.held_by_old(plan).await;
+        let old = old.map_err(|error| error.to_string())?;
+        let candidate = self.held_by_candidate(plan);
+        self.turn(plan, old.as_ref(), candidate.as_ref()).await
     }
 
     /// The new instance is to publish them by itself.
@@ -132,10 +102,8 @@ impl Run {
         let held = self.tools.store.read(|reader| reader.held()).await;
         let held = held.map_err(|error| error.to_string())?;
         let serving = held.iter().find(|held| held.lane == self.deploy.lane);
-        self.lead(plan, &serving.map(routing::routes).unwrap_or_default())
-            .await?;
-        self.lead_domains(plan, &serving.map(routing::sites).unwrap_or_default())
-            .await
+        let candidate = self.held_by_candidate(plan);
+        self.turn(plan, candidate.as_ref(), serving).await
     }
 
     /// What does not lead to the old instance as well is given up: it may need the port.
@@ -165,16 +133,35 @@ impl Run {
     pub(super) async fn lead_back(&self, plan: &Plan) -> Result<(), String> {
         let old = self.held_by_old(plan).await;
         let old = old.map_err(|error| error.to_string())?;
-        self.lead(
-            plan,
-            &old.iter().flat_map(routing::routes).collect::<Vec<_>>(),
-        )
-        .await?;
-        self.lead_domains(
-            plan,
-            &old.iter().flat_map(routing::sites).collect::<Vec<_>>(),
-        )
-        .await
+        let candidate = self.held_by_candidate(plan);
+        self.turn(plan, candidate.as_ref(), old.as_ref()).await
+    }
+
+    /// Ports and domains lead to `to`, where they may lead to `from` now. A domain always
+    /// leads to somebody meanwhile. Whoever has none at all lets go of Caddy's ports first:
+    /// they may be wanted as its own.
+    async fn turn(
+        &self,
+        plan: &Plan,
+        from: Option<&Held>,
+        to: Option<&Held>,
+    ) -> Result<(), String> {
+        let routes = to.map(routing::routes).unwrap_or_default();
+        let sites = to.map(routing::sites).unwrap_or_default();
+        if sites.is_empty() {
+            let let_go = self.lead_domains(&sites).await;
+            self.lead(plan, &routes).await?;
+            return let_go;
+        }
+        let mut doors = from.map(routing::doors).unwrap_or_default();
+        doors.retain(|door| routes.iter().all(|route| route.listen != door.listen));
+        let has_moved = !doors.is_empty();
+        self.lead(plan, &[routes.clone(), doors].concat()).await?;
+        self.lead_domains(&sites).await?;
+        if has_moved {
+            self.lead(plan, &routes).await?;
+        }
+        Ok(())
     }
 
     /// Where neither the new nor the old instance is behind held ports, nobody is asked:
@@ -189,31 +176,15 @@ impl Run {
         led.map_err(|error| error.to_string())
     }
 
-    /// Caddy is not asked where neither has a domain.
-    async fn lead_domains(&self, plan: &Plan, sites: &[Site]) -> Result<(), String> {
-        let old = self.held_by_old(plan).await;
-        let old = old.map_err(|error| error.to_string())?;
-        let has_domains =
-            !self.spec.domains.is_empty() || old.is_some_and(|it| !it.domains.is_empty());
-        if !has_domains {
-            return Ok(());
-        }
-        let led = self
-            .tools
-            .caddy
-            .lead(&self.deploy.lane.to_string(), sites)
-            .await;
+    async fn lead_domains(&self, sites: &[Site]) -> Result<(), String> {
+        let lane = self.deploy.lane.to_string();
+        let led = self.tools.caddy.lead(&lane, sites).await;
         led.map_err(|error| error.to_string())
     }
 
     pub(super) fn routes_to_candidate(&self, plan: &Plan) -> Vec<Route> {
         let held = self.held_by_candidate(plan);
         held.iter().flat_map(routing::routes).collect()
-    }
-
-    pub(super) fn sites_of_candidate(&self, plan: &Plan) -> Vec<Site> {
-        let held = self.held_by_candidate(plan);
-        held.iter().flat_map(routing::sites).collect()
     }
 
     pub(super) async fn routes_to_old(&self, plan: &Plan) -> Result<Vec<Route>, StoreError> {
@@ -239,19 +210,6 @@ impl Run {
         let held = self.tools.store.read(move |reader| reader.held_as(&old));
         held.await
     }
-}
-
-/// That no lane has been given, and nobody listens to.
-async fn free_port(given: &[(Lane, LoopbackPort)]) -> Option<u16> {
-    let first = rand::random_range(LOOPBACK_PORTS);
-    for host in (first..=*LOOPBACK_PORTS.end()).chain(LOOPBACK_PORTS) {
-        let is_given = given.iter().any(|(_, port)| port.host == host);
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, host));
-        if !is_given && tiny_forge_proxy::can_listen(listen).await.is_ok() {
-            return Some(host);
-        }
-    }
-    None
 }
 
 /// Each once, though several addresses of the host lead to it.

@@ -1,10 +1,10 @@
-//! Whether the data plane can hold a lane's ports, and Caddy serve its domains.
+//! Whether the data plane can hold a lane's ports.
 
 use std::{io, net::TcpListener};
 
 use tiny_forge_proxy::Route;
 
-use super::{own_container, plan, run::Tools, situation::Situation};
+use super::{domains, own_container, plan, run::Tools, situation::Situation};
 use crate::{
     engine::EngineError,
     model::{Lane, PortSpec, Spec},
@@ -49,36 +49,10 @@ pub(super) async fn problem(
     spec: &Spec,
     situation: &Situation,
 ) -> Result<Option<String>, StoreError> {
-    if let Some(problem) = port_problem(tools, lane, spec, situation).await {
-        return Ok(Some(problem));
+    match port_problem(tools, lane, spec, situation).await {
+        Some(problem) => Ok(Some(problem)),
+        None => domains::problem(tools, lane, spec, situation).await,
     }
-    domain_problem(tools, lane, spec, situation).await
-}
-
-async fn domain_problem(
-    tools: &Tools,
-    lane: &Lane,
-    spec: &Spec,
-    situation: &Situation,
-) -> Result<Option<String>, StoreError> {
-    if spec.domains.is_empty() {
-        return Ok(None);
-    }
-    if let Err(why) = plan::is_held(spec, situation) {
-        return Ok(Some(format!("its domains cannot lead to it, since {why}")));
-    }
-    let held = tools.store.read(|reader| reader.held()).await?;
-    for other in held.iter().filter(|held| held.lane != *lane) {
-        let mut names = other.domains.iter().map(|domain| &domain.name);
-        let taken = names.find(|name| spec.domains.iter().any(|it| it.name == **name));
-        if let Some(name) = taken {
-            let other = &other.lane;
-            return Ok(Some(format!(
-                "`{name}` leads to {other}: remove it there first"
-            )));
-        }
-    }
-    Ok(tools.caddy.obstacle().await)
 }
 
 async fn port_problem(
@@ -108,6 +82,11 @@ async fn port_problem(
             .is_some_and(|host| situation.serving_ports.contains(&host));
         if !is_held || holder.is_some() || changes_hands {
             continue;
+        }
+        match domains::gives_up(tools, &lane, spec, port).await {
+            Err(problem) => return Some(problem),
+            Ok(true) => continue,
+            Ok(false) => {}
         }
         for listen in routing::listens(port) {
             if let Err(problem) = tiny_forge_proxy::can_listen(listen).await {

@@ -4,13 +4,16 @@
 //! queue, and `preview` says what would come of it. `queue` gives each lane one
 //! deploy at a time; `run` reads as the numbered walkthrough in ARCHITECTURE.md, and
 //! goes on where a stop of the server interrupted it. `switch` makes the new instance
-//! the one that serves, with `hold` and `confirm` where the data plane
-//! holds the ports, and `drain` before the old one goes; `bake` watches it, `rollback` reverses the switch.
+//! the one that serves, with `hold`, `doors` and `confirm` where the data plane holds the
+//! ports, and `drain` before the old one goes; `bake` watches it, `rollback` reverses the
+//! switch.
 
 mod admit;
 mod bake;
 mod candidate;
 mod confirm;
+mod domains;
+mod doors;
 mod drain;
 mod error;
 mod gate;

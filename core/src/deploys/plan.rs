@@ -18,6 +18,7 @@ pub(super) fn decide(spec: &Spec, situation: &Situation) -> Plan {
         Ok(true) => Strategy::PortHold,
         Ok(false) if publishes => Strategy::StopFirst,
         Ok(false) => Strategy::StartFirst,
+        Err(_) if !publishes => Strategy::StartFirst,
         Err(why) => {
             warnings.push(format!(
                 "the instance publishes its ports by itself, since {why}"

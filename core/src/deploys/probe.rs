@@ -59,16 +59,14 @@ pub(super) async fn http_at(address: SocketAddr, probe: &HttpProbe) -> Result<()
         format!("{address} {why}")
     })?;
     let status = answer.status().as_u16();
-    if is_good(probe, status) {
+    let good = probe
+        .expect_status
+        .map_or((200..400).contains(&status), |wanted| wanted == status);
+    if good {
         Ok(())
     } else {
         Err(format!("GET {} answers {status}", probe.path))
     }
-}
-
-pub(super) fn is_good(probe: &HttpProbe, status: u16) -> bool {
-    let good = probe.expect_status.map(|wanted| wanted == status);
-    good.unwrap_or((200..400).contains(&status))
 }
 
 /// The container's own address, else the port that it publishes.

@@ -87,8 +87,11 @@ impl Deploys {
             let message = format!("project `{name}` has deploys under way: cancel them first");
             return Err(DeployError::Conflict(message));
         }
-        let stages = project.stages.iter().map(|stage| stage.stage.clone());
-        let stages: Vec<StageName> = stages.collect();
+        let lanes = project.stages.iter().map(|stage| Lane {
+            project: name.clone(),
+            stage: stage.stage.clone(),
+        });
+        let lanes: Vec<Lane> = lanes.collect();
         let instances: Vec<_> = project
             .stages
             .into_iter()
@@ -102,21 +105,19 @@ impl Deploys {
                 format!("project `{name}` has running instances: stop them too with `?stop=true`");
             return Err(DeployError::Conflict(message));
         }
+        // Before anything is gone: it may fail.
+        for lane in &lanes {
+            let released = self.tools().caddy.lead(&lane.to_string(), &[]).await;
+            released.map_err(|error| DeployError::Conflict(error.to_string()))?;
+        }
         for instance in &instances {
             self.tools().planned.begin(&instance.id);
             let stopped = self.stop_and_remove(&instance.id).await;
             self.tools().planned.end(&instance.id);
             stopped?;
         }
-        for stage in stages {
-            let lane = Lane {
-                project: name.clone(),
-                stage,
-            };
-            let (tools, lane) = (self.tools(), lane.to_string());
-            let released = tools.caddy.lead(&lane, &[]).await;
-            released.map_err(|error| DeployError::Conflict(error.to_string()))?;
-            let released = tools.data_plane.lead(&lane, &[]).await;
+        for lane in &lanes {
+            let released = self.tools().data_plane.lead(&lane.to_string(), &[]).await;
             released.map_err(|error| DeployError::Conflict(error.to_string()))?;
         }
         let lane = Lane {

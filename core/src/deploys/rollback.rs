@@ -123,11 +123,12 @@ async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Resu
         .write(move |tx| tx.set_serving(&lane, generation, &instance))
         .await?;
     // Where this fails, it is done as soon as it can be: the lane names the old one.
-    run.lead_back(plan).await.map_err(failed)?;
-    if plan.strategy == Strategy::PortHold {
+    let led = run.lead_back(plan).await;
+    if led.is_ok() && plan.strategy == Strategy::PortHold {
         run.drain_candidate(plan).await?;
     }
     switch::stop_for_certain(run, candidate).await;
+    led.map_err(failed)?;
     Ok(generation)
 }
 

@@ -197,18 +197,15 @@ pub(super) async fn turn_back(run: &Run, plan: &Plan, candidate: &str, stop: Sto
     match run.serves(candidate).await {
         Ok(true) => rollback::reverse(run, plan, candidate, stop).await,
         Ok(false) => {
-            let led = match plan.strategy {
-                Strategy::PortHold => run.lead_to_serving(plan).await,
-                Strategy::StartFirst | Strategy::StopFirst => Ok(()),
-            };
+            if plan.strategy == Strategy::StopFirst {
+                put_away(run, plan, candidate).await;
+                return rollback::restore(run, plan, stop).await;
+            }
+            let led = run.lead_to_serving(plan).await;
             put_away(run, plan, candidate).await;
-            match plan.strategy {
-                Strategy::StartFirst => stop,
-                Strategy::PortHold => match led {
-                    Ok(()) => stop,
-                    Err(reason) => stop.with(Stop::failed(StepName::Replace, reason)),
-                },
-                Strategy::StopFirst => rollback::restore(run, plan, stop).await,
+            match led {
+                Ok(()) => stop,
+                Err(reason) => stop.with(Stop::failed(StepName::Replace, reason)),
             }
         }
         Err(error) => error.into(),

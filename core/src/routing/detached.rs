@@ -23,15 +23,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A process that nothing that happens to the server happens to.
 pub(super) struct Detached<'a> {
-    /// Of its unit, where systemd starts it.
-    pub(super) name: &'static str,
+    /// Its name where systemd starts it: see [`unit`].
+    pub(super) unit: String,
     pub(super) description: &'static str,
+    /// Our own: it takes a session of its own where systemd gives it none.
     pub(super) program: &'a Path,
     pub(super) arguments: Vec<OsString>,
-    /// Besides, for one that systemd does not detach.
-    pub(super) own_argument: Option<&'static str>,
-    /// Tells its unit from that of another server.
-    pub(super) data: &'a Path,
     /// What it says where systemd does not keep it.
     pub(super) log: PathBuf,
     /// systemd ends all that a service of it has started, unless that is a unit itself.
@@ -46,7 +43,7 @@ impl Detached<'_> {
     ) -> Result<(), String> {
         let stderr = open(&self.log).map_err(|error| error.to_string())?;
         if self.under_systemd {
-            let unit = timeout(ANSWERS_WITHIN, self.unit().status()).await;
+            let unit = timeout(ANSWERS_WITHIN, self.by_systemd().status()).await;
             let is_begun = unit.is_ok_and(|it| it.is_ok_and(|status| status.success()));
             // One that has crashed is started again by systemd itself.
             let patience = if is_begun {
@@ -57,10 +54,9 @@ impl Detached<'_> {
             if until(&answers, patience, None).await.is_ok() {
                 return Ok(());
             }
-            let name = self.name;
             tracing::warn!(
-                name,
-                "systemd starts no unit for it: it ends with this service"
+                unit = self.unit,
+                "systemd does not start it: it ends with this service"
             );
         }
         let child = self.own(stderr).spawn().map_err(|error| {
@@ -75,28 +71,21 @@ impl Detached<'_> {
         let mut command = Command::new(self.program);
         command
             .args(&self.arguments)
-            .args(self.own_argument)
+            .arg("--detached")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr);
-        if self.own_argument.is_none() {
-            // What a terminal sends to the server is not sent to it.
-            command.process_group(0);
-        }
         command
     }
 
-    /// A unit that is not written anywhere: after a reboot the server makes it again. While
-    /// one takes over from another there are two.
-    fn unit(&self) -> Command {
+    /// A unit that is not written anywhere: after a reboot the server makes it again.
+    fn by_systemd(&self) -> Command {
         let mut command = Command::new("systemd-run");
         if !rustix::process::geteuid().is_root() {
             command.arg("--user");
         }
-        let digest = Sha256::digest(self.data.as_os_str().as_encoded_bytes());
-        let (data, starter) = (hex::encode(&digest[..4]), std::process::id());
         command
-            .arg(format!("--unit={}-{data}-{starter}", self.name))
+            .arg(format!("--unit={}", self.unit))
             .args(["--quiet", "--collect"])
             .arg(format!("--description={}", self.description))
             // One that has handed over ends without a failure.
@@ -110,6 +99,12 @@ impl Detached<'_> {
             .stdin(Stdio::null());
         command
     }
+}
+
+/// Of a server with its data there.
+pub(super) fn unit(name: &str, data: &Path) -> String {
+    let digest = Sha256::digest(data.as_os_str().as_encoded_bytes());
+    format!("{name}-{}", hex::encode(&digest[..4]))
 }
 
 /// Whether a process is in a unit of this name.
@@ -143,6 +138,10 @@ async fn until<F: Future<Output = bool>>(
             return Err(format!("it ended at once ({status})"));
         }
         if Instant::now() > deadline {
+            if let Some(child) = &mut child {
+                // It would come up behind our back.
+                let _ = child.start_kill();
+            }
             return Err(format!("it does not answer within {patience:?}"));
         }
         sleep(LOOK_EVERY).await;

@@ -7,9 +7,10 @@ use std::{
 };
 
 use tiny_forge_proxy::Route;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Caddy, CaddyError, DataPlane, RoutingError, caddy::Sites, routes, sites};
+use super::{Caddy, CaddyError, DataPlane, RoutingError, Site, caddy::Sites, routes, sites};
 use crate::{
     events::Bus,
     model::Severity,
@@ -22,31 +23,59 @@ const LOOKS: u32 = 60;
 
 /// Runs until `token` is cancelled.
 pub async fn run(plane: DataPlane, caddy: Caddy, store: Store, bus: Bus, token: CancellationToken) {
-    let kept = keep(&plane, &caddy, &store, &bus);
+    // One that hangs keeps nobody from the other.
+    let kept = async {
+        tokio::join!(
+            keep_plane(&plane, &store, &bus),
+            keep_caddy(&caddy, &store, &bus)
+        )
+    };
     token.run_until_cancelled(kept).await;
 }
 
-async fn keep(plane: &DataPlane, caddy: &Caddy, store: &Store, bus: &Bus) {
+async fn keep_plane(plane: &DataPlane, store: &Store, bus: &Bus) {
     loop {
         if let Err(error) = compare(plane, store).await {
             tracing::error!(%error, "held ports may lead nowhere; tried again");
         }
-        if let Err(error) = compare_sites(caddy, store).await {
-            tracing::error!(%error, "domains may lead nowhere; tried again");
-        }
         for _ in 0..LOOKS {
             if plane.take_restarted() {
-                tell(
+                tell_restarted(
                     bus,
                     "proxy_restarted",
                     "the process that holds published ports",
                 );
             }
-            if caddy.take_restarted() {
-                tell(bus, "caddy_restarted", "Caddy, which serves domains,");
+            sleep(LOOK_EVERY).await;
+            if plane.is_lost().await {
+                break;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
-            if plane.is_lost().await || caddy.is_lost().await {
+        }
+    }
+}
+
+async fn keep_caddy(caddy: &Caddy, store: &Store, bus: &Bus) {
+    let mut is_down = false;
+    loop {
+        let compared = compare_sites(caddy, store).await;
+        let was_down = std::mem::replace(&mut is_down, compared.is_err());
+        match compared {
+            Err(error) if !was_down => {
+                let message = format!("domains may lead nowhere; tried again: {error}");
+                bus.announce("proxy", Severity::Error, "domains_down", message);
+            }
+            Ok(()) if was_down => {
+                let message = "domains are served again".to_owned();
+                bus.announce("proxy", Severity::Info, "domains_up", message);
+            }
+            _ => {}
+        }
+        for _ in 0..LOOKS {
+            if caddy.take_restarted() {
+                tell_restarted(bus, "caddy_restarted", "Caddy, which serves domains,");
+            }
+            sleep(LOOK_EVERY).await;
+            if caddy.is_lost().await {
                 break;
             }
         }
@@ -92,15 +121,37 @@ async fn compare(plane: &DataPlane, store: &Store) -> Result<(), KeepError> {
 async fn compare_sites(caddy: &Caddy, store: &Store) -> Result<(), KeepError> {
     let turn = caddy.turn().await;
     let Wanted { held, busy } = store.read(wanted).await?;
-    let mut kept: Sites = turn.sites();
-    kept.retain(|lane, _| busy.contains(lane));
+    let now = turn.sites();
+    let mut wanted = now.clone();
+    wanted.retain(|lane, _| busy.contains(lane));
     for held in held {
         let lane = held.lane.to_string();
         if !busy.contains(&lane) {
-            kept.insert(lane, sites(&held));
+            wanted.insert(lane, sites(&held));
         }
     }
-    Ok(turn.apply(kept).await?)
+    Ok(turn.apply(settled(&now, wanted)).await?)
+}
+
+/// A name that several lanes want leads to the one that it leads to now, else to the first.
+fn settled(now: &Sites, wanted: Sites) -> Sites {
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    let has_now = |lane: &String, domain: &str| {
+        let sites = now.get(lane).into_iter().flatten();
+        sites.into_iter().any(|site| site.domain == domain)
+    };
+    for (lane, sites) in &wanted {
+        for Site { domain, .. } in sites {
+            if has_now(lane, domain) || !owners.contains_key(domain) {
+                owners.insert(domain.clone(), lane.clone());
+            }
+        }
+    }
+    let mut settled = wanted;
+    for (lane, sites) in &mut settled {
+        sites.retain(|site| owners.get(&site.domain) == Some(lane));
+    }
+    settled
 }
 
 struct Wanted {
@@ -119,8 +170,32 @@ fn wanted(reader: &Reader<'_>) -> Result<Wanted, StoreError> {
     })
 }
 
-fn tell(bus: &Bus, reason: &'static str, who: &str) {
+fn tell_restarted(bus: &Bus, reason: &'static str, who: &str) {
     let message =
         format!("{who} had ended, and was started again: connections through it were cut");
     bus.announce("proxy", Severity::Warning, reason, message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Site, Sites, settled};
+
+    fn sites(of: &[(&str, &[&str])]) -> Sites {
+        let site = |domain: &&str| Site {
+            domain: (*domain).to_owned(),
+            port: 20_000,
+        };
+        let lanes = of.iter();
+        lanes
+            .map(|(lane, domains)| ((*lane).to_owned(), domains.iter().map(site).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn a_name_that_two_want_stays_with_who_has_it_and_one_that_is_given_up_goes_on() {
+        let now = sites(&[("b", &["x"]), ("c", &["y"])]);
+        let wanted = sites(&[("a", &["x", "y", "z"]), ("b", &["x", "z"]), ("c", &[])]);
+        let expected = sites(&[("a", &["y", "z"]), ("b", &["x"]), ("c", &[])]);
+        assert_eq!(settled(&now, wanted), expected);
+    }
 }

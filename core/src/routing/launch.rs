@@ -6,7 +6,7 @@ use tiny_forge_proxy::Client;
 
 use super::{
     RoutingError,
-    detached::{Detached, is_in_unit},
+    detached::{Detached, is_in_unit, unit},
 };
 
 const UNIT: &str = "tiny-forge-proxy";
@@ -45,13 +45,13 @@ impl Launch {
         let mut arguments = vec!["proxy".into(), "run".into()];
         arguments.extend(old.map(|_| TAKE_OVER.into()));
         arguments.extend(["--data".into(), self.data.clone().into()]);
+        // While one takes over from another there are two.
+        let starter = std::process::id();
         let process = Detached {
-            name: UNIT,
+            unit: format!("{}-{starter}", unit(UNIT, &self.data)),
             description: "Ports held by tiny-forge",
             program: &self.program,
             arguments,
-            own_argument: Some("--detached"),
-            data: &self.data,
             log: self.folder().join("log"),
             under_systemd: self.under_systemd,
         };

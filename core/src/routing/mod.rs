@@ -13,8 +13,8 @@ mod keeper;
 mod launch;
 mod routes;
 
-pub use caddy::{Caddy, CaddyError, CaddyHome, CaddySettings, Certificates, Site};
+pub use caddy::{Caddy, CaddyError, CaddyHome, CaddySettings, Certificates, Site, become_caddy};
 pub use data_plane::{DataPlane, RoutingError};
 pub use keeper::run;
 pub use launch::{FOLDER, Launch, is_unit};
-pub use routes::{listens, overlap, routes, sites};
+pub use routes::{doors, listens, overlap, routes, sites};

@@ -12,20 +12,29 @@ use crate::{model::PortSpec, store::Held};
 /// What leads to an instance.
 pub fn routes(held: &Held) -> Vec<Route> {
     let ports = held.ports.iter().filter(|port| port.can_be_held());
-    let published = ports.flat_map(|port| listens(port).into_iter().map(|it| (it, port.container)));
-    let for_domains = held.loopback.iter().map(|port| {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port.host));
-        (listen, port.container)
+    let published = ports.flat_map(|port| {
+        let listens = listens(port).into_iter();
+        listens.map(|listen| route(held, listen, port.container))
     });
-    let routes = published
-        .chain(for_domains)
-        .map(|(listen, container)| Route {
-            listen,
-            upstream: SocketAddr::from((held.address, container)),
-            lane: held.lane.to_string(),
-            generation: held.generation.unsigned_abs(),
-        });
-    routes.collect()
+    published.chain(doors(held)).collect()
+}
+
+/// Those of them that domains lead to.
+pub fn doors(held: &Held) -> Vec<Route> {
+    let doors = held.loopback.iter().map(|port| {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port.host));
+        route(held, listen, port.container)
+    });
+    doors.collect()
+}
+
+fn route(held: &Held, listen: SocketAddr, container: u16) -> Route {
+    Route {
+        listen,
+        upstream: SocketAddr::from((held.address, container)),
+        lane: held.lane.to_string(),
+        generation: held.generation.unsigned_abs(),
+    }
 }
 
 /// What leads to these routes from outside, by name.
@@ -47,13 +56,19 @@ pub fn listens(port: &PortSpec) -> Vec<SocketAddr> {
         return Vec::new();
     };
     let named: Option<IpAddr> = port.host_ip.as_ref().and_then(|ip| ip.parse().ok());
-    let addresses = match named {
-        Some(address) => vec![address],
-        None if has_ipv6() => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-        None => vec![Ipv4Addr::UNSPECIFIED.into()],
-    };
-    let at = |address| SocketAddr::new(address, host);
-    addresses.into_iter().map(at).collect()
+    match named {
+        Some(address) => vec![SocketAddr::new(address, host)],
+        None => everywhere(host),
+    }
+}
+
+/// A port on all addresses of this host.
+pub(super) fn everywhere(port: u16) -> Vec<SocketAddr> {
+    let mut all = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
+    if has_ipv6() {
+        all.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    }
+    all
 }
 
 /// Whether nobody can listen to both.

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use crate::support::{
     bench::{Bench, bench, bench_where},
+    binary::Binary,
     domains::Domains,
     registry::free_port,
+    traffic::Door,
     wait,
 };
 
@@ -113,7 +115,7 @@ async fn a_deploy_that_fails_or_does_not_last_leaves_domains_as_they_were() {
 
 #[tokio::test]
 async fn a_domain_of_another_lane_is_refused_before_anything_is_done() {
-    let (bench, _) = domains_bench().await;
+    let (bench, domains) = domains_bench().await;
     let change = |spec: &mut Value| spec["domains"] = named(&["taken.example"]);
     for project in ["owner", "rival"] {
         bench.project(project, change).await;
@@ -128,6 +130,20 @@ async fn a_domain_of_another_lane_is_refused_before_anything_is_done() {
     assert_eq!(deploy["reason"], reason);
     let warnings = preview["plan"]["warnings"].as_array().expect("warnings");
     assert!(warnings.contains(&json!(reason)), "{preview}");
+
+    // Nor while the other may still come back to it.
+    let gives_up = |spec: &mut Value| {
+        spec["domains"] = json!([]);
+        spec["bake_ms"] = json!(600_000);
+    };
+    bench.update("owner", gives_up).await;
+    let giving_up = bench.start("owner").await;
+    bench.reaches(giving_up, "baking").await;
+    assert_eq!(bench.deploy("rival").await["reason"], reason);
+    bench.cancel(giving_up).await;
+    assert_eq!(bench.ended(giving_up).await["status"], "rolled_back");
+    let said = domains.said("taken.example", &data(&bench)).await;
+    assert_eq!(said.as_deref(), Some("one"));
     bench.server.stop().await;
 }
 
@@ -145,6 +161,125 @@ async fn caddy_that_dies_is_started_again_and_that_is_told() {
         .await;
     let said = wait::answer(async || domains.said("dies.example", &data).await).await;
     assert_eq!(said.expect("it answers again"), "one");
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_caddy_in_the_same_folder_leaves_the_first_alone() {
+    let (bench, domains) = domains_bench().await;
+    let data = data(&bench);
+    bench
+        .project("alone", |spec| spec["domains"] = named(&["alone.example"]))
+        .await;
+    assert_eq!(bench.deploy("alone").await["status"], "succeeded");
+    let folder = data.to_str().expect("UTF-8");
+    let second = ["proxy", "domains", "--caddy", "caddy", "--data", folder];
+    let ended = Binary::new().run(&second).await;
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(
+        said.contains("another Caddy serves these domains"),
+        "{said}"
+    );
+    bench
+        .update("alone", |spec| spec["domains"] = named(&["still.example"]))
+        .await;
+    assert_eq!(bench.deploy("alone").await["status"], "succeeded");
+    let said = domains.said("still.example", &data).await;
+    assert_eq!(said.as_deref(), Some("one"));
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_domain_goes_at_once_though_somebody_is_in_the_middle_of_a_request() {
+    let (bench, domains) = domains_bench().await;
+    let data = data(&bench);
+    bench
+        .project("last", |spec| spec["domains"] = named(&["last.example"]))
+        .await;
+    assert_eq!(bench.deploy("last").await["status"], "succeeded");
+    let door = Door::domain("last.example", domains.https, &Domains::root(&data));
+    let mut open = door.connect().await.expect("a connection");
+    let unfinished = "POST / HTTP/1.1\r\nHost: last.example\r\nContent-Length: 9\r\n\r\nabc";
+    open.send(unfinished.as_bytes()).await.expect("sent");
+    bench
+        .update("last", |spec| {
+            spec["domains"] = json!([]);
+            spec["drain_ms"] = json!(1_000);
+        })
+        .await;
+    let deploy = bench.deploy("last").await;
+    assert_eq!(deploy["status"], "succeeded", "{deploy}");
+    assert!(!config_file(&bench).exists());
+    assert_eq!(domains.said("last.example", &data).await, None);
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_lane_goes_from_a_published_port_to_a_domain_on_it_and_back() {
+    let (bench, domains) = domains_bench().await;
+    let data = data(&bench);
+    let published = |spec: &mut Value| {
+        spec["ports"] = json!([{"host": domains.http, "container": 80}]);
+        spec["domains"] = json!([]);
+    };
+    let with_domain = |spec: &mut Value| {
+        spec["ports"] = json!([]);
+        spec["domains"] = named(&["moves.example"]);
+    };
+    bench.project("moves", published).await;
+    assert_eq!(bench.deploy("moves").await["status"], "succeeded");
+    bench.update("moves", with_domain).await;
+    let deploy = bench.deploy("moves").await;
+    assert_eq!(deploy["status"], "succeeded", "{deploy}");
+    let said = domains.said("moves.example", &data).await;
+    assert_eq!(said.as_deref(), Some("one"));
+    bench.update("moves", published).await;
+    let deploy = bench.deploy("moves").await;
+    assert_eq!(deploy["status"], "succeeded", "{deploy}");
+    let plain = reqwest::get(format!("http://127.0.0.1:{}/", domains.http)).await;
+    assert_eq!(plain.expect("an answer").status(), StatusCode::OK);
+
+    // For another lane that is in the way, and it is said whose it is.
+    bench.project("waits", with_domain).await;
+    let deploy = bench.deploy("waits").await;
+    let reason = deploy["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("moves/prod publishes it"), "{deploy}");
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_is_refused_while_a_domain_goes_from_one_port_of_the_container_to_another() {
+    let (bench, domains) = domains_bench().await;
+    let data = data(&bench);
+    let at = |port: u16| {
+        move |spec: &mut Value| {
+            let serve = "httpd -p 80 -h /www; httpd -p 81 -h /www; sleep 9999";
+            let script = format!("mkdir -p /www; echo $WORD > /www/index.html; {serve}");
+            spec["entrypoint"] = json!(["/bin/busybox"]);
+            spec["command"] = json!(["sh", "-c", script]);
+            spec["domains"] = json!([{"name": "ports.example", "port": port}]);
+            spec["drain_ms"] = json!(1_000);
+        }
+    };
+    bench.project("ports", at(80)).await;
+    assert_eq!(bench.deploy("ports").await["status"], "succeeded");
+    let asking = async {
+        loop {
+            let said = domains.said("ports.example", &data).await;
+            assert_eq!(said.as_deref(), Some("one"));
+        }
+    };
+    let moving = async {
+        for port in [81, 80, 81] {
+            bench.update("ports", at(port)).await;
+            let deploy = bench.deploy("ports").await;
+            assert_eq!(deploy["status"], "succeeded", "{deploy}");
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        () = moving => {}
+    }
     bench.server.stop().await;
 }
 

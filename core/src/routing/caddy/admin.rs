@@ -4,10 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use reqwest::Client;
 use serde_json::Value;
-use tokio::{net::UnixStream, time::sleep};
+use tokio::{
+    net::UnixStream,
+    time::{sleep, timeout},
+};
 
-/// It loads certificates meanwhile, and gives requests a moment to end.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// It reads certificates meanwhile.
+const LOADS_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Whom it takes requests from, by their `Host`.
 pub(super) const HOST: &str = "localhost";
@@ -22,6 +26,8 @@ pub enum AdminError {
     Http(#[from] reqwest::Error),
     #[error("Caddy refuses its configuration: {0}")]
     Refused(String),
+    #[error("Caddy does not end, though it says so")]
+    GoesOn,
 }
 
 impl Admin {
@@ -34,13 +40,14 @@ impl Admin {
     }
 
     pub(super) async fn config(&self) -> Result<Value, AdminError> {
-        let asked = self.client()?.get(url("config/")).send().await?;
-        Ok(asked.json().await?)
+        let client = self.client(ANSWERS_WITHIN)?;
+        Ok(client.get(url("config/")).send().await?.json().await?)
     }
 
     /// In force when this returns; what was in force stays if it is refused.
     pub(super) async fn load(&self, config: &Value) -> Result<(), AdminError> {
-        let answer = self.client()?.post(url("load")).json(config).send().await?;
+        let client = self.client(LOADS_WITHIN)?;
+        let answer = client.post(url("load")).json(config).send().await?;
         if answer.status().is_success() {
             return Ok(());
         }
@@ -49,28 +56,29 @@ impl Admin {
         Err(AdminError::Refused(why.to_owned()))
     }
 
-    /// It has let go of its ports when this returns.
+    /// It has ended when this returns.
     pub(super) async fn stop(&self) -> Result<(), AdminError> {
-        if !self.runs().await {
-            return Ok(());
-        }
-        match self.client()?.post(url("stop")).send().await {
+        let asked = self.client(ANSWERS_WITHIN)?.post(url("stop")).send();
+        match asked.await {
             // It may end faster than it answers.
             Err(error) if error.is_timeout() => return Err(error.into()),
             _ => {}
         }
-        while self.runs().await {
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+        let ended = async {
+            while self.runs().await {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let ended = timeout(ANSWERS_WITHIN, ended).await;
+        ended.map_err(|_| AdminError::GoesOn)
     }
 
-    fn client(&self) -> Result<Client, reqwest::Error> {
+    fn client(&self, patience: Duration) -> Result<Client, reqwest::Error> {
         Client::builder()
             .unix_socket(self.socket.as_path())
             .tls_built_in_root_certs(false)
             .no_proxy()
-            .timeout(ANSWERS_WITHIN)
+            .timeout(patience)
             .build()
     }
 }

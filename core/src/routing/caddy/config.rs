@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Sites, admin, home::CaddyHome};
 
-/// While the data plane is started again, or an upstream refuses for a moment.
+/// While the data plane is started again, or an upstream refuses for a moment. Requests
+/// with a body do not wait: Caddy 2.6 closes the body with the first refusal.
 const TRIES_FOR: &str = "5s";
 const TRIES_EVERY: &str = "100ms";
 const LOG_MIB: u32 = 10;
@@ -49,11 +50,7 @@ pub(super) fn config(settings: &CaddySettings, home: &CaddyHome, sites: &Sites) 
     });
     let routes: Vec<Value> = routes.collect();
     json!({
-        "admin": {
-            "listen": format!("unix/{}", home.socket().display()),
-            "origins": [admin::HOST],
-            "config": {"persist": false},
-        },
+        "admin": admin(home),
         "storage": {"module": "file_system", "root": home.storage()},
         "logging": {"logs": {"default": {"level": "WARN", "writer": {
             "output": "file",
@@ -73,6 +70,19 @@ pub(super) fn config(settings: &CaddySettings, home: &CaddyHome, sites: &Sites) 
             "tls": {"automation": {"policies": [{"issuers": issuers(settings)}]}},
             "pki": {"certificate_authorities": {"local": {"install_trust": false}}},
         },
+    })
+}
+
+/// To serve nobody.
+pub(super) fn nothing(home: &CaddyHome) -> Value {
+    json!({"admin": admin(home)})
+}
+
+fn admin(home: &CaddyHome) -> Value {
+    json!({
+        "listen": format!("unix/{}", home.socket().display()),
+        "origins": [admin::HOST],
+        "config": {"persist": false},
     })
 }
 

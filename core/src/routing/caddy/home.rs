@@ -30,7 +30,13 @@ impl CaddyHome {
 
     /// Ends it, if it runs, until the server starts it again.
     pub async fn stop(&self) -> Result<(), super::CaddyError> {
-        Ok(self.admin().stop().await?)
+        let admin = self.admin();
+        if !admin.runs().await {
+            return Ok(());
+        }
+        // With servers it would wait until their last client has gone.
+        admin.load(&config::nothing(self)).await?;
+        Ok(admin.stop().await?)
     }
 
     pub async fn runs(&self) -> bool {
@@ -55,6 +61,11 @@ impl CaddyHome {
         self.0.join("storage")
     }
 
+    /// Whoever has it is the one Caddy of this folder.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.0.join("log")
     }
@@ -64,13 +75,20 @@ impl CaddyHome {
         self.0.join("output")
     }
 
+    /// Before it is started anew.
+    pub(super) fn forget_output(&self) {
+        let _ = fs::remove_file(self.output());
+    }
+
     pub(super) fn last_words(&self) -> Option<String> {
         let output = fs::read_to_string(self.output()).ok()?;
-        let error = output
-            .lines()
-            .rev()
-            .find_map(|it| it.strip_prefix("Error: "));
-        error.map(str::to_owned)
+        // Caddy's, or ours before we became it.
+        let error = |line: &str| {
+            let begins = ["Error: ", "error: "].iter();
+            let error = begins.copied().find_map(|it| line.strip_prefix(it))?;
+            Some(error.to_owned())
+        };
+        output.lines().rev().find_map(error)
     }
 
     pub(super) fn has_sites(&self) -> bool {

@@ -5,11 +5,14 @@
 //! the server ends. What it leads to are ports of this host that the data plane listens
 //! to, the same from deploy to deploy: so no deploy touches it unless domains change,
 //! which matters, since Caddy cuts upgraded connections whenever its configuration changes.
-//! `home` is its folder; `config` says what Caddy is told.
+//! `home` is its folder, and `alone` how nobody else is at home there; `config` says what
+//! Caddy is told.
 
 mod admin;
+mod alone;
 mod config;
 mod home;
+mod turn;
 
 use std::{
     collections::BTreeMap,
@@ -23,13 +26,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
-use super::detached::Detached;
-use crate::failpoint::{self, Failpoint};
+use super::{Launch, routes::everywhere};
 use admin::AdminError;
+pub use alone::become_caddy;
 pub use config::{CaddySettings, Certificates, Site};
 pub use home::CaddyHome;
+use turn::Turn;
 
 const UNIT: &str = "tiny-forge-caddy";
 /// One request to a domain, within this host.
@@ -45,8 +49,8 @@ pub struct Caddy(Arc<Shared>);
 struct Shared {
     settings: CaddySettings,
     home: CaddyHome,
-    data: PathBuf,
-    under_systemd: bool,
+    /// Of our own program, which becomes Caddy.
+    launch: Launch,
     /// One changes the sites at a time.
     turn: Mutex<()>,
     /// It has been seen to run, so it is to go on.
@@ -68,12 +72,11 @@ pub enum CaddyError {
 }
 
 impl Caddy {
-    pub fn new(settings: CaddySettings, data: PathBuf, under_systemd: bool) -> Self {
+    pub fn new(settings: CaddySettings, launch: Launch) -> Self {
         Self(Arc::new(Shared {
             settings,
-            home: CaddyHome::new(&data),
-            data,
-            under_systemd,
+            home: CaddyHome::new(&launch.data),
+            launch,
             turn: Mutex::new(()),
             is_used: AtomicBool::new(false),
             was_restarted: AtomicBool::new(false),
@@ -81,10 +84,13 @@ impl Caddy {
     }
 
     /// The lane's domains lead here, and it has no others; in force when this returns.
-    /// The same again changes nothing.
+    /// The same again changes nothing, and for a lane that has none nobody is asked.
     pub async fn lead(&self, lane: &str, sites: &[Site]) -> Result<(), CaddyError> {
         let turn = self.turn().await;
         let mut all = turn.sites();
+        if sites.is_empty() && !all.contains_key(lane) {
+            return Ok(());
+        }
         for (other, theirs) in all.iter().filter(|(other, _)| *other != lane) {
             let is_theirs = |site: &&Site| theirs.iter().any(|it| it.domain == site.domain);
             if let Some(site) = sites.iter().find(is_theirs) {
@@ -99,7 +105,8 @@ impl Caddy {
     }
 
     /// Why it cannot serve domains on this host; none if it can, or does already.
-    pub async fn obstacle(&self) -> Option<String> {
+    /// `free`: ports that it may have, though somebody listens to them now.
+    pub async fn obstacle(&self, free: &[u16]) -> Option<String> {
         let Shared { settings, home, .. } = &*self.0;
         if home.admin().runs().await {
             return None;
@@ -116,18 +123,40 @@ impl Caddy {
                 _ => format!("domains need Caddy, and `{program}` does not run: {error}"),
             });
         }
-        for port in [settings.http_port, settings.https_port] {
-            let at = SocketAddr::from(([0, 0, 0, 0], port));
-            if let Err(problem) = tiny_forge_proxy::can_listen(at).await {
-                return Some(format!("Caddy cannot serve domains: {problem}"));
+        for port in self.ports().into_iter().filter(|port| !free.contains(port)) {
+            for at in everywhere(port) {
+                if let Err(problem) = tiny_forge_proxy::can_listen(at).await {
+                    return Some(format!("Caddy cannot serve domains: {problem}"));
+                }
             }
         }
-        None
+        // HTTP/3.
+        let port = settings.https_port;
+        let bound = std::net::UdpSocket::bind(("0.0.0.0", port));
+        let error = bound.err()?;
+        Some(format!(
+            "Caddy cannot serve domains: port {port} of UDP: {error}"
+        ))
     }
 
-    /// What a client of a domain on this host is answered; an error if it has no
-    /// certificate, or nobody answers.
-    pub async fn ask(&self, domain: &str, path: &str) -> Result<u16, reqwest::Error> {
+    /// Lanes whose domains it serves; none if it does not run.
+    pub async fn lanes(&self) -> Vec<String> {
+        let Shared { home, .. } = &*self.0;
+        if home.admin().runs().await {
+            home.sites().into_keys().collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// That it listens to, for HTTP and HTTPS.
+    pub fn ports(&self) -> [u16; 2] {
+        [self.0.settings.http_port, self.0.settings.https_port]
+    }
+
+    /// Whether a domain is served to a client on this host: there is a certificate. What
+    /// is answered then is up to the app.
+    pub async fn serves(&self, domain: &str) -> Result<(), reqwest::Error> {
         let port = self.0.settings.https_port;
         let here = SocketAddr::from(([127, 0, 0, 1], port));
         // That there is a certificate is asked, and not of whom.
@@ -139,9 +168,11 @@ impl Caddy {
             .timeout(ATTEMPT)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let path = path.trim_start_matches('/');
-        let asked = client.get(format!("https://{domain}:{port}/{path}")).send();
-        Ok(asked.await?.status().as_u16())
+        let asked = client.head(format!("https://{domain}:{port}/")).send();
+        match asked.await {
+            Err(error) if error.is_connect() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Where it says what went wrong, as with certificates.
@@ -164,76 +195,5 @@ impl Caddy {
             caddy: &self.0,
             _guard: self.0.turn.lock().await,
         }
-    }
-}
-
-/// The right to change sites.
-pub(super) struct Turn<'a> {
-    caddy: &'a Shared,
-    _guard: MutexGuard<'a, ()>,
-}
-
-impl Turn<'_> {
-    /// As they were last applied.
-    pub(super) fn sites(&self) -> Sites {
-        self.caddy.home.sites()
-    }
-
-    /// These and no others, whatever it does now; without any it ends.
-    pub(super) async fn apply(&self, mut sites: Sites) -> Result<(), CaddyError> {
-        let Shared {
-            settings,
-            home,
-            is_used,
-            was_restarted,
-            ..
-        } = self.caddy;
-        sites.retain(|_, sites| !sites.is_empty());
-        let admin = home.admin();
-        if sites.is_empty() {
-            is_used.store(false, Ordering::Relaxed);
-            admin.stop().await?;
-            return Ok(home.forget()?);
-        }
-        let wanted = config::config(settings, home, &sites);
-        if admin.runs().await {
-            if admin.config().await? != wanted {
-                admin.load(&wanted).await?;
-                failpoint::reached_by_deploy(Failpoint::DeployActed);
-            }
-            home.write(&wanted)?;
-        } else {
-            let ran = home.has_sites();
-            home.write(&wanted)?;
-            failpoint::reached_by_deploy(Failpoint::DeployWritten);
-            self.start().await?;
-            failpoint::reached_by_deploy(Failpoint::DeployActed);
-            was_restarted.fetch_or(ran, Ordering::Relaxed);
-        }
-        is_used.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn start(&self) -> Result<(), CaddyError> {
-        let Shared {
-            settings,
-            home,
-            data,
-            under_systemd,
-            ..
-        } = self.caddy;
-        let process = Detached {
-            name: UNIT,
-            description: "Domains of tiny-forge",
-            program: &settings.program,
-            arguments: vec!["run".into(), "--config".into(), home.config_file().into()],
-            own_argument: None,
-            data,
-            log: home.output(),
-            under_systemd: *under_systemd,
-        };
-        let admin = home.admin();
-        let started = process.start(|| admin.runs()).await;
-        started.map_err(|why| CaddyError::NotStarted(home.last_words().unwrap_or(why)))
     }
 }

@@ -73,11 +73,12 @@ impl Reader<'_> {
         Ok((last, given))
     }
 
-    /// Every port on loopback that was given to a lane: it keeps it.
+    /// Every port on loopback that was given to a lane, the newest first.
     pub fn loopback_ports(&self) -> Result<Vec<(Lane, LoopbackPort)>, StoreError> {
         let mut statement = self.sql().prepare_cached(
-            "SELECT DISTINCT project, stage, port.value ->> 'host', port.value ->> 'container'
-             FROM deploys, json_each(deploys.plan, '$.loopback') AS port",
+            "SELECT project, stage, port.value ->> 'host', port.value ->> 'container'
+             FROM deploys, json_each(deploys.plan, '$.loopback') AS port
+             GROUP BY 1, 2, 3, 4 ORDER BY max(deploys.id) DESC",
         )?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
