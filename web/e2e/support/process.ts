@@ -7,8 +7,14 @@ import type { Readable } from 'node:stream';
 export const PATIENCE_MS = 60_000;
 
 /** Starts a program that ends with us, however we end. */
-export function start(program: string, args: string[], stdio: StdioOptions): ChildProcess {
-	return spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { stdio });
+export function start(
+	program: string,
+	args: string[],
+	stdio: StdioOptions,
+	env: Record<string, string> = {},
+): ChildProcess {
+	const options = { stdio, env: { ...process.env, ...env } };
+	return spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], options);
 }
 
 /** Ends a program and waits until it has gone. */

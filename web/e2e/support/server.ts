@@ -4,9 +4,16 @@ import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Deploy, Instance, Project } from '../../src/lib/api/schema';
+import { freePort } from './port';
 import { end, said, start } from './process';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
+
+/** Where domains are served. */
+interface DomainPorts {
+	http: number;
+	https: number;
+}
 
 /** The real program, with a data directory of its own. */
 export class Server {
@@ -15,7 +22,12 @@ export class Server {
 	#process: ChildProcess | undefined;
 	url = '';
 
-	private constructor(dir: string, engine: string) {
+	private constructor(
+		dir: string,
+		engine: string,
+		/** Its Caddy's own, which listens as soon as there is a domain. */
+		readonly domainPorts: DomainPorts,
+	) {
 		this.#dir = dir;
 		this.#engine = engine;
 	}
@@ -23,7 +35,9 @@ export class Server {
 	static async start(engine = 'unix:///nonexistent/docker.sock'): Promise<Server> {
 		const dir = await mkdtemp(join(tmpdir(), 'tiny-forge-server-'));
 		await mkdir(join(dir, 'plugins'));
-		const server = new Server(dir, engine);
+		// At once, so that they differ.
+		const [http, https] = await Promise.all([freePort(), freePort()]);
+		const server = new Server(dir, engine, { http, https });
 		await server.#serve('127.0.0.1:0');
 		return server;
 	}
@@ -33,7 +47,12 @@ export class Server {
 		if (!program) throw new Error('TINY_FORGE_BIN names no server: run `make browser`');
 		const dirs = ['--data', join(this.#dir, 'data'), '--plugins', join(this.#dir, 'plugins')];
 		const args = ['serve', '--listen', listen, ...dirs, '--engine', this.#engine];
-		this.#process = start(program, args, ['ignore', 'pipe', 'ignore']);
+		const env = {
+			TINY_FORGE_HTTP_PORT: `${this.domainPorts.http}`,
+			TINY_FORGE_HTTPS_PORT: `${this.domainPorts.https}`,
+			TINY_FORGE_CERTIFICATES: 'internal',
+		};
+		this.#process = start(program, args, ['ignore', 'pipe', 'ignore'], env);
 		if (!this.#process.stdout) throw new Error('the server has no standard output');
 		this.url = await said(this.#process.stdout, /listens on (\S+)/, 'the server');
 	}

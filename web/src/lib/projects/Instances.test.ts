@@ -8,8 +8,10 @@ const domains = [{ name: 'shop.example', port: 3000 }];
 it('says in the open which ports are held', async () => {
 	const { rerender } = render(Instances, { instances: [], held: { ports, domains: [] } });
 	expect(screen.getByTestId('held')).toHaveTextContent(/^8080 → 80 held by tiny-forge$/);
-	await rerender({ held: undefined });
-	expect(screen.queryByTestId('held')).toBeNull();
+	for (const held of [undefined, null]) {
+		await rerender({ held });
+		expect(screen.queryByTestId('held')).toBeNull();
+	}
 });
 
 it('links the domains that lead to it', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Instance, LaneView, PublishedPort, Spec } from '$lib/api/schema';
-import { heldFor, holdable, portWord } from './ports';
+import type { Spec } from '$lib/api/schema';
+import { holdable, portWord } from './ports';
 
 const web = { host: 8080, container: 80 };
 const domains = [{ name: 'shop.example', port: 3000 }];
@@ -32,40 +32,5 @@ describe('ports that can be held', () => {
 		const dns = { host: 53, container: 53, protocol: 'udp' } as const;
 		expect(holdable({ ...spec, ports: [web, dns] })).toBeUndefined();
 		expect(holdable({ ...spec, networks: ['host'] })).toBeUndefined();
-	});
-});
-
-describe('the ports of a lane', () => {
-	const published = (port: typeof web): PublishedPort => ({
-		...port,
-		host_ip: '0.0.0.0',
-		protocol: 'tcp',
-	});
-	const instance = (...ports: PublishedPort[]) => ({ generation: 2, ports }) as Instance;
-	const lane = (change: Partial<LaneView>) =>
-		({ spec, generation: 2, instances: [instance()], queued: 0, ...change }) as LaneView;
-
-	it('are held once something serves', () => {
-		expect(heldFor(lane({}))).toEqual(held);
-		expect(heldFor(lane({ generation: null }))).toBeUndefined();
-	});
-
-	it('are not held while the instance that serves publishes them', () => {
-		expect(heldFor(lane({ instances: [instance(published(web))] }))).toBeUndefined();
-		const other = published({ host: 32768, container: 9000 });
-		expect(heldFor(lane({ instances: [instance(other)] }))).toEqual(held);
-		const old = { ...instance(published(web)), generation: 1 };
-		expect(heldFor(lane({ instances: [old, instance()] }))).toEqual(held);
-	});
-
-	it('are not held before a deploy that knows of them', () => {
-		const latest = { strategy: 'start-first' } as LaneView['latest_deploy'];
-		expect(heldFor(lane({ latest_deploy: latest }))).toBeUndefined();
-	});
-
-	it('are held with its domains', () => {
-		expect(heldFor(lane({ spec: { ...spec, domains } }))).toEqual({ ports: [web], domains });
-		const own = { instances: [instance(published(web))] };
-		expect(heldFor(lane({ spec: { ...spec, domains }, ...own }))).toBeUndefined();
 	});
 });
