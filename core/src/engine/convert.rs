@@ -6,7 +6,9 @@ use bollard::models::{
     RestartPolicy as EngineRestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::{ContainerSpec, Inspection, images::readable, network};
+use super::{
+    ContainerSpec, Inspection, image_labels::without_credentials, images::readable, network,
+};
 use crate::model::{
     DeployId, DockerHealth, Health, Instance, InstanceStatus, PortSpec, Protocol, PublishedPort,
     RestartPolicy, Timestamp,
@@ -18,7 +20,7 @@ pub const LABEL_DEPLOY: &str = "tiny-forge.deploy";
 pub const LABEL_GENERATION: &str = "tiny-forge.generation";
 pub const LABEL_SPEC_HASH: &str = "tiny-forge.spec-hash";
 
-/// Labels of containers that are not ours may hold anything.
+/// Labels of images, and of containers that are not ours, may hold anything.
 const SECRET_WORDS: [&str; 7] = [
     "secret",
     "password",
@@ -191,11 +193,7 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
         started_at: state.started_at.as_deref().and_then(time),
         finished_at: state.finished_at.as_deref().and_then(time),
         ports: published_ports(networks.ports.unwrap_or_default()),
-        labels: if managed {
-            labels
-        } else {
-            without_secrets(labels)
-        },
+        labels: without_secrets(labels),
         updated_at: Timestamp::now(),
         stale: false,
         id,
@@ -275,7 +273,7 @@ fn without_secrets(labels: BTreeMap<String, String>) -> BTreeMap<String, String>
         let value = if is_secret(&name) {
             "(redacted)".to_owned()
         } else {
-            value
+            without_credentials(&value)
         };
         (name, value)
     });

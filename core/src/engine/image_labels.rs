@@ -29,7 +29,7 @@ pub fn image_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, Strin
 }
 
 /// Builds tend to label an image with the address that they cloned from, token included.
-fn without_credentials(value: &str) -> String {
+pub(super) fn without_credentials(value: &str) -> String {
     let Ok(mut url) = Url::parse(value) else {
         return value.to_owned();
     };

@@ -21,6 +21,8 @@ struct Recent {
     failures: Last,
     /// A program that ends with code 0 under a policy that restarts it loops as well.
     restarts: Last,
+    /// Of the last end that was seen.
+    exit_code: Option<i64>,
 }
 
 impl CrashLoops {
@@ -50,16 +52,17 @@ impl CrashLoops {
         for _ in 0..restarts(before, now, at, complete_until) {
             recent.restarts.add(at);
         }
+        recent.exit_code = change.exit_code.or(now.exit_code).or(recent.exit_code);
         if !(recent.failures.is_loop() || recent.restarts.is_loop()) {
+            return None;
+        }
+        // Found in a late look at its beginning: its ends are told next, with their code.
+        if recent.exit_code.is_none() && begins(change.reason) {
             return None;
         }
         now.crash_loop_since = Some(at);
         let reason = InstanceReason::CrashLoop;
-        Some(told(
-            reason,
-            change.status,
-            change.exit_code.or(now.exit_code),
-        ))
+        Some(told(reason, change.status, recent.exit_code))
     }
 
     pub(super) fn forget(&mut self, id: &str) {
@@ -111,6 +114,10 @@ const fn told(reason: InstanceReason, status: InstanceStatus, exit_code: Option<
     }
 }
 
+const fn begins(reason: InstanceReason) -> bool {
+    matches!(reason, InstanceReason::Created | InstanceReason::Started)
+}
+
 fn is_over(now: &Instance) -> bool {
     let ran_ms = now
         .started_at
@@ -122,7 +129,9 @@ fn is_over(now: &Instance) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, CrashLoops, Instance, InstanceReason, InstanceStatus, Timestamp};
+    use super::{
+        Change, CrashLoops, Instance, InstanceReason, InstanceStatus, Timestamp, is_failure,
+    };
     use crate::instances::change::sample::running;
 
     const MINUTE: i64 = 60_000;
@@ -151,7 +160,7 @@ mod tests {
             let change = Change {
                 reason,
                 status: InstanceStatus::Exited,
-                exit_code: Some(3),
+                exit_code: is_failure(reason).then_some(3),
             };
             let complete = Timestamp::from_unix_ms(minute.min(complete) * MINUTE);
             let more = loops.judge(before.as_ref(), &mut now, Some(&change), at, complete);
@@ -159,6 +168,13 @@ mod tests {
             before = Some(now);
         }
         told
+    }
+
+    #[test]
+    fn a_loop_that_a_late_look_finds_at_its_beginning_is_told_with_an_end_and_its_code() {
+        use InstanceReason::{CrashLoop, Created, Started, UnexpectedExit};
+        let late = [(1, Created, 3), (1, Started, 3), (2, UnexpectedExit, 3)];
+        assert_eq!(folded(&late), [(2, CrashLoop)]);
     }
 
     #[test]

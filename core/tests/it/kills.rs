@@ -171,6 +171,7 @@ async fn survives_from(
             assert!(time > 10, "{failpoint}: a deploy passes it more often");
             doomed.signal(rustix::process::Signal::KILL);
             doomed.ended().await;
+            println!("{project}: killed at {} points", time - 1);
             return;
         }
         doomed.ended().await;

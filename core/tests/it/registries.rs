@@ -23,13 +23,15 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::support::{
-    bench::bench, binary::Binary, image, program::Program, registry::Registry, shared::Shared, wait,
+    bench::bench, binary::Binary, engine::Engine, image, program::Program, registry::Registry,
+    shared::Shared, wait,
 };
 
 const USER: &str = "deployer";
 const PASSWORD: &str = "registry-canary-7f3a";
 /// Of that password, by bcrypt.
 const HTPASSWD: &str = "deployer:$2b$04$YgM3r30TTiOMUh./HJgcoOUDL0QM2v.R3k0B8JEiqf0dxiM7YF5yS\n";
+const LABEL: &str = "label-canary-5d1c";
 const VARIABLE: &str = "variable-canary-91bc";
 
 /// As `docker login` writes it.
@@ -46,10 +48,30 @@ fn push(registry: &Registry, name: &str) -> String {
     log_in(folder.path(), registry);
     let reference = registry.reference(name);
     image::busybox(engine, &reference, "echo up; sleep 600");
+    label(engine, &reference);
     let config = folder.path().to_str().expect("UTF-8");
     engine.docker(&["--config", config, "push", &reference]);
     engine.docker(&["rmi", &reference]);
     reference
+}
+
+/// As careless builds do: with a token, and an address to clone from that has one in it.
+fn label(engine: &Engine, reference: &str) {
+    let name = format!("to-label-{}", reference.replace([':', '/', '.'], "-"));
+    engine.docker(&["create", "--name", &name, reference]);
+    let clone = format!("https://ci:{LABEL}@git.example/shop.git");
+    let changes = [
+        format!("LABEL com.example.build-token={LABEL}"),
+        format!("LABEL com.example.clone={clone}"),
+        format!("LABEL org.opencontainers.image.source={clone}"),
+    ];
+    let mut commit = vec!["commit"];
+    for change in &changes {
+        commit.extend(["--change", change]);
+    }
+    commit.extend([name.as_str(), reference]);
+    engine.docker(&commit);
+    engine.docker(&["rm", &name]);
 }
 
 fn with_passwords(dir: &Path) -> Registry {
@@ -148,8 +170,13 @@ async fn an_instance_is_of_the_very_image_that_its_name_stood_for() {
         .docker(&["inspect", &name, "--format", "{{.Config.Image}}"]);
     assert_eq!(of, format!("{}@{digest}", bench.web));
     // People see the name, and the engine knows the image by it.
-    let project = bench.server.json("/api/projects/pinned").await;
-    assert_eq!(project["stages"][0]["instances"][0]["image"], bench.web);
+    let shown = wait::answer(async || {
+        // A deploy may end before the watcher knows its instance.
+        let project = bench.server.json("/api/projects/pinned").await;
+        let image = &project["stages"][0]["instances"][0]["image"];
+        Some(image.as_str()?.to_owned())
+    });
+    assert_eq!(shown.await.expect("it is known"), bench.web);
     let known = ["image", "inspect", &bench.web, "--format", "{{.Id}}"];
     assert_eq!(bench.engine.docker(&known), deploy["image_id"]);
     bench.server.stop().await;
@@ -226,6 +253,7 @@ fn nowhere(bytes: &[u8], place: &str) {
     for canary in [
         PASSWORD.to_owned(),
         VARIABLE.to_owned(),
+        LABEL.to_owned(),
         STANDARD.encode(PASSWORD),
     ] {
         let found = bytes
