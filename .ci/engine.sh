@@ -102,11 +102,13 @@ gone_within() { # tenths of a second
     return 1
 }
 
-# The engine asks its containers to end; those that do not are not waited for.
+# The engine asks its containers to end; those that do not are not waited for. Where
+# they outlive it by themselves, nothing happens to them, however long it takes.
 stop() {
     alive || return 0
     local pid; pid=$(cat "$pidfile")
-    local ids processes; ids=$(engine ps --quiet) || true
+    local ids= processes=
+    grep -q '"live-restore": *true' "$dir/daemon.json" || ids=$(engine ps --quiet) || true
     # shellcheck disable=SC2086
     processes=$([ -z "$ids" ] || engine inspect --format '{{.State.Pid}}' $ids) || true
     kill "$pid" 2>/dev/null || true
