@@ -9,7 +9,8 @@ use crate::model::{
 const QUEUE_DELIVERIES_MAX: i64 = 10_000;
 const QUEUE_BYTES_MAX: i64 = 64 << 20;
 
-/// Deliveries that have ended are kept so long, at most so many per sink.
+/// Deliveries that have ended are kept so long, at most so many per sink; dead letters
+/// beside the others, since somebody may still want to send them.
 const ENDED_KEPT_MS: i64 = 30 * 86_400_000;
 const ENDED_KEPT_MAX: i64 = 5_000;
 
@@ -32,7 +33,12 @@ pub struct NewDelivery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedDelivery {
     pub delivery: Delivery,
+    /// Since it was made, or put back by hand.
     pub first_attempt: Option<Timestamp>,
+    /// Attempts since then.
+    pub tries: u32,
+    /// The last of them on which the plugin itself failed, one after the other.
+    pub faults: u32,
     pub input: String,
 }
 
@@ -208,7 +214,8 @@ impl Tx<'_> {
         let oldest = Timestamp::now().unix_ms() - ENDED_KEPT_MS;
         Ok(self.sql().execute(
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM (
-                SELECT id, ended_at, row_number() OVER (PARTITION BY sink ORDER BY position DESC) AS place
+                SELECT id, ended_at, row_number() OVER (
+                    PARTITION BY sink, status = 'dead' ORDER BY position DESC) AS place
                 FROM deliveries WHERE status IN ('delivered', 'dead', 'split'))
                 WHERE ended_at < ?1 OR place > ?2)",
             params![oldest, ENDED_KEPT_MAX],
@@ -220,7 +227,14 @@ impl Reader<'_> {
     /// The oldest delivery that a sink has not ended.
     pub fn next_delivery(&self, sink: &str) -> Result<Option<QueuedDelivery>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS}, first_attempt, input FROM deliveries
+            "SELECT {COLUMNS}, first_attempt, input,
+                (SELECT count(*) FROM delivery_attempts AS a
+                 WHERE a.delivery = deliveries.id AND a.at >= first_attempt) AS tries,
+                (SELECT count(*) FROM delivery_attempts AS a
+                 WHERE a.delivery = deliveries.id AND a.at >= first_attempt
+                    AND a.number > (SELECT coalesce(max(b.number), 0) FROM delivery_attempts AS b
+                        WHERE b.delivery = deliveries.id AND b.outcome <> 'fault')) AS faults
+             FROM deliveries
              WHERE sink = ?1 AND status IN ('pending', 'retrying') ORDER BY position, rowid LIMIT 1"
         );
         let mut statement = self.sql().prepare_cached(&sql)?;
@@ -233,6 +247,8 @@ impl Reader<'_> {
             first_attempt: row
                 .get::<_, Option<i64>>("first_attempt")?
                 .map(Timestamp::from_unix_ms),
+            tries: row.get("tries")?,
+            faults: row.get("faults")?,
             input: row.get("input")?,
         }))
     }

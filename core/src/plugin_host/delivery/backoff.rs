@@ -6,38 +6,50 @@ use crate::model::Timestamp;
 
 const FIRST: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(3_600);
-/// A target that has not taken a delivery by then will not.
+/// A target that has not taken a delivery by then will not, if it was really asked: the
+/// server may have been off for most of that time.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 86_400);
+const TRIES_MIN: u32 = 20;
 /// A target may ask for patience, but not for ever; nor for none at all.
 const ASKED_MAX: Duration = Duration::from_secs(86_400);
-/// A plugin that fails on the same delivery so often is not tried again.
+/// A plugin that fails on the same delivery so often in a row is not tried again.
 const FAULTS_MAX: u32 = 5;
 
-/// How long to wait after attempt number `attempt` (from 1). What the target
+/// How long to wait after the `tries`th attempt (from 1). What the target
 /// asked for is kept to; else the pause doubles, half of it by chance, so that
 /// many sinks do not return together.
-pub(super) fn pause(attempt: u32, asked_ms: Option<u64>) -> Duration {
+pub(super) fn pause(tries: u32, asked_ms: Option<u64>) -> Duration {
     if let Some(asked_ms) = asked_ms {
         let jitter = Duration::from_millis(rand::rng().random_range(0..250));
         return Duration::from_millis(asked_ms).clamp(FIRST, ASKED_MAX) + jitter;
     }
     let longest = FIRST
-        .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
+        .saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)))
         .min(MAX);
     longest / 2 + longest.mul_f64(rand::rng().random::<f64>() / 2.0)
 }
 
-pub(super) fn gives_up(first_attempt: Timestamp, now: Timestamp) -> bool {
-    u128::from(now.ms_since(first_attempt)) >= GIVE_UP_AFTER.as_millis()
+pub(super) fn gives_up(first_attempt: Timestamp, tries: u32, now: Timestamp) -> bool {
+    let is_late = u128::from(now.ms_since(first_attempt)) >= GIVE_UP_AFTER.as_millis();
+    is_late && tries >= TRIES_MIN
 }
 
-pub(super) const fn faulty_for_good(attempt: u32) -> bool {
-    attempt >= FAULTS_MAX
+pub(super) const fn faulty_for_good(faults: u32) -> bool {
+    faults >= FAULTS_MAX
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_is_given_up_after_three_days_in_which_it_was_asked() {
+        let first = Timestamp::from_unix_ms(0);
+        let day = 86_400_000;
+        assert!(!gives_up(first, 100, first.plus_ms(2 * day)));
+        assert!(!gives_up(first, 3, first.plus_ms(5 * day)));
+        assert!(gives_up(first, 80, first.plus_ms(3 * day)));
+    }
 
     #[test]
     fn pauses_double_up_to_an_hour_and_keep_to_what_the_target_asks() {

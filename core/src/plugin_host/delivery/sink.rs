@@ -151,8 +151,10 @@ impl SinkTask {
                     Err(RunError::Resting { for_another, .. }) => {
                         return Some(Instant::now() + for_another);
                     }
-                    Ok(outcome) => judge(outcome, attempt, first_attempt),
-                    Err(fault @ RunError::Fault { .. }) => judge_fault(fault.to_string(), attempt),
+                    Ok(outcome) => judge(outcome, queued.tries + 1, first_attempt),
+                    Err(fault @ RunError::Fault { .. }) => {
+                        judge_fault(fault.to_string(), queued.faults + 1)
+                    }
                 }
                 .or_split(&queued, &events)
             }
@@ -238,7 +240,8 @@ impl SinkTask {
     }
 }
 
-fn judge(outcome: DeliveryOutcome, attempt: u32, first_attempt: Timestamp) -> Verdict {
+/// `tries`: with this one, since the first attempt.
+fn judge(outcome: DeliveryOutcome, tries: u32, first_attempt: Timestamp) -> Verdict {
     let now = Timestamp::now();
     match outcome {
         DeliveryOutcome::Ok => Verdict {
@@ -251,27 +254,29 @@ fn judge(outcome: DeliveryOutcome, attempt: u32, first_attempt: Timestamp) -> Ve
             reason: Some(reason),
             next: AfterAttempt::Dead,
         },
-        DeliveryOutcome::Retry { reason, .. } if backoff::gives_up(first_attempt, now) => Verdict {
-            outcome: AttemptOutcome::Retry,
-            reason: Some(format!(
-                "given up after {attempt} attempts in three days: {reason}"
-            )),
-            next: AfterAttempt::Dead,
-        },
+        DeliveryOutcome::Retry { reason, .. } if backoff::gives_up(first_attempt, tries, now) => {
+            Verdict {
+                outcome: AttemptOutcome::Retry,
+                reason: Some(format!(
+                    "given up after {tries} attempts in three days: {reason}"
+                )),
+                next: AfterAttempt::Dead,
+            }
+        }
         DeliveryOutcome::Retry { after_ms, reason } => Verdict {
             outcome: AttemptOutcome::Retry,
             reason: Some(reason),
-            next: retry_in(backoff::pause(attempt, after_ms), now),
+            next: retry_in(backoff::pause(tries, after_ms), now),
         },
     }
 }
 
 /// A delivery on which the plugin itself fails again and again is poison.
-fn judge_fault(reason: String, attempt: u32) -> Verdict {
-    let next = if backoff::faulty_for_good(attempt) {
+fn judge_fault(reason: String, faults: u32) -> Verdict {
+    let next = if backoff::faulty_for_good(faults) {
         AfterAttempt::Dead
     } else {
-        retry_in(backoff::pause(attempt, None), Timestamp::now())
+        retry_in(backoff::pause(faults, None), Timestamp::now())
     };
     Verdict {
         outcome: AttemptOutcome::Fault,
