@@ -43,7 +43,8 @@ impl Start {
 pub enum Next {
     /// Never empty, in id order.
     Events(Vec<Frame>),
-    /// Something is missing; the subscription goes on from `head`.
+    /// Something is missing; the subscription goes on from `head`. For who wants what is
+    /// left, retention has taken some of what was up to `head`, and it goes on where it was.
     Reset { reason: ResetReason, head: EventId },
 }
 
@@ -56,6 +57,8 @@ pub struct Subscription {
     steering: Steering,
     /// A reset that was found out at the start and has not been told yet.
     pending_reset: Option<ResetReason>,
+    /// Up to where gaps were told, for who wants what is left.
+    gap_told: Option<EventId>,
 }
 
 /// Where a subscription is and what it wants, for others to see and to change.
@@ -112,7 +115,14 @@ impl Subscription {
             head,
             steering: Steering(Arc::new(Mutex::new(course))),
             pending_reset,
+            gap_told: None,
         }
+    }
+
+    /// Nothing that is there is passed over because something else is not.
+    pub fn with_what_is_left(mut self) -> Self {
+        self.gap_told = Some(EventId(0));
+        self
     }
 
     /// Everything up to this id has been handed over or did not match.
@@ -182,7 +192,16 @@ impl Subscription {
                 ))
             })
             .await?;
-        let is_incomplete = after < floor;
+        if let Some(told) = self.gap_told.filter(|_| after < floor)
+            && told < floor
+        {
+            self.gap_told = Some(floor);
+            return Ok(Some(Next::Reset {
+                reason: ResetReason::Retention,
+                head: floor,
+            }));
+        }
+        let is_incomplete = after < floor && self.gap_told.is_none();
         let to = if is_incomplete {
             page.head
         } else {

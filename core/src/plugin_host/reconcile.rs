@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -192,9 +193,7 @@ impl PluginHost {
             let gone = pipelines.extract_if(.., |name, pipeline| !stays(name, pipeline));
             gone.map(|(_, pipeline)| pipeline.tasks).collect()
         };
-        for tasks in ended {
-            tasks.end().await;
-        }
+        join_all(ended.iter().map(Tasks::end)).await;
     }
 
     async fn end_plugins(&self, wanted: &BTreeMap<String, Wanted>) {
@@ -205,9 +204,7 @@ impl PluginHost {
                 .extract_if(.., |name, _| !wanted.contains_key(name));
             gone.map(|(_, plugin)| plugin).collect()
         };
-        for plugin in ended {
-            plugin.tasks.end().await;
-        }
+        join_all(ended.iter().map(|plugin| plugin.tasks.end())).await;
     }
 
     /// A pipeline that is configured no longer starts afresh if it comes back,

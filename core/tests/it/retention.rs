@@ -52,6 +52,18 @@ async fn a_flood_of_one_type_pushes_out_itself_and_resets_only_those_who_want_it
     journal.trim(retention, |events| events.rows == 100).await;
 
     let from_the_start = |filter| journal.bus.subscribe(filter, Start::After(EventId(0)));
+    let mut left = from_the_start(Filter::default()).with_what_is_left();
+    let told = left.next().await.expect("an answer");
+    let Next::Reset {
+        reason: ResetReason::Retention,
+        head: floor,
+    } = told
+    else {
+        panic!("{told:?}");
+    };
+    assert!(floor > EventId(3), "{floor:?}");
+    assert_eq!(take(&mut left, 4).await[..3], [1, 2, 3]);
+
     let mut rare = from_the_start(only(EventType::WatchGap));
     assert_eq!(take(&mut rare, 3).await, [1, 2, 3]);
     for filter in [only(EventType::System), Filter::default()] {

@@ -74,7 +74,7 @@ pub(super) struct Gates {
 
 impl Decided {
     /// Sends one event through gates and steps and adds what comes of it. On
-    /// [`Undecided`] nothing was added.
+    /// [`Undecided`] nothing was added, and nothing that a step wrote is kept.
     pub async fn decide(
         &mut self,
         frame: &Frame,
@@ -103,9 +103,16 @@ impl Decided {
             if step.role == PluginRole::Enricher && is_ours(frame.parts().kind) {
                 continue;
             }
-            match step.pass(&mut event, &mut annotations, &mut trail).await? {
-                Passed::On => {}
-                Passed::Dropped(reason) => {
+            match step.pass(&mut event, &mut annotations, &mut trail).await {
+                Ok(Passed::On) => {}
+                Err(undecided) => {
+                    // It is asked again: what was written for it would be found then.
+                    for step in steps {
+                        step.runner.take_writes();
+                    }
+                    return Err(undecided);
+                }
+                Ok(Passed::Dropped(reason)) => {
                     self.drop(frame, step.runner.plugin(), reason, trail);
                     self.keep_rest(frame, annotations, steps);
                     return Ok(());

@@ -13,7 +13,7 @@ use super::{
     when::Matcher,
 };
 use crate::{
-    events::{Frame, Next, Subscription},
+    events::{Frame, Next, ResetReason, Subscription},
     failpoint::{self, Failpoint},
     model::{EventId, PipelineState, Timestamp},
     plugin_host::{delivery::seal, metrics::DeliveryEnd},
@@ -42,9 +42,13 @@ pub(super) struct Running {
 /// The next thing to do.
 enum Work {
     Events(Vec<Frame>),
-    /// Retention has passed the cursor.
+    /// The journal is another one: it goes on at its head.
     Skipped {
         to: EventId,
+    },
+    /// Retention has taken some of what was up to here.
+    Overtaken {
+        floor: EventId,
     },
     /// Nothing has come for a while, or the batch has waited long enough.
     Idle,
@@ -60,7 +64,8 @@ impl Running {
             };
             let done = match work {
                 Ok(Work::Events(frames)) => self.decide_all(&frames, token).await,
-                Ok(Work::Skipped { to }) => self.skip(to, token).await,
+                Ok(Work::Skipped { to }) => self.skip(to, to, token).await,
+                Ok(Work::Overtaken { floor }) => self.skip(floor, self.stored, token).await,
                 Ok(Work::Idle) => self.store_progress(Decided::default(), token).await,
                 Err(error) => {
                     tracing::warn!(pipeline = self.task.name, %error, "the journal cannot be read now");
@@ -78,6 +83,10 @@ impl Running {
         let next = tokio::time::timeout(patience.min(IDLE_STORE), self.subscription.next()).await;
         Ok(match next {
             Ok(Ok(Next::Events(frames))) => Work::Events(frames),
+            Ok(Ok(Next::Reset {
+                reason: ResetReason::Retention,
+                head: floor,
+            })) => Work::Overtaken { floor },
             Ok(Ok(Next::Reset { head, .. })) => Work::Skipped { to: head },
             Ok(Err(error)) => return Err(error),
             Err(_) => Work::Idle,
@@ -90,8 +99,13 @@ impl Running {
             let mut decided = Decided::default();
             let mut last = None;
             for frame in batch {
+                if token.is_cancelled() {
+                    // The rest is decided by whoever comes next.
+                    self.store(decided, last?, token).await?;
+                    return None;
+                }
                 if self.matcher.matches(&frame.parts()) {
-                    self.decide(frame, &mut decided, token).await?;
+                    self.decide(frame, &mut decided, last, token).await?;
                 }
                 last = Some(frame.id());
                 // What a plugin wrote is stored before it is called again.
@@ -112,11 +126,12 @@ impl Running {
     }
 
     /// Asks until there is an answer: an event is never skipped over because a
-    /// plugin is away.
+    /// plugin is away. What was decided up to `last` does not wait for that.
     async fn decide(
         &mut self,
         frame: &Frame,
         decided: &mut Decided,
+        last: Option<EventId>,
         token: &CancellationToken,
     ) -> Option<()> {
         if let Some(reason) = self.cut_chain(frame).await {
@@ -128,16 +143,21 @@ impl Running {
         loop {
             self.until_ready(token).await?;
             // A call that has begun is ended: cancelling waits for it.
-            match decided
+            let undecided = decided
                 .decide(frame, &mut self.steps, &mut self.gates)
-                .await
-            {
-                Ok(()) => return Some(()),
-                Err(Undecided::Absent) => {}
-                Err(Undecided::Hold {
+                .await;
+            let Err(undecided) = undecided else {
+                return Some(());
+            };
+            if let Some(last) = last.filter(|_| decided.seen > 0) {
+                self.store(std::mem::take(decided), last, token).await?;
+            }
+            match undecided {
+                Undecided::Absent => {}
+                Undecided::Hold {
                     reason,
                     retry_after,
-                }) => {
+                } => {
                     self.task.status.set(PipelineState::Paused, Some(reason));
                     self.rest(retry_after, token).await?;
                 }
@@ -185,8 +205,14 @@ impl Running {
             .then(|| format!("its chain of causes is longer than {CHAIN_MAX}"))
     }
 
-    async fn skip(&mut self, to: EventId, token: &CancellationToken) -> Option<()> {
-        let skipped = to.0 - self.stored.0;
+    /// Events up to `missed`, some or all, will not come; it goes on after `to`.
+    async fn skip(
+        &mut self,
+        missed: EventId,
+        to: EventId,
+        token: &CancellationToken,
+    ) -> Option<()> {
+        let skipped = (missed.0 - self.stored.0).max(0);
         tracing::warn!(
             pipeline = self.task.name,
             skipped,

@@ -85,7 +85,10 @@ impl PipelineTask {
             passed,
         } = memory;
         let running = Running {
-            subscription: self.bus.subscribe(matcher.filter(), Start::After(cursor)),
+            subscription: self
+                .bus
+                .subscribe(matcher.filter(), Start::After(cursor))
+                .with_what_is_left(),
             steps,
             gates: self.gates(passed),
             batch: OpenBatch::new(self.config.throttle.batch, batch),

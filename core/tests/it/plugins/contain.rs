@@ -1,5 +1,7 @@
 //! A plugin that misbehaves harms nobody but itself.
 
+use std::{fs, path::Path};
+
 use serde_json::{Value, json};
 use tiny_forge::model::Timestamp;
 
@@ -107,6 +109,31 @@ async fn a_filter_that_fails_again_and_again_is_quarantined_with_its_reason() {
 }
 
 #[tokio::test]
+async fn what_a_step_wrote_for_an_event_that_is_held_is_not_there_when_it_is_asked_again() {
+    let mut host = Host::start().await;
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/plugins/golden/1.0.0");
+    let counter = fs::read(golden.join("filter.wasm")).expect("a plugin");
+    put(&host.folder(), "counter.wasm", counter);
+    put(&host.folder(), "endless.wasm", endless());
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[plugin.counter]\nfile = \"counter.wasm\"\nconfig.project = \"none\"\n\
+           [plugin.endless]\nfile = \"endless.wasm\"\n\
+           [pipeline.all]\nwhen.type = \"project_status\"\n\
+           steps = [\"counter\", { plugin = \"endless\", on_error = \"hold\" }]\nsinks = [\"hook\"]\n";
+    put(&host.folder(), "all.toml", toml);
+    host.pipeline(|it| it["state"] == "running").await;
+    publish(&host.server, "shop").await;
+    // It was asked several times by then.
+    host.plugin_is("endless", "quarantined").await;
+    let counter = host.server.json("/api/plugins/counter").await;
+    let lines = counter["recent_log"].as_array().expect("a log").iter();
+    let said: Vec<&Value> = lines.map(|line| &line["message"]).collect();
+    assert!(said.len() > 1, "{said:?}");
+    assert!(said.iter().all(|line| **line == "1: shop"), "{said:?}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_quarantined_plugin_is_asked_again_at_once_when_it_is_resumed() {
     let mut host = two_pipelines("hold").await;
     let nothing = json!({});
@@ -149,7 +176,7 @@ async fn a_quarantine_ends_with_the_pipeline_that_kept_away() {
     publish(&host.server, "shop").await;
     host.plugin_is("endless", "quarantined").await;
     let path = host.folder().join("all.toml");
-    let toml = std::fs::read_to_string(&path).expect("read");
+    let toml = fs::read_to_string(&path).expect("read");
     put(&host.folder(), "all.toml", toml.replace("steps = [", "#"));
     let running = host.plugin_is("endless", "running").await;
     assert_eq!(running["rests_until"], Value::Null);
