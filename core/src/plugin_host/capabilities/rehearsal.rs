@@ -63,12 +63,12 @@ impl Rehearsal {
 /// A request as the guest wrote it: with the names of secrets, not their values.
 pub(super) fn as_written(request: &Request) -> DryRunRequestMade {
     let headers = request.headers.iter().map(|header| DryRunHeader {
-        name: header.name.clone(),
-        value: header.value.clone(),
+        name: shown(header.name.as_bytes()),
+        value: shown(header.value.as_bytes()),
     });
     DryRunRequestMade {
-        method: request.method.clone(),
-        url: request.url.clone(),
+        method: shown(request.method.as_bytes()),
+        url: shown(request.url.as_bytes()),
         headers: headers.collect(),
         body: request.body.as_deref().map(shown),
         refused: None,

@@ -8,6 +8,9 @@ use super::http::Origin;
 use crate::{plugin_host::sandbox::GuestEvent, scrub::Scrubber};
 
 /// How a plugin names a secret: `{secret:NAME}`.
+/// What secrets may add to one part of a request, escaped: the part was measured without.
+const FILLED_BYTES_MAX: usize = 256 << 10;
+
 const OPEN: &str = "{secret:";
 const CLOSE: &str = "}";
 /// The same in the path of a parsed URL.
@@ -201,7 +204,7 @@ impl SecretsFor<'_> {
         escape: impl Fn(&str) -> String,
     ) -> Result<Vec<u8>, String> {
         let mut filled = Vec::with_capacity(text.len());
-        let mut rest = text;
+        let (mut rest, mut added) = (text, 0);
         while let Some(at) = find(rest, open) {
             let (before, named) = rest.split_at(at);
             filled.extend(before);
@@ -209,7 +212,15 @@ impl SecretsFor<'_> {
             let name = find(inside, close).and_then(|end| name(&inside[..end]));
             match name {
                 Some(name) => {
-                    filled.extend(escape(self.value(name)?).into_bytes());
+                    let value = escape(self.value(name)?);
+                    added += value.len();
+                    if added > FILLED_BYTES_MAX {
+                        return Err(format!(
+                            "its secrets take more than {} KiB: name each where it is needed",
+                            FILLED_BYTES_MAX >> 10
+                        ));
+                    }
+                    filled.extend(value.into_bytes());
                     rest = &inside[name.len() + close.len()..];
                 }
                 None => {

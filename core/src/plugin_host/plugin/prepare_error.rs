@@ -42,6 +42,19 @@ pub enum PrepareError {
 }
 
 impl PrepareError {
+    /// Without anybody changing a file: a secret may be there later, the machine less busy.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Secret { .. }
+                | Self::Sandbox(_)
+                | Self::File {
+                    problem: FileProblem::Compile(CompileError::Unavailable(_)),
+                    ..
+                }
+        )
+    }
+
     /// Rather than about its configuration, or because it is gone.
     pub(super) const fn is_about_the_file(&self) -> bool {
         matches!(

@@ -1,6 +1,6 @@
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// The log does not repeat faults more often.
+const FAULTS_SAID_EVERY: Duration = Duration::from_secs(1);
+
 /// What is known of one plugin; each change of its state is published.
 pub struct PluginStatus {
     name: String,
@@ -34,6 +37,8 @@ struct Known {
     file: String,
     state: PluginState,
     error: Option<String>,
+    /// Why its newest file is not what runs.
+    refused: Option<String>,
     running: Option<Identity>,
     log: Option<PluginLog>,
     granted: Granted,
@@ -42,6 +47,8 @@ struct Known {
     waiting: Option<Missing>,
     suggested_toml: Option<String>,
     last_fault: String,
+    /// When the log last said so.
+    fault_said: Option<Instant>,
     /// Places that leave it alone since it was last begun afresh.
     quarantines: usize,
     rests_until: Option<Timestamp>,
@@ -77,6 +84,7 @@ impl PluginStatus {
                 file,
                 state: PluginState::Loading,
                 error: None,
+                refused: None,
                 running: None,
                 log: None,
                 granted: Granted::default(),
@@ -84,6 +92,7 @@ impl PluginStatus {
                 waiting: None,
                 suggested_toml: None,
                 last_fault: String::new(),
+                fault_said: None,
                 quarantines: 0,
                 rests_until: None,
             }),
@@ -138,7 +147,7 @@ impl PluginStatus {
             known.granted = granted;
             (known.missing, known.waiting) = (missing, None);
             // At once: nobody sees the new version with what was wrong with the old one.
-            known.error = None;
+            (known.error, known.refused) = (None, None);
             known.suggested_toml = None;
         }
         self.begin_afresh();
@@ -161,7 +170,13 @@ impl PluginStatus {
             // Under the lock: who counts itself in or out sees both or neither.
             self.beginnings.send_modify(|beginning| *beginning += 1);
         }
-        self.change(PluginState::Running, None, Severity::Info);
+        self.runs();
+    }
+
+    /// Whatever was wrong with its calls is over, and what is wrong with its file is not.
+    fn runs(&self) {
+        let refused = self.lock().refused.clone();
+        self.change(PluginState::Running, refused, Severity::Info);
     }
 
     /// A file that nothing uses yet.
@@ -180,7 +195,10 @@ impl PluginStatus {
             running @ (PluginState::Running | PluginState::Quarantined) => running,
             _ => PluginState::Failed,
         };
-        self.lock().waiting = None;
+        {
+            let mut known = self.lock();
+            (known.waiting, known.refused) = (None, Some(error.clone()));
+        }
         self.change(state, Some(error), Severity::Error);
     }
 
@@ -195,6 +213,7 @@ impl PluginStatus {
              that by setting sha256 = \"{digest}\"",
             name = self.name
         );
+        self.lock().refused = Some(error.clone());
         self.change(self.state(), Some(error), Severity::Warning);
     }
 
@@ -216,9 +235,18 @@ impl PluginStatus {
 
     pub fn count_fault(&self, version: &str, fault: &Fault) {
         self.metrics.faults.add(fault.kind());
-        self.lock().last_fault = format!("{version}: {fault}");
-        let kind = fault.kind().as_str();
-        tracing::warn!(plugin = self.name, version, kind, %fault, "a plugin failed");
+        let is_said = {
+            let mut known = self.lock();
+            known.last_fault = format!("{version}: {fault}");
+            let now = Instant::now();
+            let was_said = known.fault_said.replace(now);
+            was_said.is_none_or(|at| now.duration_since(at) >= FAULTS_SAID_EVERY)
+        };
+        // One that only says no is asked again with the next event.
+        if is_said {
+            let kind = fault.kind().as_str();
+            tracing::warn!(plugin = self.name, version, kind, %fault, "a plugin failed");
+        }
     }
 
     /// One more place leaves it alone; since which beginning.
@@ -238,7 +266,7 @@ impl PluginStatus {
             known.quarantines == 0
         };
         if is_over && self.state() == PluginState::Quarantined {
-            self.change(PluginState::Running, None, Severity::Info);
+            self.runs();
         }
     }
 

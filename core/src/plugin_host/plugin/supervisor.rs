@@ -1,12 +1,18 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Kit, PluginStatus, Version, Versions, prepare::Prepared, prepare_error::PrepareError};
-use crate::plugin_host::{config::PluginConfig, folder::Stamp};
+use crate::{
+    model::PluginRole,
+    plugin_host::{config::PluginConfig, folder::Stamp},
+};
 
-/// How soon a secret that was not there is looked for again.
+/// How soon what may have passed is tried again, as a secret that was not there.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// What the folder asks for, of one plugin.
@@ -30,6 +36,8 @@ pub struct Supervisor {
     status: Arc<PluginStatus>,
     wanted: watch::Receiver<Wanted>,
     versions: watch::Sender<Option<Arc<Version>>>,
+    /// Whoever uses it counts on this, also while its file is away.
+    role: OnceLock<PluginRole>,
 }
 
 impl Supervisor {
@@ -44,6 +52,7 @@ impl Supervisor {
             status,
             wanted,
             versions,
+            role: OnceLock::new(),
         };
         (supervisor, receiver)
     }
@@ -135,8 +144,7 @@ impl Supervisor {
             .as_ref()
             .map_or(true, |it| it.accepted.missing.is_more_than(lacks))
         {
-            self.versions.send_replace(Some(Arc::new(old.version)));
-            self.status.accepted(old.accepted);
+            self.publish(old);
         }
     }
 
@@ -150,6 +158,16 @@ impl Supervisor {
     /// Whoever has pinned a file by its digest has looked at what it asks for.
     fn may_run(&self, prepared: &Prepared, is_pinned: bool) -> bool {
         let Prepared { version, accepted } = prepared;
+        let role = version.module.role();
+        if self.role.get().is_some_and(|before| *before != role) {
+            self.status.rejected(format!(
+                "{} has the role {}, what ran before has another: give it a `[plugin.NAME]` of \
+                 its own",
+                version.label(),
+                role.as_str()
+            ));
+            return false;
+        }
         let before = self.versions.borrow().clone();
         let Some(before) = before else {
             return true;
@@ -161,19 +179,11 @@ impl Supervisor {
             self.status.waits_for_approval(missing, digest);
             return false;
         }
-        if before.module.role() != version.module.role() {
-            let role = version.module.role().as_str();
-            self.status.rejected(format!(
-                "{} has the role {role}, what runs has another: give it a `[plugin.NAME]` of \
-                 its own",
-                version.label()
-            ));
-            return false;
-        }
         true
     }
 
     fn publish(&self, Prepared { version, accepted }: Prepared) {
+        let _ = self.role.set(version.module.role());
         self.versions.send_replace(Some(Arc::new(version)));
         self.status.accepted(accepted);
     }
@@ -184,7 +194,7 @@ impl Supervisor {
             return None;
         }
         self.reject(error);
-        matches!(error, PrepareError::Secret { .. }).then_some(RETRY_AFTER)
+        error.may_pass().then_some(RETRY_AFTER)
     }
 
     fn reject(&self, error: &PrepareError) {

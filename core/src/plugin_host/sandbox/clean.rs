@@ -1,15 +1,21 @@
-//! A guest never sees a secret. Should it find one out all the same, say from a
-//! target that repeats it in disguise, none of what it tells the host carries it on.
+//! What a guest tells the host, fit to be kept, shown and passed on. A guest never sees a
+//! secret: should it find one out all the same, say from a target that repeats it in
+//! disguise, none of this carries it on. Nor is any text longer than somebody reads.
 
 use serde_json::{Map, Value};
 
 use super::{Decision, DeliveryOutcome, Description, Fault, FieldError};
 use crate::scrub::Scrubber;
 
+/// Of a reason or a description.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+/// Of a name or a version.
+const NAME_BYTES_MAX: usize = 128;
+
 pub(super) fn decision(decision: Decision, scrubber: &Scrubber) -> Decision {
     match decision {
         Decision::Keep => Decision::Keep,
-        Decision::Drop(reason) => Decision::Drop(scrubber.scrub(reason)),
+        Decision::Drop(reason) => Decision::Drop(text(reason, scrubber)),
     }
 }
 
@@ -18,9 +24,9 @@ pub(super) fn outcome(outcome: DeliveryOutcome, scrubber: &Scrubber) -> Delivery
         DeliveryOutcome::Ok => DeliveryOutcome::Ok,
         DeliveryOutcome::Retry { after_ms, reason } => DeliveryOutcome::Retry {
             after_ms,
-            reason: scrubber.scrub(reason),
+            reason: text(reason, scrubber),
         },
-        DeliveryOutcome::Reject(reason) => DeliveryOutcome::Reject(scrubber.scrub(reason)),
+        DeliveryOutcome::Reject(reason) => DeliveryOutcome::Reject(text(reason, scrubber)),
     }
 }
 
@@ -28,8 +34,8 @@ pub(super) fn field_errors(errors: Vec<FieldError>, scrubber: &Scrubber) -> Vec<
     let errors = errors.into_iter();
     errors
         .map(|FieldError { field, message }| FieldError {
-            field: scrubber.scrub(field),
-            message: scrubber.scrub(message),
+            field: text(field, scrubber),
+            message: text(message, scrubber),
         })
         .collect()
 }
@@ -42,16 +48,28 @@ pub(super) fn description(told: Description, scrubber: &Scrubber) -> Description
         config_schema,
         mut asked,
     } = told;
-    for text in asked.http.iter_mut().chain(&mut asked.secrets) {
-        *text = scrubber.scrub(std::mem::take(text));
+    for asked in asked.http.iter_mut().chain(&mut asked.secrets) {
+        *asked = text(std::mem::take(asked), scrubber);
     }
     Description {
-        name: scrubber.scrub(name),
-        version: scrubber.scrub(version),
-        description: scrubber.scrub(description),
+        name: clipped(scrubber.scrub(name), NAME_BYTES_MAX),
+        version: clipped(scrubber.scrub(version), NAME_BYTES_MAX),
+        description: text(description, scrubber),
         config_schema: value(config_schema, scrubber),
         asked,
     }
+}
+
+fn text(told: String, scrubber: &Scrubber) -> String {
+    clipped(scrubber.scrub(told), TEXT_BYTES_MAX)
+}
+
+fn clipped(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
 }
 
 pub(super) fn object(object: Map<String, Value>, scrubber: &Scrubber) -> Map<String, Value> {
@@ -78,12 +96,15 @@ fn value(told: Value, scrubber: &Scrubber) -> Value {
 pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
     match fault {
         Fault::Trap { message, backtrace } => Fault::Trap {
-            message: scrubber.scrub(message),
-            backtrace,
+            message: text(message, scrubber),
+            backtrace: backtrace
+                .into_iter()
+                .map(|frame| clipped(frame, NAME_BYTES_MAX * 2))
+                .collect(),
         },
-        Fault::Refused(text) => Fault::Refused(scrubber.scrub(text)),
-        Fault::BadAnswer(text) => Fault::BadAnswer(scrubber.scrub(text)),
-        Fault::Host(text) => Fault::Host(scrubber.scrub(text)),
+        Fault::Refused(told) => Fault::Refused(text(told, scrubber)),
+        Fault::BadAnswer(told) => Fault::BadAnswer(text(told, scrubber)),
+        Fault::Host(told) => Fault::Host(text(told, scrubber)),
         limit @ (Fault::OverMemory { .. }
         | Fault::OverCpu { .. }
         | Fault::OverStartCpu { .. }
@@ -103,6 +124,32 @@ mod tests {
 
     use super::{Decision, DeliveryOutcome, Fault, decision, fault, object, outcome};
     use crate::scrub::Scrubber;
+
+    #[test]
+    fn what_a_guest_tells_is_no_longer_than_somebody_reads() {
+        let scrubber = Scrubber::default();
+        let endless = || "ö".repeat(1 << 20);
+        for told in [
+            outcome(DeliveryOutcome::Reject(endless()), &scrubber),
+            outcome(
+                DeliveryOutcome::Retry {
+                    after_ms: None,
+                    reason: endless(),
+                },
+                &scrubber,
+            ),
+        ] {
+            let (DeliveryOutcome::Reject(reason) | DeliveryOutcome::Retry { reason, .. }) = told
+            else {
+                panic!("{told:?}");
+            };
+            assert!(reason.len() < 5_000 && reason.ends_with("ö…"));
+        }
+        let Fault::Refused(told) = fault(Fault::Refused(endless()), &scrubber) else {
+            panic!("another fault");
+        };
+        assert!(told.len() < 5_000);
+    }
 
     #[test]
     fn nothing_that_a_guest_tells_carries_a_secret_on() {

@@ -144,7 +144,7 @@ async fn a_plugin_in_the_place_of_another_role_is_told_where_it_belongs() {
     assert_eq!(
         host.listed("/api/plugins", is_it).await["error"],
         format!(
-            "version 1.2.3 (sha256 {}) has the role filter, what runs has another: give it a \
+            "version 1.2.3 (sha256 {}) has the role filter, what ran before has another: give it a \
              `[plugin.NAME]` of its own",
             digest(&filter)
         )

@@ -1,19 +1,29 @@
-use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::future::BoxFuture;
 use reqwest::{
     Client, Response,
     dns::{Addrs, Name, Resolve, Resolving},
     header, redirect,
 };
 use rustls::ClientConfig;
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::spawn_blocking,
+};
 
 use super::{super::Secrets, Networks, Refusal, Trust};
 use crate::plugin_host::sandbox::v1;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_CONNECTIONS_MAX: usize = 2;
+/// Names that a plugin looks up at once.
+const LOOKUPS_MAX: usize = 4;
 /// What a guest gets of an answer; the rest is cut.
 const BODY_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 100;
@@ -41,6 +51,7 @@ impl LazyClient {
                 networks: networks.clone(),
                 port,
                 lookup: system,
+                lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             }),
             user_agent: user_agent.to_owned(),
             trust: trust.clone(),
@@ -75,21 +86,32 @@ struct VettedResolver {
     networks: Arc<Networks>,
     port: u16,
     lookup: Lookup,
+    /// Of this plugin. A lookup that has begun takes a thread until it ends, whoever waits
+    /// for it or does not.
+    lookups: Arc<Semaphore>,
 }
 
-/// A name and a port → addresses.
-type Lookup = fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+/// A name and a port → addresses. May take its time.
+type Lookup = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 
 /// As this machine looks names up.
-fn system(name: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
-    Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+fn system(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((name, port).to_socket_addrs()?.collect())
 }
 
 impl Resolve for VettedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (networks, port) = (self.networks.clone(), self.port);
-        let found = (self.lookup)(name.as_str().to_owned(), port);
-        Box::pin(async move { Ok(Box::new(vet(&networks, found.await?)?.into_iter()) as Addrs) })
+        let (networks, port, lookup) = (self.networks.clone(), self.port, self.lookup);
+        let lookups = self.lookups.clone();
+        Box::pin(async move {
+            let turn = lookups.acquire_owned().await?;
+            let found = spawn_blocking(move || {
+                let found = lookup(name.as_str(), port);
+                drop(turn);
+                found
+            });
+            Ok(Box::new(vet(&networks, found.await??)?.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -212,6 +234,7 @@ mod tests {
             networks: networks(&["127.0.0.1/32"]),
             port,
             lookup,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         });
         lazy.get().await.expect("a client").clone()
     }
@@ -228,10 +251,10 @@ mod tests {
     }
 
     /// The first answer is permitted, those after it are not.
-    fn rebinding(_: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    #[allow(clippy::unnecessary_wraps, reason = "the shape of a lookup")]
+    fn rebinding(_: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let last = 1 + u8::from(LOOKUPS.fetch_add(1, Ordering::SeqCst) > 0);
-        let address = SocketAddr::from(([127, 0, 0, last], port));
-        Box::pin(async move { Ok(vec![address]) })
+        Ok(vec![SocketAddr::from(([127, 0, 0, last], port))])
     }
 
     static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
