@@ -62,7 +62,7 @@ bench: setup-bench build bench-tool extism ## Measure all there is to measure, b
 	$(BENCH) run --also $(BENCH_DIR)/micro.json --hub $(RELEASE)/examples/hub --guests $(RELEASE)/examples/guests --hostile $(RELEASE)/examples/hostile $(EXTISM) --binary dist/tiny-forge --web web/build --examples examples/dist \
 		--work $(BENCH_DIR) --out bench $(ARGS)
 
-soak: setup-test plugins web bench-tool ## Fifty deploys under load; half an hour of clients of every kind, the server killed every five minutes; ARGS="--minutes 5"
+soak: setup-test plugins web bench-tool ## Fifty deploys by port and fifty by domain, under load; half an hour of clients of every kind, the server killed every five minutes; ARGS="--minutes 5"
 	DEPLOYS=50 $(CARGO_TEST) --test it -- zero_downtime --nocapture
 	$(CARGO_BUILD) --release --example hub
 	$(BENCH) soak --hub $(RELEASE)/examples/hub --work $(BENCH_DIR) $(ARGS)

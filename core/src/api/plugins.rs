@@ -3,11 +3,12 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     ApiError, ApiState,
+    body::Body,
     list::{AsOf, List},
 };
 use crate::model::{Plugin, Principal, TestOutcome};
@@ -62,6 +63,15 @@ pub async fn replay(
     Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
 }
 
+/// A wish to grant what a plugin asks for.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grant {
+    /// Its `missing_grants` as they were looked at: nothing is granted if they are others
+    /// by now.
+    pub seen: Option<Vec<String>>,
+}
+
 /// What was granted.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GrantedNow {
@@ -71,12 +81,15 @@ pub struct GrantedNow {
 /// Grants a plugin the origins that it asks for, by adding them to the file that
 /// configures it.
 #[utoipa::path(post, path = "/api/plugins/{name}/grant", tag = "plugins", params(("name" = String, Path)),
+    request_body = Grant,
     responses((status = 202, body = GrantedNow), (status = 404, body = super::Problem), (status = 409, body = super::Problem)))]
 pub async fn grant(
     State(state): State<ApiState>,
     Path(name): Path<String>,
+    Body(grant): Body<Grant>,
 ) -> Result<(StatusCode, Json<GrantedNow>), ApiError> {
-    let http = state.plugins.grant(&Principal::Local, &name).await?;
+    let seen = grant.seen.as_deref();
+    let http = state.plugins.grant(&Principal::Local, &name, seen).await?;
     Ok((StatusCode::ACCEPTED, Json(GrantedNow { http })))
 }
 

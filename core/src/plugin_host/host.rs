@@ -183,12 +183,24 @@ impl PluginHost {
     }
 
     /// Grants a plugin the origins that it asks for: writes them into the file
-    /// that configures it. Says which they are.
-    pub async fn grant(&self, _: &Principal, name: &str) -> Result<Vec<String>, HostError> {
-        let origins = match self.live().plugins.get(name) {
-            Some(plugin) => plugin.status.missing_http(),
+    /// that configures it. Says which they are. `seen`: the lines that whoever grants
+    /// them has looked at.
+    pub async fn grant(
+        &self,
+        _: &Principal,
+        name: &str,
+        seen: Option<&[String]>,
+    ) -> Result<Vec<String>, HostError> {
+        let missing = match self.live().plugins.get(name) {
+            Some(plugin) => plugin.status.asks_for(),
             None => return Err(not_found("plugin", name)),
         };
+        if seen.is_some_and(|seen| seen != missing.lines) {
+            return Err(HostError::Conflict(format!(
+                "plugin `{name}` asks for something else by now: look at it again"
+            )));
+        }
+        let origins = missing.http;
         if origins.is_empty() {
             return Err(HostError::Conflict(format!(
                 "plugin `{name}` asks for no address that it does not have"

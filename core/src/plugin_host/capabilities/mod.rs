@@ -9,7 +9,7 @@ mod secrets;
 mod sign;
 mod store;
 
-pub use http::{GrantError, HttpAccess, HttpGrants, Trust};
+pub use http::{GrantError, HttpAccess, HttpGrants, Trust, is_granted};
 pub use log::PluginLog;
 pub use rehearsal::Rehearsal;
 pub use secrets::{SecretValue, Secrets};

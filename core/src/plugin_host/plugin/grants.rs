@@ -1,6 +1,9 @@
 //! What is asked and not given, in the words that the operator has to add.
 
-use crate::{model::Asked, plugin_host::config::PluginConfig};
+use crate::{
+    model::Asked,
+    plugin_host::{capabilities::is_granted, config::PluginConfig},
+};
 
 /// What a plugin asks for and does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +18,7 @@ impl Missing {
     pub(super) fn of(asked: &Asked, config: &PluginConfig) -> Self {
         let http = asked.http.iter();
         let http: Vec<String> = http
-            .filter(|origin| !config.grants.http.contains(origin))
+            .filter(|origin| is_granted(&config.grants.http, origin) == Some(false))
             .cloned()
             .collect();
         let secrets = asked.secrets.iter();

@@ -29,6 +29,7 @@ pub struct Runner {
     versions: Versions,
     status: Arc<PluginStatus>,
     running: Option<Running>,
+    called: Option<Arc<Version>>,
     took: Duration,
     rest: Rest,
     quarantine: Option<Quarantine>,
@@ -69,6 +70,7 @@ impl Runner {
             beginnings: status.beginnings(),
             status,
             running: None,
+            called: None,
             took: Duration::ZERO,
             rest: Rest::default(),
             quarantine: None,
@@ -83,10 +85,9 @@ impl Runner {
         self.status.metrics()
     }
 
-    /// Version and digest of what is called.
+    /// Version and digest of what was called last.
     pub fn identity(&self) -> Option<(String, String)> {
-        let version = self.versions.borrow();
-        let version = version.as_ref()?;
+        let version = self.called.as_ref()?;
         Some((version.number.clone(), version.module.digest().to_owned()))
     }
 
@@ -167,7 +168,8 @@ impl Runner {
 
     async fn guest(&mut self) -> Result<&mut Guest, RunError> {
         self.took = Duration::ZERO;
-        let Some(version) = self.versions.borrow_and_update().clone() else {
+        self.called = self.versions.borrow_and_update().clone();
+        let Some(version) = self.called.clone() else {
             self.running = None;
             return Err(RunError::Absent {
                 plugin: self.plugin().to_owned(),

@@ -222,9 +222,9 @@ impl PluginStatus {
         self.lock().missing.clone()
     }
 
-    /// Origins that the newest version asks for and does not have.
-    pub fn missing_http(&self) -> Vec<String> {
-        self.lock().asked_for().http.clone()
+    /// What the newest version asks for and does not have.
+    pub fn asks_for(&self) -> Missing {
+        self.lock().asked_for().clone()
     }
 
     /// Its file is gone.

@@ -47,6 +47,13 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
     let line = "grants.http = [\"https://hooks.slack.com\"]";
     assert_eq!(waiting["missing_grants"], json!([line]));
 
+    // Whoever has looked at something else grants nothing.
+    let seen = json!({"seen": ["grants.http = [\"https://other.example\"]"]});
+    let (status, problem) = host.server.post("/api/plugins/hook/grant", &seen).await;
+    assert_eq!(status, 409, "{problem}");
+    let written = std::fs::read_to_string(host.folder().join("hook.toml")).expect("read");
+    assert_eq!(written, toml);
+
     let nothing = json!({});
     let grant = || host.server.post("/api/plugins/hook/grant", &nothing);
     let program = Binary::against(&host.server);

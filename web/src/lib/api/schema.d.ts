@@ -1294,6 +1294,15 @@ export interface components {
              */
             logs: components["schemas"]["DeployId"][];
         };
+        /** @description A wish to grant what a plugin asks for. */
+        Grant: {
+            /**
+             * @description Its `missing_grants` as they were looked at: nothing is granted if they are others
+             *     by now.
+             * @default null
+             */
+            seen: string[] | null;
+        };
         /** @description What the operator gave. */
         Granted: {
             http: string[];
@@ -2352,6 +2361,7 @@ export type EventType = components['schemas']['EventType'];
 export type Failure = components['schemas']['Failure'];
 export type FieldProblem = components['schemas']['FieldProblem'];
 export type FilterView = components['schemas']['FilterView'];
+export type Grant = components['schemas']['Grant'];
 export type Granted = components['schemas']['Granted'];
 export type GrantedNow = components['schemas']['GrantedNow'];
 export type Health = components['schemas']['Health'];
@@ -3103,7 +3113,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Grant"];
+            };
+        };
         responses: {
             202: {
                 headers: {

@@ -82,8 +82,10 @@ export function replayAll(sink: string) {
 	return answer(api.POST('/api/plugins/{name}/replay', { params: { path: { name: sink } } }));
 }
 
-export function grant(plugin: string) {
-	return answer(api.POST('/api/plugins/{name}/grant', { params: { path: { name: plugin } } }));
+/** What was shown, and nothing that it asks for by now. */
+export function grant({ name, missing_grants }: Plugin) {
+	const wish = { params: { path: { name } }, body: { seen: missing_grants } };
+	return answer(api.POST('/api/plugins/{name}/grant', wish));
 }
 
 export function resume(plugin: string): Promise<Plugin> {

@@ -52,6 +52,14 @@ pub enum GrantError {
     Origin { origin: String, reason: String },
 }
 
+/// Whether one of these grants is enough to reach `asked`; none where that is no origin,
+/// so that nothing can be granted for it.
+pub fn is_granted(granted: &[String], asked: &str) -> Option<bool> {
+    let asked = Origin::parse(asked).ok()?;
+    let mut granted = granted.iter().filter_map(|it| Origin::parse(it).ok());
+    Some(granted.any(|granted| granted.covers(&asked)))
+}
+
 /// Outgoing HTTP of one plugin. Cheap to clone.
 #[derive(Clone)]
 pub struct HttpAccess(Arc<Shared>);
