@@ -39,7 +39,8 @@ fn taken(
     let mut held = reader.held()?;
     for deploy in reader.open_deploys()? {
         let old = deploy.plan.and_then(|plan| plan.replaces);
-        held.extend(old.map(|old| reader.held_as(&old)).transpose()?.flatten());
+        let old = old.map(|old| reader.held_as(&deploy.lane, &old));
+        held.extend(old.transpose()?.flatten());
     }
     let others = held.into_iter().filter(|held| held.lane != *lane);
     let mut domains = others.flat_map(|held| {

@@ -16,9 +16,12 @@ impl Run {
     /// One for each port of the container. What the lane was given stays with it, unless
     /// somebody else listens there meanwhile.
     pub(super) async fn loopback_ports(&self) -> Result<Vec<LoopbackPort>, Stop> {
+        let containers: BTreeSet<u16> = self.spec.domains.iter().map(|it| it.port).collect();
+        if containers.is_empty() {
+            return Ok(Vec::new());
+        }
         let store = &self.tools.store;
         let mut given = store.read(|reader| reader.loopback_ports()).await?;
-        let containers: BTreeSet<u16> = self.spec.domains.iter().map(|it| it.port).collect();
         let mut ports = Vec::new();
         for container in containers {
             let own = given

@@ -207,7 +207,8 @@ impl Run {
         let Some(old) = plan.replaces.clone() else {
             return Ok(None);
         };
-        let held = self.tools.store.read(move |reader| reader.held_as(&old));
+        let (store, lane) = (&self.tools.store, self.deploy.lane.clone());
+        let held = store.read(move |reader| reader.held_as(&lane, &old));
         held.await
     }
 }

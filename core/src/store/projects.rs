@@ -145,7 +145,7 @@ impl Reader<'_> {
             instance,
         } = row;
         let held = match &instance {
-            Some(instance) => self.held_as(instance)?,
+            Some(instance) => self.held_as(&lane, instance)?,
             None => None,
         };
         let (active, queued): (Option<i64>, u32) = self

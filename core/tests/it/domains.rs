@@ -35,6 +35,14 @@ fn named(names: &[&str]) -> Value {
         .collect()
 }
 
+/// A project that is deployed, and has these domains.
+async fn deployed(bench: &Bench, project: &str, names: &[&str]) {
+    let change = |spec: &mut Value| spec["domains"] = named(names);
+    bench.project(project, change).await;
+    let deploy = bench.deploy(project).await;
+    assert_eq!(deploy["status"], "succeeded", "{deploy}");
+}
+
 async fn word(bench: &Bench, project: &str, word: &str) {
     let change = |spec: &mut Value| spec["env"][0]["value"] = json!(word);
     bench.update(project, change).await;
@@ -88,9 +96,7 @@ async fn a_domain_leads_to_who_serves_and_a_deploy_changes_nothing_in_front_of_i
 async fn a_deploy_that_fails_or_does_not_last_leaves_domains_as_they_were() {
     let (bench, domains) = domains_bench().await;
     let data = data(&bench);
-    let change = |spec: &mut Value| spec["domains"] = named(&["old.example"]);
-    bench.project("renamed", change).await;
-    assert_eq!(bench.deploy("renamed").await["status"], "succeeded");
+    deployed(&bench, "renamed", &["old.example"]).await;
 
     for (script, min_uptime, status) in [
         ("exit 7", 10_000, "failed"),
@@ -151,9 +157,7 @@ async fn a_domain_of_another_lane_is_refused_before_anything_is_done() {
 async fn caddy_that_dies_is_started_again_and_that_is_told() {
     let (bench, domains) = domains_bench().await;
     let data = data(&bench);
-    let change = |spec: &mut Value| spec["domains"] = named(&["dies.example"]);
-    bench.project("dies", change).await;
-    assert_eq!(bench.deploy("dies").await["status"], "succeeded");
+    deployed(&bench, "dies", &["dies.example"]).await;
     let mut events = bench.server.sse("/api/events?type=system").await;
     Domains::kill_caddy(&data);
     events
@@ -168,10 +172,7 @@ async fn caddy_that_dies_is_started_again_and_that_is_told() {
 async fn a_second_caddy_in_the_same_folder_leaves_the_first_alone() {
     let (bench, domains) = domains_bench().await;
     let data = data(&bench);
-    bench
-        .project("alone", |spec| spec["domains"] = named(&["alone.example"]))
-        .await;
-    assert_eq!(bench.deploy("alone").await["status"], "succeeded");
+    deployed(&bench, "alone", &["alone.example"]).await;
     let folder = data.to_str().expect("UTF-8");
     let second = ["proxy", "domains", "--caddy", "caddy", "--data", folder];
     let ended = Binary::new().run(&second).await;
@@ -193,10 +194,7 @@ async fn a_second_caddy_in_the_same_folder_leaves_the_first_alone() {
 async fn the_last_domain_goes_at_once_though_somebody_is_in_the_middle_of_a_request() {
     let (bench, domains) = domains_bench().await;
     let data = data(&bench);
-    bench
-        .project("last", |spec| spec["domains"] = named(&["last.example"]))
-        .await;
-    assert_eq!(bench.deploy("last").await["status"], "succeeded");
+    deployed(&bench, "last", &["last.example"]).await;
     let door = Door::domain("last.example", domains.https, &Domains::root(&data));
     let mut open = door.connect().await.expect("a connection");
     let unfinished = "POST / HTTP/1.1\r\nHost: last.example\r\nContent-Length: 9\r\n\r\nabc";

@@ -38,7 +38,8 @@ impl Tried {
 }
 
 impl PluginHost {
-    /// Ends after 20 seconds at the latest, with what it has come to.
+    /// Ends 20 seconds after its plugins are prepared, at the latest, with what it has
+    /// come to.
     pub async fn dry_run(
         &self,
         _: &Principal,

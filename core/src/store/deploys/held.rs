@@ -48,10 +48,16 @@ impl Reader<'_> {
         )
     }
 
-    /// By container id; none if it holds its ports by itself.
-    pub fn held_as(&self, instance: &str) -> Result<Option<Held>, StoreError> {
-        let wanted = "WHERE d.instance = ?1 AND d.plan ->> 'address' IS NOT NULL";
-        Ok(self.held_where(wanted, &[&instance])?.pop())
+    /// By container id; none if it holds its ports by itself. Asked for each lane that is
+    /// shown: the newest deploys of the lane are looked at first.
+    pub fn held_as(&self, lane: &Lane, instance: &str) -> Result<Option<Held>, StoreError> {
+        let wanted = "WHERE d.project = ?1 AND d.stage = ?2 AND d.instance = ?3
+                AND d.plan ->> 'address' IS NOT NULL
+             ORDER BY d.id DESC LIMIT 1";
+        let (project, stage) = (lane.project.as_str(), lane.stage.as_str());
+        Ok(self
+            .held_where(wanted, &[&project, &stage, &instance])?
+            .pop())
     }
 
     /// The address that was given last, and all that are not to be given again: of
