@@ -6,6 +6,7 @@
 
 mod change;
 mod crash_loop;
+mod event;
 mod last_words;
 mod planned;
 mod told;

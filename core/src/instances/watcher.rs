@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Planned,
-    change::{self, Change, Circumstances, Knowledge},
+    change::{self, Change, Knowledge},
     crash_loop::CrashLoops,
+    event::{self, Circumstances},
     last_words::LastWords,
     told::Told,
 };
@@ -257,11 +258,11 @@ impl Watcher {
             return Ok(());
         }
         let mut reasons = changes.iter().map(|change| change.reason);
-        if !circumstances.planned && reasons.any(change::needs_log_tail) {
+        if !circumstances.planned && reasons.any(event::needs_log_tail) {
             circumstances.log_tail = self.last_words.before(at, &now).await;
         }
-        let event = |change| change::event(change, before, &now, &circumstances).at(at);
-        let events: Vec<NewEvent> = changes.iter().map(event).collect();
+        let tell = |change| event::event(change, before, &now, &circumstances).at(at);
+        let events: Vec<NewEvent> = changes.iter().map(tell).collect();
         let stored = now.clone();
         self.store
             .write(move |tx| {
@@ -291,7 +292,7 @@ impl Watcher {
             status: InstanceStatus::Removed,
             exit_code: gone.exit_code,
         };
-        let event = change::event(
+        let removed = event::event(
             &change,
             Some(&before),
             &gone,
@@ -301,7 +302,7 @@ impl Watcher {
         self.store
             .write(move |tx| {
                 tx.delete_instance(&id)?;
-                tx.publish(event)
+                tx.publish(removed)
             })
             .await?;
         Ok(())
