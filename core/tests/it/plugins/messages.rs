@@ -233,6 +233,17 @@ async fn a_plugin_that_does_not_start_says_so_with_its_digest() {
         "it cannot be started: it computed for more than 1000 ms while it was started: let \
          `describe` and `configure` do less"
     );
+    // Where it panicked, it says why in its log; that log belongs to no version that runs.
+    let panics = Source::new(Role::Filter)
+        .import("log", "log", "write", "(param i32 i32 i32)")
+        .data(512, b"no such table")
+        .describe("(call $log (i32.const 3) (i32.const 512) (i32.const 13)) (unreachable)");
+    let panics = refusal(&host, panics.component()).await;
+    assert!(
+        panics.starts_with("it cannot be started: it trapped")
+            && panics.ends_with("\n  log: no such table"),
+        "{panics}"
+    );
     let garbage = refusal(&host, b"#!/bin/sh".to_vec()).await;
     assert!(garbage.starts_with("it is not WebAssembly"), "{garbage}");
     let listed = host.server.json("/api/plugins/bad").await;
