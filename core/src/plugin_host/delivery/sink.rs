@@ -305,8 +305,10 @@ const fn severity(next: &AfterAttempt) -> Severity {
     }
 }
 
+/// What is due already waits for no timer, which is a millisecond late.
 async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
+        Some(at) if at <= Instant::now() => {}
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
