@@ -128,7 +128,7 @@ impl PluginHost {
                 self.reconcile(folder.view()).await;
             }
             if seen == Some(true) {
-                self.forget_kept(folder.view()).await;
+                self.forget(folder.view()).await;
             }
             let again = if seen == Some(false) { SETTLE } else { RESCAN };
             tokio::select! {

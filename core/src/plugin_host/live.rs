@@ -1,6 +1,6 @@
 //! What runs now, and how it is ended.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -9,6 +9,7 @@ use super::{
     HostError,
     config::{FileError, PipelineConfig},
     delivery::TestMailbox,
+    forget::Absent,
     pipeline::PipelineStatus,
     plugin::{PluginStatus, Versions, Wanted},
 };
@@ -23,8 +24,8 @@ pub(super) struct Live {
     pub errors: Vec<FileError>,
     /// Which plugins take a secret from the sealed store, as the folder says.
     pub secret_users: BTreeMap<SecretName, Vec<String>>,
-    /// Pipelines that the store knows and no file names, since when.
-    pub absent: BTreeMap<String, Instant>,
+    pub absent_pipelines: Absent,
+    pub absent_plugins: Absent,
 }
 
 /// A plugin with its supervisor and, for a sink, the task that sends.

@@ -26,6 +26,7 @@ mod pipeline;
 mod dry_run;
 
 mod error;
+mod forget;
 mod grant;
 mod host;
 mod inspect;

@@ -1,10 +1,6 @@
 //! Makes what runs equal to what the folder says.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use tokio::sync::{Notify, mpsc, watch};
@@ -23,8 +19,6 @@ use crate::model::{PluginRole, SecretName};
 
 /// Tests that may wait for one sink.
 const TESTS_WAITING: usize = 4;
-/// A pipeline that no file names keeps its place for so long.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 impl PluginHost {
     pub(super) async fn reconcile(&self, view: &View) {
@@ -37,22 +31,9 @@ impl PluginHost {
         for (name, config) in &view.pipelines {
             self.start_pipeline(name, config);
         }
-        {
-            let mut live = self.live();
-            live.errors.clone_from(&view.errors);
-            live.secret_users = secret_users(view);
-        }
-        if view.errors.is_empty() {
-            self.forget_pipelines(view).await;
-        }
-    }
-
-    /// What was kept of plugins that no file names, once every file can be read.
-    pub(super) async fn forget_kept(&self, view: &View) {
-        if view.errors.is_empty() {
-            let plugins = view.plugins.keys().cloned().collect();
-            self.shared().kit.kept.forget_all_but(plugins).await;
-        }
+        let mut live = self.live();
+        live.errors.clone_from(&view.errors);
+        live.secret_users = secret_users(view);
     }
 
     /// Ends everything, pipelines first: they still call plugins.
@@ -205,39 +186,6 @@ impl PluginHost {
             gone.map(|(_, plugin)| plugin).collect()
         };
         join_all(ended.iter().map(|plugin| plugin.tasks.end())).await;
-    }
-
-    /// A pipeline that is configured no longer starts afresh if it comes back,
-    /// but not at once: its file may be on its way from one place to another. And
-    /// only while every file can be read: a broken one may still hold it.
-    async fn forget_pipelines(&self, view: &View) {
-        let store = &self.shared().store;
-        let Ok(known) = store.read(|reader| reader.pipeline_names()).await else {
-            return;
-        };
-        for name in self.absent_for_long(view, known) {
-            if let Err(error) = store.write(move |tx| tx.remove_pipeline(&name)).await {
-                tracing::warn!(%error, "a pipeline is forgotten later");
-            }
-        }
-    }
-
-    fn absent_for_long(&self, view: &View, known: Vec<String>) -> Vec<String> {
-        let now = Instant::now();
-        let mut live = self.live();
-        let before = std::mem::take(&mut live.absent);
-        let absent = known
-            .into_iter()
-            .filter(|name| !view.pipelines.contains_key(name));
-        live.absent = absent
-            .map(|name| {
-                let since = before.get(&name).copied().unwrap_or(now);
-                (name, since)
-            })
-            .collect();
-        let absent = live.absent.iter();
-        let for_long = absent.filter(|(_, since)| now.duration_since(**since) >= FORGET_AFTER);
-        for_long.map(|(name, _)| name.clone()).collect()
     }
 }
 

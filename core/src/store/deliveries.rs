@@ -117,13 +117,27 @@ impl Tx<'_> {
                 WHERE place > {QUEUE_DELIVERIES_MAX} OR bytes > {QUEUE_BYTES_MAX})
              RETURNING {COLUMNS}"
         );
-        let mut statement = self.sql().prepare_cached(&sql)?;
+        self.kill(&sql, sink)
+    }
+
+    /// Makes dead letters of all that waits for a sink that is there no longer.
+    pub fn end_queue(&self, sink: &str) -> Result<Vec<Delivery>, StoreError> {
+        let sql = format!(
+            "UPDATE deliveries SET status = 'dead', ended_at = ?2,
+                last_error = 'its sink is no longer configured: replay it once it is'
+             WHERE sink = ?1 AND status IN ('pending', 'retrying') RETURNING {COLUMNS}"
+        );
+        self.kill(&sql, sink)
+    }
+
+    fn kill(&self, sql: &str, sink: &str) -> Result<Vec<Delivery>, StoreError> {
+        let mut statement = self.sql().prepare_cached(sql)?;
         let mut rows = statement.query(params![sink, Timestamp::now().unix_ms()])?;
-        let mut shed = Vec::new();
+        let mut dead = Vec::new();
         while let Some(row) = rows.next()? {
-            shed.push(delivery_of(row)?.0);
+            dead.push(delivery_of(row)?.0);
         }
-        Ok(shed)
+        Ok(dead)
     }
 
     /// Writes down an attempt and moves the delivery on. `None` when it is not

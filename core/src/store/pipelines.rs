@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{PageRequest, Reader, StoreError, Tx};
@@ -115,7 +117,7 @@ impl Reader<'_> {
     }
 
     /// Names of all pipelines that have a cursor.
-    pub fn pipeline_names(&self) -> Result<Vec<String>, StoreError> {
+    pub fn pipeline_names(&self) -> Result<BTreeSet<String>, StoreError> {
         let mut statement = self.sql().prepare_cached("SELECT name FROM pipelines")?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{Reader, StoreError, Tx};
@@ -10,6 +12,16 @@ pub struct PluginWrite {
 }
 
 impl Reader<'_> {
+    /// Names of all plugins that have stored something, or for which something waits.
+    pub fn plugin_names(&self) -> Result<BTreeSet<String>, StoreError> {
+        let mut statement = self.sql().prepare_cached(
+            "SELECT DISTINCT plugin FROM plugin_store
+             UNION SELECT sink FROM deliveries WHERE status IN ('pending', 'retrying')",
+        )?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub fn plugin_value(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let mut statement = self
             .sql()
@@ -30,6 +42,12 @@ impl Reader<'_> {
 }
 
 impl Tx<'_> {
+    pub fn remove_plugin_values(&self, plugin: &str) -> Result<(), StoreError> {
+        self.sql()
+            .execute("DELETE FROM plugin_store WHERE plugin = ?1", [plugin])?;
+        Ok(())
+    }
+
     /// Applies what a plugin wrote, in its order.
     pub fn apply_plugin_writes(
         &self,

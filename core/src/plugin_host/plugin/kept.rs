@@ -2,7 +2,6 @@
 //! another one: below `accepted/` in the data directory, as `NAME/DIGEST.wasm`.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, DirBuilder},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
@@ -53,21 +52,25 @@ impl KeptFiles {
         tokio::task::spawn_blocking(keep).await.unwrap_or(true)
     }
 
-    /// Forgets those that are configured no longer: another plugin may get the name.
-    pub async fn forget_all_but(&self, plugins: BTreeSet<String>) {
+    /// Plugins of which a file is kept.
+    pub async fn names(&self) -> Vec<String> {
         let folder = self.0.clone();
-        let forget = move || {
+        let names = move || {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            for entry in entries {
-                let name = entry.file_name();
-                if !name.to_str().is_some_and(|name| plugins.contains(name))
-                    && let Err(error) = fs::remove_dir_all(entry.path())
-                {
-                    tracing::warn!(%error, plugin = ?name, "its kept file is forgotten later");
-                }
-            }
+            let names = entries.map(|entry| entry.file_name());
+            names.filter_map(|name| name.into_string().ok()).collect()
         };
-        let _ = tokio::task::spawn_blocking(forget).await;
+        tokio::task::spawn_blocking(names).await.unwrap_or_default()
+    }
+
+    pub async fn forget(&self, plugin: &str) {
+        let folder = self.0.join(plugin);
+        match tokio::fs::remove_dir_all(folder).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, plugin, "its kept file is forgotten later");
+            }
+            _ => {}
+        }
     }
 }
 
