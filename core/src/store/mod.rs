@@ -24,6 +24,7 @@ mod pipelines;
 mod plugin_values;
 mod projects;
 mod reader;
+mod reserve;
 mod restore;
 mod retention;
 mod rotate;
