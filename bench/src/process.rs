@@ -96,9 +96,18 @@ impl Process {
 
     /// Resident memory in bytes.
     pub fn rss(&self) -> anyhow::Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The part of it that is in no file: what the kernel cannot take back.
+    pub fn own_rss(&self) -> anyhow::Result<u64> {
+        self.memory("RssAnon:")
+    }
+
+    fn memory(&self, name: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .with_context(|| format!("`{}` has ended", self.name))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         Ok(kib.context("its resident memory")? << 10)
     }

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::Write,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -128,7 +129,7 @@ fn run(bench: &Bench, rate: u32) -> anyhow::Result<Acks> {
     let server = Rival::Forge.start(&bench.args.setup, bench.cores)?;
     let directory = server.directory.path();
     let time = bench.span().measured * 2;
-    let sync_p50 = fdatasync_us(directory)?;
+    let sync_p50 = fdatasync_us(directory, Duration::ZERO, 500)?;
     let work = Work {
         bytes: (f64::from(rate) * PAUSE.as_secs_f64()) as usize * EVENT_BYTES,
         every: PAUSE,
@@ -212,12 +213,13 @@ fn wait(publisher: &Publisher, time: Duration) -> anyhow::Result<()> {
     }
 }
 
-/// Median of writing 4 KiB and having them on disk.
-pub(super) fn fdatasync_us(directory: &Path) -> anyhow::Result<f64> {
+/// Median of writing 4 KiB and having them on disk, with so long a rest after each.
+pub(super) fn fdatasync_us(directory: &Path, rest: Duration, count: u32) -> anyhow::Result<f64> {
     let path = directory.join("sync");
     let mut file = File::create(&path).with_context(|| format!("{}", path.display()))?;
     let mut times = Vec::new();
-    for _ in 0..500 {
+    for _ in 0..count {
+        thread::sleep(rest);
         let began = Instant::now();
         file.write_all(&[7; 4096])?;
         file.sync_data()?;

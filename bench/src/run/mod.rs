@@ -8,6 +8,7 @@ mod files;
 mod guests;
 mod latency;
 mod memory;
+mod ready;
 mod reloads;
 mod replay;
 mod rules;

@@ -2,13 +2,14 @@
 
 use std::{
     io::Read,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use mio::{Events, Interest, Poll, Token};
 
-use super::{Bench, digits, median, row, sqlite::Journal};
+use super::{Bench, digits, median, ready, row, sqlite::Journal};
 use crate::{
     http::{self, Connection},
     message::{Message, Scanner},
@@ -29,11 +30,12 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
     fill(&mut server.publisher()?, count)?;
     let mut speeds = Vec::new();
     for _ in 0..bench.repetitions().max(3) {
-        let seconds = replay(&server, "/api/events?after=0", count)?;
+        let seconds = replay(server.http, "/api/events?after=0", count)?;
         speeds.push(f64::from(count) / seconds);
     }
     let speed = median(speeds);
     let (stream_us, page_us) = (newest_of_stream(&server)?, newest_page(&server)?);
+    let ready_us = newest_us(ready::serve(bench.cores, NEWEST)?, "/")?;
     let journal = Journal::open(server.directory.path())?;
     let alone = |rows: u32, times: usize| -> anyhow::Result<f64> {
         let times = (0..times).map(|_| Ok(journal.read_newest(rows)?.as_secs_f64()));
@@ -42,11 +44,12 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
     let alone_speed = f64::from(count) / alone(count, 3)?;
     let alone_us = alone(NEWEST, 200)? * 1e6;
     bench.say(&format!(
-        "replay: {} events/s, SQLite alone {}; last {NEWEST} in {} µs, as a page in {} µs, SQLite alone {} µs",
+        "replay: {} events/s, SQLite alone {}; last {NEWEST} in {} µs, as a page in {} µs, bytes that are ready {} µs, SQLite alone {} µs",
         digits(speed),
         digits(alone_speed),
         digits(stream_us),
         digits(page_us),
+        digits(ready_us),
         digits(alone_us)
     ));
     let mut page = Page::default();
@@ -55,13 +58,16 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
          the newest {NEWEST}: as a stream that goes on from there, as a client does that comes \
          back, and as a page of JSON. Times are from the request to the last event. *SQLite alone* is \
          a loop in the generator that reads the same rows of the same file and copies them, without a \
-         request, a filter or a socket: whoever keeps events in rows of SQLite is not quicker."
+         request, a filter or a socket: whoever keeps events in rows of SQLite is not quicker. *Ready \
+         bytes* is a thread on the server's core that answers any request with as much as the stream \
+         has, which it had before: of a request, two wake-ups and the socket alone."
     ));
     let mut bars = Bars::new(format!("The newest {NEWEST} events"), "µs", Scale::Linear);
     bars.series = vec!["median"];
     bars.group("stream", vec![stream_us]);
     bars.group("page of JSON", vec![page_us]);
     bars.group("SQLite alone", vec![alone_us]);
+    bars.group("ready bytes", vec![ready_us]);
     page.plot("newest", &bars);
     page.table(&[
         row(["", "value"]),
@@ -70,6 +76,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
         row(["newest 500, stream, µs", &digits(stream_us)]),
         row(["newest 500, page, µs", &digits(page_us)]),
         row(["newest 500, SQLite alone, µs", &digits(alone_us)]),
+        row(["newest 500, ready bytes, µs", &digits(ready_us)]),
     ]);
     let figures = vec![
         Figure::with_target("replay over SSE", speed, "events/s", Target::AtLeast(4e6)),
@@ -79,6 +86,11 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
             stream_us,
             "µs",
             Target::AtMost(150.0),
+        ),
+        Figure::new(
+            "last 500 events, stream, above ready bytes",
+            stream_us - ready_us,
+            "µs",
         ),
         Figure::new("last 500 events, page of JSON", page_us, "µs"),
     ];
@@ -112,8 +124,8 @@ fn fill(publisher: &mut Publisher, count: u32) -> anyhow::Result<()> {
 }
 
 /// Seconds until `count` messages have come, each once and in order.
-fn replay(server: &Running, path: &str, count: u32) -> anyhow::Result<f64> {
-    let mut connection = Connection::open(server.http)?.into_stream();
+fn replay(address: SocketAddr, path: &str, count: u32) -> anyhow::Result<f64> {
+    let mut connection = Connection::open(address)?.into_stream();
     let request = http::get(path, "accept: text/event-stream\r\n");
     let began = Instant::now();
     std::io::Write::write_all(&mut connection, request.as_bytes())?;
@@ -141,7 +153,12 @@ fn replay(server: &Running, path: &str, count: u32) -> anyhow::Result<f64> {
 fn newest_of_stream(server: &Running) -> anyhow::Result<f64> {
     let newest = head(server)?;
     let path = format!("/api/events?after={}", newest - i64::from(NEWEST));
-    let times = (0..200).map(|_| replay(server, &path, NEWEST));
+    newest_us(server.http, &path)
+}
+
+/// In µs.
+fn newest_us(address: SocketAddr, path: &str) -> anyhow::Result<f64> {
+    let times = (0..200).map(|_| replay(address, path, NEWEST));
     let times: Vec<_> = times.collect::<Result<_, _>>()?;
     Ok(median(times) * 1e6)
 }
