@@ -145,7 +145,7 @@ async fn follow(
         is_last: Some(Box::new(ended)),
         ..Wanted::new(Filter::deploy(id), start)
     };
-    stream::open(state, connection, wanted).await
+    stream::open(state, connection, wanted)
 }
 
 /// The event after which nothing more comes of a deploy.

@@ -89,7 +89,7 @@ pub async fn list(
                 coalesce: query.coalesce()?,
                 ..Wanted::new(filter, start)
             };
-            stream::open(&state, connection, wanted).await
+            stream::open(&state, connection, wanted)
         }
     }
 }

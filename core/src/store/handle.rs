@@ -8,6 +8,7 @@ use super::{
     checkpoint::{self, Checkpoints},
     damage::Health,
     history::History,
+    kept::Floors,
     migrate,
     reader::{self, Read},
     reserve::reserve_log,
@@ -15,8 +16,9 @@ use super::{
     writer::{Job, QUEUE_LENGTH, Sequence, Writer},
 };
 use crate::{
-    events::{Log, Room},
+    events::{Filter, Log, Room},
     failpoint::{self, Failpoint},
+    model::EventId,
 };
 
 /// The database: cheap to clone, closed when the last clone is dropped.
@@ -25,6 +27,7 @@ pub struct Store {
     queue: mpsc::Sender<Box<dyn Job>>,
     readers: mpsc::Sender<Read>,
     health: Arc<Health>,
+    floors: Arc<Floors>,
 }
 
 /// The promise that a write will be committed, or an error told.
@@ -67,6 +70,7 @@ impl Store {
         let history = History::examine(&Reader::new(&connection), witness.seen().as_ref())?;
         let is_doubtful =
             was_left_behind || history != History::GoesOn || Health::was_bad(&connection)?;
+        let floors = Floors::load(&Reader::new(&connection))?;
         let mut sequence = Sequence::load(&connection)?;
         history.begin_anew(&mut sequence)?;
         log.start(&sequence.journal, sequence.head);
@@ -96,12 +100,23 @@ impl Store {
             queue: sender,
             readers,
             health: Arc::new(Health::new(database, is_doubtful)),
+            floors: Arc::new(floors),
         };
         Ok((store, StoreThreads(threads)))
     }
 
     pub(super) fn health(&self) -> &Health {
         &self.health
+    }
+
+    pub(super) fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// Up to this id something that `filter` wants may have been deleted. At once, without
+    /// a transaction: a page says it of the moment at which it was read.
+    pub fn floor(&self, filter: &Filter) -> EventId {
+        self.floors.of(filter)
     }
 
     /// Runs `change` in a transaction and waits until it is on disk. An error

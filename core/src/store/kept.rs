@@ -1,3 +1,5 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use rusqlite::params;
 
 use super::{Reader, StoreError, Tx};
@@ -37,6 +39,36 @@ pub(super) struct Tally([Amount; EventType::ALL.len()]);
 impl Tally {
     pub(super) fn add(&mut self, kind: EventType, bytes: usize) {
         self.0[kind as usize].add(bytes);
+    }
+}
+
+/// The floors of all types, known without a read. Each is raised before events are
+/// deleted: for a moment it may be ahead of the journal, and is never behind it.
+#[derive(Debug, Default)]
+pub(super) struct Floors(Mutex<[EventId; EventType::ALL.len()]>);
+
+impl Floors {
+    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, StoreError> {
+        let floors = Self::default();
+        for Kept { kind, floor, .. } in reader.kept()? {
+            floors.raise(kind, floor);
+        }
+        Ok(floors)
+    }
+
+    pub(super) fn raise(&self, kind: EventType, to: EventId) {
+        let floor = &mut self.all()[kind as usize];
+        *floor = (*floor).max(to);
+    }
+
+    pub(super) fn of(&self, filter: &Filter) -> EventId {
+        let all = EventType::ALL.into_iter().zip(*self.all());
+        let wanted = all.filter(|(kind, _)| wants(filter, *kind));
+        wanted.map(|(_, floor)| floor).max().unwrap_or_default()
+    }
+
+    fn all(&self) -> MutexGuard<'_, [EventId; EventType::ALL.len()]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -103,6 +103,9 @@ async fn trim(
         if doomed.is_empty() {
             break;
         }
+        for Doomed { id, kind, .. } in &doomed {
+            store.floors().raise(*kind, *id);
+        }
         store
             .write(move |tx| tx.delete_events(table, &doomed))
             .await?;

@@ -63,15 +63,15 @@ impl Wanted {
 }
 
 /// Opens a stream, or says that there are too many.
-pub async fn open(
+pub fn open(
     state: &ApiState,
     connection: Connection,
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let Connection { client, takeover } = connection;
     match takeover.filter(|_| wanted.is_plain()) {
-        Some(takeover) => open_on_socket(state, client, takeover, wanted).await,
-        None => open_as_body(state, client, wanted).await,
+        Some(takeover) => open_on_socket(state, client, takeover, wanted),
+        None => open_as_body(state, client, wanted),
     }
 }
 
@@ -80,14 +80,14 @@ pub fn ended(format: Format) -> Response {
     respond(format, Body::from(format.control(&Control::End)))
 }
 
-async fn open_on_socket(
+fn open_on_socket(
     state: &ApiState,
     client: IpAddr,
     takeover: Takeover,
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let Wanted { filter, start, .. } = wanted;
-    let oldest = oldest(state, &filter).await?;
+    let floor = state.store.floor(&filter);
     let seat = state.fanout.seat();
     let entered = enter(state, client, &filter, Link::Socket(seat.clone()))?;
     let is_resume = start != Start::Live;
@@ -95,7 +95,7 @@ async fn open_on_socket(
     let head = state.bus.head();
     let hello = hello(
         &head,
-        oldest,
+        floor,
         is_resume && reset.is_none(),
         is_resume.then_some(after),
         &entered,
@@ -117,11 +117,7 @@ async fn open_on_socket(
     Ok(respond(Format::Plain, Body::new(body)))
 }
 
-async fn open_as_body(
-    state: &ApiState,
-    client: IpAddr,
-    wanted: Wanted,
-) -> Result<Response, ApiError> {
+fn open_as_body(state: &ApiState, client: IpAddr, wanted: Wanted) -> Result<Response, ApiError> {
     let Wanted {
         format,
         filter,
@@ -129,7 +125,7 @@ async fn open_as_body(
         is_last,
         coalesce,
     } = wanted;
-    let oldest = oldest(state, &filter).await?;
+    let floor = state.store.floor(&filter);
     let is_resume = start != Start::Live;
     let subscription = state.bus.subscribe(filter.clone(), start);
     let sent = Arc::new(AtomicU64::new(0));
@@ -142,7 +138,7 @@ async fn open_as_body(
     let after = is_resume.then(|| subscription.cursor());
     let body = EventBody {
         format,
-        hello: hello(&state.bus.head(), oldest, resumes, after, &entered),
+        hello: hello(&state.bus.head(), floor, resumes, after, &entered),
         subscription,
         stopping: state.stopping.clone(),
         is_last,
@@ -151,15 +147,6 @@ async fn open_as_body(
         _entered: entered,
     };
     Ok(respond(format, Body::from_stream(body.into_stream())))
-}
-
-async fn oldest(state: &ApiState, filter: &Filter) -> Result<EventId, ApiError> {
-    let filter = filter.clone();
-    let floor = state
-        .store
-        .read(move |reader| reader.floor(&filter))
-        .await?;
-    Ok(EventId(floor.0 + 1))
 }
 
 fn enter(
@@ -178,14 +165,14 @@ fn enter(
 
 fn hello(
     head: &Position,
-    oldest: EventId,
+    floor: EventId,
     resumed: bool,
     after: Option<EventId>,
     entered: &Entered,
 ) -> Hello {
     Hello {
         oldest: Position {
-            id: oldest,
+            id: EventId(floor.0 + 1),
             ..head.clone()
         },
         resumed,
