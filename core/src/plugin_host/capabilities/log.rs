@@ -56,15 +56,17 @@ impl PluginLog {
         self.ring().lines.iter().cloned().collect()
     }
 
-    /// Adds a line, also for what the host has to say to the plugin's operator.
-    pub fn write(&self, level: PluginLogLevel, message: &str) {
+    /// Adds a line, also for what the host has to say to the plugin's operator. Says how it
+    /// is shown, if it is.
+    pub fn write(&self, level: PluginLogLevel, message: &str) -> Option<String> {
         if !self.ring().allows(Instant::now()) {
-            return;
+            return None;
         }
         // Scrubbed before it is cut: half a secret would not be found.
         let message = cut(self.0.scrubber.scrub(message.to_owned()));
         tracing::debug!(plugin = self.0.plugin, ?level, message);
-        self.ring().push(level, message);
+        self.ring().push(level, message.clone());
+        Some(message)
     }
 
     fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
@@ -126,7 +128,10 @@ impl v1::log::Host for HostState {
             v1::log::Level::Warn => PluginLogLevel::Warn,
             v1::log::Level::Error => PluginLogLevel::Error,
         };
-        self.setup.log.write(level, &message);
+        let shown = self.setup.log.write(level, &message);
+        if level == PluginLogLevel::Error {
+            self.error_said = shown;
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Version,
     grants::{self, Missing},
     kept::{Kept, KeptFiles},
-    prepare_error::{FileProblem, PrepareError, WASM_BYTES_MAX, blame},
+    prepare_error::{PrepareError, WASM_BYTES_MAX, blame},
     runner::describe_fields,
     schema, secrets,
     status::{Accepted, Identity},
@@ -25,9 +25,6 @@ use crate::{
     },
     store::{SealedSecrets, Store},
 };
-
-/// Of the log of a version that cannot be started.
-const LINES_TOLD: usize = 3;
 
 /// What every preparation needs.
 #[derive(Clone)]
@@ -66,10 +63,8 @@ impl Kit {
         let (mut guest, description) = self.start(&config.source, &module, &setup).await?;
         let text = config.config.to_string();
         let number = description.version.clone();
-        let in_version = |fault: Fault| {
-            let problem = died(fault, &setup.log);
-            blame(&config.source, module.digest(), Some(&number), problem)
-        };
+        let in_version =
+            |fault: Fault| blame(&config.source, module.digest(), Some(&number), fault);
         let schema = schema::compile(&description.config_schema).map_err(|problem| {
             let problem = format!("the `config-schema` of `describe`: {problem}");
             in_version(Fault::BadAnswer(problem))
@@ -164,10 +159,7 @@ impl Kit {
         module: &Module,
         setup: &Setup,
     ) -> Result<(Guest, Description), PrepareError> {
-        let failed = |fault: Fault| {
-            let problem = died(fault, &setup.log);
-            blame(source, module.digest(), None, problem)
-        };
+        let failed = |fault: Fault| blame(source, module.digest(), None, fault);
         let mut guest = Guest::start(&self.sandbox, module, setup)
             .await
             .map_err(failed)?;
@@ -259,16 +251,6 @@ impl Kit {
     fn http(&self, grants: HttpGrants) -> Result<HttpAccess, GrantError> {
         let user_agent = concat!("tiny-forge/", env!("CARGO_PKG_VERSION"));
         HttpAccess::new(grants, self.blocked.clone(), user_agent, &self.trust)
-    }
-}
-
-/// A panic says in the log what it is about.
-fn died(fault: Fault, log: &PluginLog) -> FileProblem {
-    let lines = log.lines();
-    let last = lines.iter().skip(lines.len().saturating_sub(LINES_TOLD));
-    FileProblem::Fault {
-        fault,
-        log: last.map(|line| line.message.clone()).collect(),
     }
 }
 

@@ -74,9 +74,8 @@ pub enum FileProblem {
     Compile(#[from] CompileError),
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// With what it wrote to its log before, which goes with it.
-    #[error("it cannot be started: {fault}{}", indented(log))]
-    Fault { fault: Fault, log: Vec<String> },
+    #[error("it cannot be started: {0}")]
+    Fault(#[from] Fault),
 }
 
 impl PrepareError {
@@ -104,14 +103,9 @@ impl FileProblem {
         match self {
             Self::Compile(problem) => problem.kind(),
             Self::Load(problem) => problem.kind(),
-            Self::Fault { fault, .. } => fault.kind(),
+            Self::Fault(fault) => fault.kind(),
         }
     }
-}
-
-fn indented(log: &[String]) -> String {
-    let lines = log.iter().map(|line| format!("\n  log: {line}"));
-    lines.collect()
 }
 
 /// The version is known once the file has described itself.

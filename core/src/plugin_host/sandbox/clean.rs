@@ -95,8 +95,14 @@ fn value(told: Value, scrubber: &Scrubber) -> Value {
 
 pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
     match fault {
-        Fault::Trap { message, backtrace } => Fault::Trap {
+        Fault::Trap {
+            message,
+            said,
+            backtrace,
+        } => Fault::Trap {
             message: text(message, scrubber),
+            // A line of its log, which is clean.
+            said,
             backtrace: backtrace
                 .into_iter()
                 .map(|frame| clipped(frame, NAME_BYTES_MAX * 2))

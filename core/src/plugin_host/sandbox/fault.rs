@@ -8,6 +8,14 @@ use crate::plugin_host::metrics::FaultKind;
 /// Frames of a backtrace that are worth showing.
 const FRAMES_MAX: usize = 16;
 
+/// How functions of Rust begin through which a panic goes to its end.
+const PANIC: [&str; 4] = [
+    "__rustc::",
+    "core::panicking::",
+    "std::panicking::",
+    "std::sys::backtrace::",
+];
+
 /// How wasmtime says that a value was over `Store::set_hostcall_fuel`, or handles over
 /// `Store::set_max_component_handles`; the errors themselves have no public type.
 const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
@@ -17,14 +25,12 @@ const HANDLES_EXHAUSTED: &str = "store handle limit exceeded";
 /// itself and survives, the instance is dead and has to be made anew.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error(
-        "it trapped ({message}): the frames say where, innermost first, and its log has the \
-         message where it panicked{}",
-        indented(backtrace)
-    )]
+    #[error("it trapped ({message}){}{}", after_colon(said.as_deref()), indented(backtrace))]
     Trap {
         message: String,
-        /// Innermost frame first.
+        /// The last error that it wrote to its log in this call: a panic does.
+        said: Option<String>,
+        /// Innermost frame first, without those of a panic itself.
         backtrace: Vec<String>,
     },
     #[error(
@@ -117,6 +123,7 @@ impl Fault {
         if trap.is_some() {
             return Self::Trap {
                 message: message.trim_start_matches("wasm trap: ").to_owned(),
+                said: state.error_said.clone(),
                 backtrace: frames(error),
             };
         }
@@ -136,7 +143,9 @@ fn frames(error: &wasmtime::Error) -> Vec<String> {
     let frames = error
         .downcast_ref::<WasmBacktrace>()
         .map_or(&[][..], WasmBacktrace::frames);
-    frames.iter().take(FRAMES_MAX).map(frame).collect()
+    let frames = frames.iter().map(frame);
+    let outside = frames.skip_while(|name| PANIC.iter().any(|start| name.starts_with(start)));
+    outside.take(FRAMES_MAX).collect()
 }
 
 fn frame(frame: &FrameInfo) -> String {
@@ -158,6 +167,10 @@ fn size(bytes: usize) -> String {
         bytes if bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
         bytes => format!("{bytes} bytes"),
     }
+}
+
+fn after_colon(said: Option<&str>) -> String {
+    said.map_or_else(String::new, |said| format!(": {}", said.replace('\n', " ")))
 }
 
 fn indented(frames: &[String]) -> String {

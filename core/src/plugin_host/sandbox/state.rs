@@ -9,6 +9,8 @@ pub struct HostState {
     pub(in crate::plugin_host) writes: PendingWrites,
     /// What this call has asked of others; no more than its host calls.
     pub(in crate::plugin_host) requests: Vec<TestRequest>,
+    /// The last error that this call wrote to the log, as it is shown.
+    pub(in crate::plugin_host) error_said: Option<String>,
     pub(super) memory: MemoryLimiter,
     host_calls_left: u32,
     call_ends: Instant,
@@ -20,6 +22,7 @@ impl HostState {
             memory: MemoryLimiter::new(setup.limits.memory_bytes, setup.metrics.guest()),
             writes: PendingWrites::default(),
             requests: Vec::new(),
+            error_said: None,
             host_calls_left: 0,
             call_ends: Instant::now(),
             setup,
@@ -32,6 +35,7 @@ impl HostState {
         self.memory.begin_call();
         self.writes.discard();
         self.requests.clear();
+        self.error_said = None;
         self.host_calls_left = self.setup.limits.host_calls;
         self.call_ends = now + self.setup.limits.wall;
         self.call_ends

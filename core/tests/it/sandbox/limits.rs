@@ -171,7 +171,10 @@ async fn a_trap_says_what_and_where() {
     let inner = "(func $inner_function (unreachable))";
     let source = Source::filter("(call $inner_function) (unreachable)").extra(inner);
     let fault = fault_of(source).await;
-    let Fault::Trap { message, backtrace } = &fault else {
+    let Fault::Trap {
+        message, backtrace, ..
+    } = &fault
+    else {
         panic!("{fault}");
     };
     assert!(message.contains("unreachable"), "{message}");
