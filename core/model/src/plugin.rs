@@ -144,6 +144,9 @@ pub struct SinkQueue {
     pub dead: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backing_off_until: Option<Timestamp>,
+    /// Why the last attempt of what backs off failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// One line that a plugin wrote.

@@ -51,6 +51,10 @@ fn print_table(plugins: &[Plugin]) -> io::Result<()> {
                 "  to ask it again at once: tiny-forge plugin resume {name}"
             )?;
         }
+        let queue = plugin.queue.as_ref();
+        if let Some(problem) = queue.and_then(|queue| queue.last_error.as_ref()) {
+            writeln!(out, "  what waits was not delivered: {problem}")?;
+        }
         for line in &plugin.missing_grants {
             writeln!(out, "  it asks for more; to grant it, add: {line}")?;
         }

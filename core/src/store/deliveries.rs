@@ -343,7 +343,9 @@ impl Reader<'_> {
         let mut statement = self.sql().prepare_cached(
             "SELECT count(*) FILTER (WHERE status IN ('pending', 'retrying')),
                 count(*) FILTER (WHERE status = 'dead'),
-                min(next_attempt) FILTER (WHERE status = 'retrying')
+                min(next_attempt) FILTER (WHERE status = 'retrying'),
+                (SELECT last_error FROM deliveries WHERE sink = ?1 AND status = 'retrying'
+                 ORDER BY position LIMIT 1)
              FROM deliveries WHERE sink = ?1",
         )?;
         Ok(statement.query_row([sink], |row| {
@@ -351,6 +353,7 @@ impl Reader<'_> {
                 pending: row.get(0)?,
                 dead: row.get(1)?,
                 backing_off_until: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_unix_ms),
+                last_error: row.get(3)?,
             })
         })?)
     }

@@ -2087,6 +2087,8 @@ export interface components {
             /** Format: int64 */
             dead: number;
             backing_off_until?: null | components["schemas"]["Timestamp"];
+            /** @description Why the last attempt of what backs off failed. */
+            last_error?: string | null;
         };
         /** @description What a lane runs. Everything but `image` has a default. */
         Spec: {
