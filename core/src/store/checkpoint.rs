@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{StoreError, backup::with_ending, reserve::RESERVED_BYTES};
+use super::{StoreError, backup::with_ending};
 
 /// From a commit to the checkpoint that covers it and its followers.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -24,11 +24,8 @@ const BYTES_MAX: usize = 256 << 10;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
-/// Pages in the write-ahead log after which it is begun anew: before it outgrows what is
-/// reserved for it, or, while there is much to do, at 64 MiB.
-const LOG_PAGES_CALM: i64 = (RESERVED_BYTES / PAGE_BYTES * 3 / 4) as i64;
+/// Pages in the write-ahead log (64 MiB) after which it is begun anew.
 const LOG_PAGES_MAX: i64 = 8_192;
-const PAGE_BYTES: u64 = 8 << 10;
 
 /// Moves what was committed from the write-ahead log into the database file, on
 /// a thread and a connection of its own: no commit waits for it. When nothing is
@@ -103,31 +100,25 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a commit, then lets others join it. How long the log may be, `None` at the
-    /// end.
-    fn wait_until_due(&self) -> Option<i64> {
+    /// Waits for a commit, then lets others join it. False at the end.
+    fn wait_until_due(&self) -> bool {
         let idle = |state: &mut State| !state.is_due && !state.is_ending;
         let state = self.changed.wait_while(self.state(), idle);
         let state = state.unwrap_or_else(PoisonError::into_inner);
         let pausing = |state: &mut State| !state.is_ending && !state.is_much();
         let paused = self.changed.wait_timeout_while(state, PAUSE, pausing);
         let (mut state, _) = paused.unwrap_or_else(PoisonError::into_inner);
-        let pages = if state.is_much() {
-            LOG_PAGES_MAX
-        } else {
-            LOG_PAGES_CALM
-        };
         (state.is_due, state.bytes) = (false, 0);
-        (!state.is_ending).then_some(pages)
+        !state.is_ending
     }
 }
 
 fn run(connection: &Connection, shared: &Shared) {
     let mut is_failing = false;
-    while let Some(most) = shared.wait_until_due() {
+    while shared.wait_until_due() {
         match checkpoint(connection, "PASSIVE") {
             Ok(pages) => {
-                let is_long = pages.is_some_and(|pages| pages > most);
+                let is_long = pages.is_some_and(|pages| pages > LOG_PAGES_MAX);
                 shared.is_log_long.store(is_long, Ordering::Relaxed);
                 is_failing = false;
             }

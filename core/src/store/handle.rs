@@ -11,7 +11,6 @@ use super::{
     kept::Floors,
     migrate,
     reader::{self, Read},
-    reserve::reserve_log,
     witness::Witness,
     writer::{Job, QUEUE_LENGTH, Sequence, Writer},
 };
@@ -85,13 +84,9 @@ impl Store {
         };
         writer.record(history)?;
         let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
-        let path = database.to_owned();
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || {
-                reserve_log(&path);
-                writer.run(receiver);
-            })
+            .spawn(move || writer.run(receiver))
             .map_err(|error| no_thread(&error))?;
         let (readers, mut threads) = reader::start(database).map_err(|error| no_thread(&error))?;
         // The last to be waited for: it empties the log when all have read.

@@ -24,7 +24,6 @@ mod pipelines;
 mod plugin_values;
 mod projects;
 mod reader;
-mod reserve;
 mod restore;
 mod retention;
 mod rotate;
