@@ -226,7 +226,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(reason) => f.write_str(reason),
+            Self::Denied(reason) => write!(f, "not granted: {reason}"),
             Self::Invalid(reason) => write!(f, "request is invalid: {reason}"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Connection(reason) => write!(f, "connection failed: {reason}"),
