@@ -1,5 +1,6 @@
 //! Durable key-value pairs of this plugin. The writes of one call are applied
-//! together with its result, or not at all.
+//! together with its result, or not at all. They are kept for a day after the plugin was
+//! last in a configuration.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -148,15 +148,13 @@ fn print_event(out: &mut impl Write, event: &DryRunEvent) -> io::Result<()> {
         "{id}  {time}  {kind}  {subject}  {}",
         word(event.outcome)
     )?;
-    // Where a plugin trapped, many events have the same frames.
-    let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     for said in &said {
-        writeln!(out, "    {}", first_line(said))?;
+        writeln!(out, "    {}", print::first_line(said))?;
     }
     if said.is_empty()
         && let Some(reason) = &event.reason
     {
-        writeln!(out, "    {}", first_line(reason))?;
+        writeln!(out, "    {}", print::first_line(reason))?;
     }
     if event.differs {
         for really in &event.really {

@@ -53,6 +53,7 @@ fn print_table(plugins: &[Plugin]) -> io::Result<()> {
         }
         let queue = plugin.queue.as_ref();
         if let Some(problem) = queue.and_then(|queue| queue.last_error.as_ref()) {
+            let problem = print::first_line(problem);
             writeln!(out, "  what waits was not delivered: {problem}")?;
         }
         for line in &plugin.missing_grants {

@@ -20,3 +20,8 @@ pub(super) fn done(printed: io::Result<()>) -> anyhow::Result<Outcome> {
         Ok(()) | Err(_) => Ok(Outcome::Done),
     }
 }
+
+/// Where a plugin trapped, the frames follow.
+pub(super) fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

@@ -67,24 +67,35 @@ impl Folder {
     /// Looks again. True when every file has settled; else it is worth looking
     /// once more in a moment. Blocks: not for async threads.
     pub fn scan(&mut self) -> io::Result<bool> {
-        let mut settled = true;
+        let (mut settled, mut unreadable) = (true, Vec::new());
         let (mut wasm, mut tomls) = (BTreeMap::new(), BTreeMap::new());
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
-            let known = name.ends_with(".wasm") || name.ends_with(".toml");
-            // A link leads to the file that counts; one that leads nowhere is no file.
-            let Some(stamp) = (known && !name.starts_with('.'))
-                .then(|| fs::metadata(entry.path()).ok())
-                .flatten()
-                .filter(fs::Metadata::is_file)
-                .map(|metadata| Stamp::of(&metadata))
-            else {
-                continue;
-            };
             let is_toml = name.ends_with(".toml");
+            if name.starts_with('.') || !(is_toml || name.ends_with(".wasm")) {
+                continue;
+            }
+            // A link leads to the file that counts; one that leads nowhere is no file.
+            let metadata = match fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_file() => metadata,
+                Ok(_) => continue,
+                Err(error) => {
+                    // Nor is one that has just gone; but what a file says that cannot be
+                    // read is not known to be said no longer.
+                    if is_toml && !(error.kind() == io::ErrorKind::NotFound && is_plain(&entry)) {
+                        unreadable.push(FileError {
+                            file: name,
+                            line: None,
+                            message: format!("it cannot be read: {error}"),
+                        });
+                    }
+                    continue;
+                }
+            };
+            let stamp = Stamp::of(&metadata);
             if stamp.is_settled() {
                 let found = if is_toml { &mut tomls } else { &mut wasm };
                 found.insert(name, stamp);
@@ -103,7 +114,7 @@ impl Folder {
             }
         }
         self.read_tomls(tomls);
-        self.merge(wasm);
+        self.merge(wasm, unreadable);
         Ok(settled)
     }
 
@@ -145,9 +156,10 @@ impl Folder {
     }
 
     /// One namespace over all files; who comes first by file name wins.
-    fn merge(&mut self, wasm: BTreeMap<String, Stamp>) {
+    fn merge(&mut self, wasm: BTreeMap<String, Stamp>, errors: Vec<FileError>) {
         let mut view = View {
             wasm,
+            errors,
             ..View::default()
         };
         for (file, toml) in &self.tomls {
@@ -190,6 +202,10 @@ impl Stamp {
         let age = self.modified.map(|at| SystemTime::now().duration_since(at));
         !matches!(age, Some(Ok(age)) if age < SETTLED_AFTER)
     }
+}
+
+fn is_plain(entry: &fs::DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_file())
 }
 
 fn read_toml(path: &Path, bytes: u64) -> Result<String, String> {

@@ -164,6 +164,14 @@ impl PluginHost {
     /// Tries a dead letter again, under its old id.
     pub async fn replay(&self, _: &Principal, id: &str) -> Result<Delivery, HostError> {
         let wanted = id.to_owned();
+        let found = (self.0.store).read(move |reader| reader.delivery(&wanted));
+        let sink = found.await?.ok_or_else(|| not_found("delivery", id))?.sink;
+        if !self.live().plugins.contains_key(&sink) {
+            return Err(HostError::Conflict(format!(
+                "sink `{sink}` of delivery `{id}` is not configured: add [plugin.{sink}] first"
+            )));
+        }
+        let wanted = id.to_owned();
         let (replayed, delivery) = self
             .0
             .store

@@ -13,6 +13,10 @@ const QUEUE_BYTES_MAX: i64 = 64 << 20;
 /// beside the others, since somebody may still want to send them.
 const ENDED_KEPT_MS: i64 = 30 * 86_400_000;
 const ENDED_KEPT_MAX: i64 = 5_000;
+/// A whole queue, where its sink is gone.
+const DEAD_KEPT_MAX: i64 = QUEUE_DELIVERIES_MAX;
+/// Of a queue that is ended, at once.
+const ENDED_TOGETHER: i64 = 500;
 
 const COLUMNS: &str = "rowid, id, pipeline, sink, status, attempts, created_at, ended_at,
     next_attempt, latency_ms, last_error, events";
@@ -108,7 +112,7 @@ impl Tx<'_> {
     /// Makes dead letters of the oldest that a sink's queue has no room for.
     pub fn shed_overflow(&self, sink: &str) -> Result<Vec<Delivery>, StoreError> {
         let sql = format!(
-            "UPDATE deliveries SET status = 'dead', ended_at = ?2,
+            "UPDATE deliveries SET status = 'dead', ended_at = ?2, next_attempt = NULL,
                 last_error = 'overflow: the queue of this sink is full'
              WHERE id IN (SELECT id FROM (
                 SELECT id, row_number() OVER (ORDER BY position DESC) AS place,
@@ -120,12 +124,16 @@ impl Tx<'_> {
         self.kill(&sql, sink)
     }
 
-    /// Makes dead letters of all that waits for a sink that is there no longer.
+    /// Makes dead letters of the oldest that wait for a sink that is there no longer, some
+    /// at a time.
     pub fn end_queue(&self, sink: &str) -> Result<Vec<Delivery>, StoreError> {
         let sql = format!(
-            "UPDATE deliveries SET status = 'dead', ended_at = ?2,
+            "UPDATE deliveries SET status = 'dead', ended_at = ?2, next_attempt = NULL,
                 last_error = 'its sink is no longer configured: replay it once it is'
-             WHERE sink = ?1 AND status IN ('pending', 'retrying') RETURNING {COLUMNS}"
+             WHERE id IN (SELECT id FROM deliveries
+                WHERE sink = ?1 AND status IN ('pending', 'retrying')
+                ORDER BY position LIMIT {ENDED_TOGETHER})
+             RETURNING {COLUMNS}"
         );
         self.kill(&sql, sink)
     }
@@ -228,11 +236,11 @@ impl Tx<'_> {
         let oldest = Timestamp::now().unix_ms() - ENDED_KEPT_MS;
         Ok(self.sql().execute(
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM (
-                SELECT id, ended_at, row_number() OVER (
+                SELECT id, ended_at, status = 'dead' AS is_dead, row_number() OVER (
                     PARTITION BY sink, status = 'dead' ORDER BY position DESC) AS place
                 FROM deliveries WHERE status IN ('delivered', 'dead', 'split'))
-                WHERE ended_at < ?1 OR place > ?2)",
-            params![oldest, ENDED_KEPT_MAX],
+                WHERE ended_at < ?1 OR place > iif(is_dead, ?3, ?2))",
+            params![oldest, ENDED_KEPT_MAX, DEAD_KEPT_MAX],
         )?)
     }
 }
@@ -384,4 +392,58 @@ fn delivery_of(row: &Row<'_>) -> Result<(Delivery, i64), StoreError> {
         last_error: row.get("last_error")?,
     };
     Ok((delivery, row.get("rowid")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NewDelivery, QUEUE_DELIVERIES_MAX};
+    use crate::{
+        events::Log,
+        store::{PluginWrite, Store},
+    };
+
+    #[tokio::test]
+    async fn a_queue_whose_sink_is_gone_becomes_dead_letters_which_all_stay() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let database = directory.path().join("queue.db");
+        let (store, _threads) = Store::open(&database, &Log::new()).expect("a store");
+        let filled = store.write(|tx| {
+            for number in 0..QUEUE_DELIVERIES_MAX {
+                tx.insert_delivery(&NewDelivery {
+                    id: number.to_string(),
+                    pipeline: "all".into(),
+                    sink: "gone".into(),
+                    subject: String::new(),
+                    events: Vec::new(),
+                    input: "[]".into(),
+                })?;
+            }
+            let value = PluginWrite {
+                key: "seen".into(),
+                value: Some(b"1".to_vec()),
+            };
+            tx.apply_plugin_writes("counts", &[value])
+        });
+        filled.await.expect("stored");
+        let names = || store.read(|reader| reader.plugin_names());
+        let known = names().await.expect("read");
+        assert_eq!(known, ["counts", "gone"].map(str::to_owned).into());
+
+        while let ended = store.write(|tx| tx.end_queue("gone")).await.expect("ended")
+            && !ended.is_empty()
+        {
+            assert!(ended.iter().all(|it| it.next_attempt_at.is_none()));
+        }
+        let kept = store.write(|tx| {
+            tx.remove_plugin_values("counts")?;
+            tx.trim_deliveries()?;
+            tx.sink_queue("gone")
+        });
+        let queue = kept.await.expect("kept");
+        assert_eq!(
+            (queue.pending, queue.dead),
+            (0, QUEUE_DELIVERIES_MAX as u64)
+        );
+        assert!(names().await.expect("read").is_empty());
+    }
 }

@@ -69,7 +69,7 @@ impl Store {
         let history = History::examine(&Reader::new(&connection), witness.seen().as_ref())?;
         let is_doubtful =
             was_left_behind || history != History::GoesOn || Health::was_bad(&connection)?;
-        let floors = Floors::load(&Reader::new(&connection))?;
+        let floors = Floors::load(&Reader::new(&connection));
         let mut sequence = Sequence::load(&connection)?;
         history.begin_anew(&mut sequence)?;
         log.start(&sequence.journal, sequence.head);

@@ -43,17 +43,19 @@ impl Tally {
 }
 
 /// The floors of all types, known without a read. Each is raised before events are
-/// deleted: for a moment it may be ahead of the journal, and is never behind it.
+/// deleted: for a moment it may be ahead of the journal.
 #[derive(Debug, Default)]
 pub(super) struct Floors(Mutex<[EventId; EventType::ALL.len()]>);
 
 impl Floors {
-    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, StoreError> {
+    /// What cannot be read is no reason not to start: they are told, not relied on.
+    pub(super) fn load(reader: &Reader<'_>) -> Self {
         let floors = Self::default();
-        for Kept { kind, floor, .. } in reader.kept()? {
-            floors.raise(kind, floor);
+        match reader.kept() {
+            Ok(kept) => kept.iter().for_each(|it| floors.raise(it.kind, it.floor)),
+            Err(error) => tracing::warn!(%error, "how far back events go is not known"),
         }
-        Ok(floors)
+        floors
     }
 
     pub(super) fn raise(&self, kind: EventType, to: EventId) {

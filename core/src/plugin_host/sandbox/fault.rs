@@ -28,7 +28,8 @@ pub enum Fault {
     #[error("it trapped ({message}){}{}", after_colon(said.as_deref()), indented(backtrace))]
     Trap {
         message: String,
-        /// The last error that it wrote to its log in this call: a panic does.
+        /// The last error that it wrote to its log in this call, if that was shown: a panic
+        /// writes one.
         said: Option<String>,
         /// Innermost frame first, without those of a panic itself.
         backtrace: Vec<String>,
@@ -123,7 +124,10 @@ impl Fault {
         if trap.is_some() {
             return Self::Trap {
                 message: message.trim_start_matches("wasm trap: ").to_owned(),
-                said: state.error_said.clone(),
+                // Another trap comes unforeseen: whatever was said before is not why.
+                said: (trap == Some(&Trap::UnreachableCodeReached))
+                    .then(|| state.error_said.clone())
+                    .flatten(),
                 backtrace: frames(error),
             };
         }

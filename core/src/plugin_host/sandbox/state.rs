@@ -9,7 +9,7 @@ pub struct HostState {
     pub(in crate::plugin_host) writes: PendingWrites,
     /// What this call has asked of others; no more than its host calls.
     pub(in crate::plugin_host) requests: Vec<TestRequest>,
-    /// The last error that this call wrote to the log, as it is shown.
+    /// The last error that this call wrote to the log, as it is shown; if it is.
     pub(in crate::plugin_host) error_said: Option<String>,
     pub(super) memory: MemoryLimiter,
     host_calls_left: u32,

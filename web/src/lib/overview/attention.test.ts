@@ -71,8 +71,16 @@ describe('what needs attention', () => {
 	});
 
 	it('is a faulty plugin, and deliveries that were given up, one line per sink', () => {
-		const dead = [{ sink: 'slack', last_error: 'invalid_token' }, { sink: 'slack' }];
-		const found = concerns([], [{ name: 'rules', state: 'quarantined', error: 'trap' }], dead);
+		const dead = [
+			{ sink: 'slack', last_error: 'invalid_token' },
+			{ sink: 'slack' },
+			{ sink: 'no longer configured' },
+		];
+		const plugins: Partial<Plugin>[] = [
+			{ name: 'rules', state: 'quarantined', error: 'trap' },
+			{ name: 'slack', state: 'running' },
+		];
+		const found = concerns([], plugins, dead);
 		expect(found.map(({ what, why }) => [what, why])).toEqual([
 			['Plugin rules: quarantined', 'trap'],
 			['2 deliveries of slack given up', 'invalid_token'],

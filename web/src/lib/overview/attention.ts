@@ -33,7 +33,7 @@ export function concernsOf({ projects, plugins, dead }: Known): Concern[] {
 	return [
 		...lanesOf(projects).flatMap(concernsOfLane),
 		...plugins.filter(({ state }) => SICK_PLUGIN.has(state)).map(sickPlugin),
-		...deadDeliveries(dead),
+		...deadDeliveries(dead, plugins),
 	];
 }
 
@@ -88,8 +88,10 @@ function sickPlugin(plugin: Plugin): Concern {
 	};
 }
 
-function deadDeliveries(dead: Delivery[]): Concern[] {
-	const sinks = [...new Set(dead.map(({ sink }) => sink))];
+/** Of sinks that are there: nobody can replay those of others. */
+function deadDeliveries(dead: Delivery[], plugins: Plugin[]): Concern[] {
+	const there = new Set(plugins.map(({ name }) => name));
+	const sinks = [...new Set(dead.map(({ sink }) => sink))].filter((sink) => there.has(sink));
 	return sinks.map((sink) => {
 		const ofSink = dead.filter((delivery) => delivery.sink === sink);
 		return {
