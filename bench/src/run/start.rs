@@ -110,7 +110,11 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
         Figure::new("5 cached plugins ready", ready_ms, "ms"),
         Figure::new("5 plugins ready, compiling", compiling_ms, "ms"),
         Figure::new("idle memory, no plugin", bare.resident_mib, "MiB"),
-        Figure::new("idle memory, no plugin, without the program's pages", bare.own_mib, "MiB"),
+        Figure::new(
+            "idle memory, no plugin, without the program's pages",
+            bare.own_mib,
+            "MiB",
+        ),
         Figure::with_target(
             "idle memory, 5 plugins",
             memory.resident_mib,

@@ -115,7 +115,14 @@ async fn what_retention_has_removed_is_answered_with_a_reset_and_logs_go_apart()
         types: vec![EventType::DeployLog],
         ..Filter::default()
     };
-    assert_eq!(take(&mut after(logs, 0), 100).await.len(), 100);
+    assert_eq!(take(&mut after(logs.clone(), 0), 100).await.len(), 100);
+
+    let floors = |journal: &Journal| {
+        let of = |filter| journal.store.floor(filter).0;
+        (of(&Filter::default()), of(&logs))
+    };
+    assert_eq!(floors(&journal), (90, 0), "known without a read");
+    assert_eq!(floors(&journal.reopen()), (90, 0), "and after a restart");
 }
 
 #[tokio::test]

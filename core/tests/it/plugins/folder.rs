@@ -96,6 +96,13 @@ async fn a_configuration_that_cannot_be_read_is_listed_and_changes_nothing() {
     );
     let hook = host.server.json("/api/plugins/hook").await;
     assert_eq!(hook["state"], "running");
+
+    let link = host.folder().join("elsewhere.toml");
+    std::os::unix::fs::symlink("not-mounted.toml", link).expect("a link");
+    let is_link = |item: &serde_json::Value| item["name"] == "elsewhere.toml";
+    let unreadable = host.listed("/api/plugins", is_link).await;
+    let error = unreadable["error"].as_str().expect("a reason");
+    assert!(error.contains("cannot be read"), "{error}");
     host.server.stop().await;
 }
 
