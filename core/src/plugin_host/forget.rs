@@ -1,7 +1,6 @@
 //! What is kept of plugins and pipelines that no file names any more is forgotten, but
 //! not at once: a file may be on its way from one place to another. And only while
-//! every file can be read: a broken one may still name them, as may those of a folder
-//! that is empty because it is not mounted.
+//! every file can be read: a broken one may still name them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +44,7 @@ impl Absent {
 
 impl PluginHost {
     pub(super) async fn forget(&self, view: &View) {
-        if !view.errors.is_empty() || (view.plugins.is_empty() && view.pipelines.is_empty()) {
+        if !view.errors.is_empty() {
             // Who is absent is not known, so nobody has been since before.
             let mut live = self.live();
             live.absent_pipelines = Absent::default();
@@ -91,10 +90,12 @@ impl PluginHost {
             let away = absent.for_as_long_as(FORGET_PLACES_AFTER, now);
             (away, absent.for_as_long_as(FORGET_VALUES_AFTER, now))
         };
+        // One that is not mounted looks like an empty one.
+        let is_folder_empty = view.plugins.is_empty() && view.pipelines.is_empty();
         for name in away.iter().filter(|name| files.contains(name)) {
             kept.forget(name).await;
         }
-        for name in gone {
+        for name in gone.into_iter().filter(|_| !is_folder_empty) {
             loop {
                 let sink = name.clone();
                 if !store.write(move |tx| end_queue(tx, &sink)).await? {
