@@ -1,0 +1,63 @@
+//! Deliveries and their attempts: `write` keeps what waits and what came of it, `bounds`
+//! how much of that stays, `read` what sinks and people ask for.
+
+mod bounds;
+mod read;
+mod write;
+
+use crate::model::{AttemptOutcome, Delivery, DeliveryState, EventId, Timestamp};
+
+/// A sealed list of events, on its way to a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    pub id: String,
+    pub pipeline: String,
+    pub sink: String,
+    pub subject: String,
+    pub events: Vec<EventId>,
+    /// JSON of the events as the sink gets them.
+    pub input: String,
+}
+
+/// The delivery that a sink has to make next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedDelivery {
+    pub delivery: Delivery,
+    /// Since it was made, or put back by hand.
+    pub first_attempt: Option<Timestamp>,
+    /// Attempts since then.
+    pub tries: u32,
+    /// The last of them on which the plugin itself failed, one after the other.
+    pub faults: u32,
+    pub input: String,
+}
+
+/// What an attempt came to, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRecord {
+    pub at: Timestamp,
+    pub latency_ms: i64,
+    pub outcome: AttemptOutcome,
+    pub reason: Option<String>,
+    pub next: AfterAttempt,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterAttempt {
+    Delivered,
+    RetryAt(Timestamp),
+    Dead,
+    /// Its events go on in these.
+    Split(Vec<NewDelivery>),
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryQuery {
+    pub sinks: Vec<String>,
+    pub pipelines: Vec<String>,
+    pub statuses: Vec<DeliveryState>,
+    /// Only those made before this one.
+    pub before: Option<i64>,
+    pub limit: usize,
+}
