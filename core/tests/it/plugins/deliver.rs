@@ -1,5 +1,7 @@
 //! Deliveries: retried, given up, replayed, and never a secret in them.
 
+use std::fs;
+
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -15,7 +17,7 @@ const SECRET: &str = "T000/B000/very-secret-path";
 async fn slack() -> Host {
     let mut host = Host::start().await;
     let secret = host.server.dir.path().join("slack-path");
-    std::fs::write(&secret, SECRET).expect("written");
+    fs::write(&secret, SECRET).expect("written");
     put(
         &host.folder(),
         "slack.toml",
@@ -88,6 +90,32 @@ async fn a_refused_delivery_is_a_dead_letter_that_can_be_replayed_and_holds_up_n
     );
     let listed = host.server.json("/api/plugins/slack").await;
     assert_eq!(listed["queue"]["dead"], 0);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_not_replayed_to_a_sink_that_is_no_longer_configured() {
+    let mut host = slack().await;
+    host.target.answer_next([Answer::new(403, "invalid_token")]);
+    publish(&host.server, "first").await;
+    let dead = host.delivery_is("dead").await;
+    let id = dead["id"].as_str().expect("an id");
+    let path = format!("/api/deliveries/{id}/replay");
+
+    let slack = fs::read(host.folder().join("slack.toml")).expect("its file");
+    let other = "[plugin.other]\nfile = \"builtin:rules\"\nconfig.rules = []\n";
+    put(&host.folder(), "slack.toml", other);
+    host.plugin_is("other", "running").await;
+    let (status, refusal) = host.server.post(&path, &json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let detail = refusal["detail"].to_string();
+    assert!(detail.contains("add [plugin.slack]"), "{detail}");
+
+    put(&host.folder(), "slack.toml", slack);
+    host.plugin_is("slack", "running").await;
+    let (status, _) = host.server.post(&path, &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(host.delivery_is("delivered").await["id"], dead["id"]);
     host.server.stop().await;
 }
 
