@@ -198,8 +198,8 @@ async fn a_secret_is_in_nothing_that_is_kept_or_shown() {
     let data = host.server.dir.path().join("data");
     host.server.stop().await;
     drop(host.events);
-    for file in std::fs::read_dir(&data).into_iter().flatten().flatten() {
-        let bytes = std::fs::read(file.path()).unwrap_or_default();
+    for file in fs::read_dir(&data).into_iter().flatten().flatten() {
+        let bytes = fs::read(file.path()).unwrap_or_default();
         let found = bytes
             .windows(16)
             .any(|window| window == b"very-secret-path");
