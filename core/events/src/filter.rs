@@ -27,9 +27,10 @@ impl Filter {
         }
     }
 
-    /// Everything about one deploy, its log lines too.
+    /// Log lines and status of one deploy.
     pub fn deploy(deploy: DeployId) -> Self {
         Self {
+            types: vec![EventType::DeployLog, EventType::DeployStatus],
             deploys: vec![deploy],
             ..Self::default()
         }

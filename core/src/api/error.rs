@@ -151,6 +151,7 @@ impl From<StoreError> for ApiError {
             StoreError::NewerSchema { .. }
             | StoreError::Corrupt(_)
             | StoreError::Damaged(_)
+            | StoreError::Failed(_)
             | StoreError::Sqlite(_)
             | StoreError::Panicked => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store", detail),
         }

@@ -58,7 +58,7 @@ impl Checkpoints {
         let thread = thread::Builder::new()
             .name("store-checkpoint".into())
             .spawn(move || run(&connection, &own))
-            .map_err(|error| StoreError::Damaged(format!("no thread for checkpoints: {error}")))?;
+            .map_err(|error| StoreError::Failed(format!("no thread for checkpoints: {error}")))?;
         Ok(Self { shared, thread })
     }
 

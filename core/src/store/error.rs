@@ -30,6 +30,9 @@ pub enum StoreError {
     Corrupt(rusqlite::Error),
     #[error("a stored row is damaged: {0}")]
     Damaged(String),
+    /// Nothing was written.
+    #[error("the store cannot do its work: {0}")]
+    Failed(String),
     #[error("database: {0}")]
     Sqlite(rusqlite::Error),
     #[error("a write gave up half-way and was undone")]

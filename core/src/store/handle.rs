@@ -157,7 +157,7 @@ impl Store {
 }
 
 fn no_thread(error: &std::io::Error) -> StoreError {
-    StoreError::Damaged(format!("no thread for the store: {error}"))
+    StoreError::Failed(format!("no thread for the store: {error}"))
 }
 
 /// The connection of the writer.

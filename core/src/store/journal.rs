@@ -182,7 +182,7 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<Vec<Frame>, StoreError> {
         let position = self.head()?;
-        let last = before.map_or(position.id, |before| EventId(before.0 - 1));
+        let last = before.map_or(position.id, |before| EventId(before.0.saturating_sub(1)));
         let query = Query {
             columns: Columns::All,
             filter,
@@ -201,7 +201,7 @@ impl Reader<'_> {
         let query = Query {
             columns: Columns::All,
             filter: &filter,
-            range: (EventId(id.0 - 1), id),
+            range: (EventId(id.0.saturating_sub(1)), id),
             limit: 1,
             descending: false,
         };

@@ -53,7 +53,7 @@ fn name_journal_and_node(connection: &Connection) -> Result<(), StoreError> {
 pub(super) fn random_name(prefix: &str) -> Result<String, StoreError> {
     let mut random = [0; 6];
     getrandom::fill(&mut random)
-        .map_err(|error| StoreError::Damaged(format!("no random bytes: {error}")))?;
+        .map_err(|error| StoreError::Failed(format!("no random bytes: {error}")))?;
     Ok(format!("{prefix}{}", hex::encode(random)))
 }
 

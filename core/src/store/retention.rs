@@ -180,16 +180,22 @@ impl Reader<'_> {
         self.too_much(table, limits)
     }
 
-    /// Among the first rows, everything up to the last one that is too old:
-    /// times come from the sources of events and are not quite in order.
+    /// Among the first rows, everything up to the last one that is too old: times come
+    /// from the sources of events and are not quite in order. But not beyond one that is
+    /// younger by a day: what is old behind it comes from a clock that was wrong, as one
+    /// that says the future does.
     fn too_old(&self, table: Table, oldest: Timestamp) -> Result<Vec<Doomed>, StoreError> {
         let (name, kind) = (table.name(), table.kind());
         let mut statement = self.sql().prepare_cached(&format!(
-            "SELECT id, {kind}, octet_length(frame) FROM {name} WHERE id <= (
-                SELECT max(id) FROM (SELECT id, time FROM {name} ORDER BY id LIMIT ?1)
-                WHERE time < ?2)"
+            "WITH first AS (SELECT id, time FROM {name} ORDER BY id LIMIT ?1),
+                  young AS (SELECT min(id) AS id FROM first WHERE time BETWEEN ?3 AND ?4)
+             SELECT id, {kind}, octet_length(frame) FROM {name} WHERE id <= (
+                SELECT max(id) FROM first
+                WHERE time < ?2 AND id < ifnull((SELECT id FROM young), id + 1))"
         ))?;
-        doomed(statement.query(params![CHUNK_ROWS, oldest.unix_ms()])?)
+        let oldest = oldest.unix_ms();
+        let (young, now) = (oldest + DAY_MS, Timestamp::now().unix_ms());
+        doomed(statement.query(params![CHUNK_ROWS, oldest, young, now])?)
     }
 
     /// Where there is too much, the type that takes most of it gives its oldest:

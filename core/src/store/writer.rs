@@ -150,7 +150,7 @@ impl Writer {
                     let error = if disk_full {
                         StoreError::DiskFull
                     } else {
-                        StoreError::Damaged(format!("the commit failed: {error}"))
+                        StoreError::Failed(format!("a commit failed: {error}"))
                     };
                     job.finish(Err(error));
                 }

@@ -118,7 +118,8 @@ impl Shard {
             }
         };
         match sent {
-            Ok(_) => self.advance(key),
+            Ok(Step::Again) => self.advance(key),
+            Ok(Step::Done) => {}
             Err(Closed) => self.remove(key),
         }
     }
@@ -137,11 +138,46 @@ fn send_past(
     };
     if taken == bytes {
         subscriber.place = Place::Behind(scanned_to);
-    } else {
-        let cut = selection.cut(taken);
-        subscriber.keep(cut.rest);
-        subscriber.place = Place::Behind(cut.after);
+        return Ok(Step::Again);
     }
-    // A socket that is full says so at the next write, and tells when it has room.
-    Ok(Step::Again)
+    let cut = selection.cut(taken);
+    subscriber.keep(cut.rest);
+    subscriber.place = Place::Behind(cut.after);
+    // Only a socket that has taken nothing is full, and tells when it has room.
+    Ok(match taken {
+        0 => Step::Done,
+        _ => Step::Again,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::ChunksBuilder;
+
+    #[test]
+    fn a_socket_that_takes_nothing_is_asked_again_when_it_has_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let _client = TcpStream::connect(address).expect("connected");
+        let (mut socket, _) = listener.accept().expect("accepted");
+        socket.set_nonblocking(true).expect("set");
+        while socket.write(&[0; 64 << 10]).is_ok() {}
+
+        let mut subscriber = Subscriber::new(0, socket, 0, EventId(6), "", Box::new(()));
+        let mut chunks = ChunksBuilder::new("jtest");
+        for id in 7..10 {
+            chunks.push(EventId(id), |json| json.extend_from_slice(b"{}"));
+        }
+        let chunks = chunks.seal().expect("three frames");
+        let all = [&chunks];
+        let sent = send_past(&mut subscriber, &Selection::all(&all), chunks.last());
+        assert!(matches!(sent, Ok(Step::Done)));
+        assert_eq!(subscriber.place, Place::Behind(EventId(6)));
+    }
 }

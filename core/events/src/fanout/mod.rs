@@ -104,7 +104,7 @@ pub struct Seat {
 #[derive(Default)]
 struct Inbox {
     commands: Vec<Command>,
-    /// The thread has ended: what comes now is dropped, which is an answer.
+    /// The thread has ended.
     is_closed: bool,
 }
 
@@ -150,7 +150,11 @@ impl Fanout {
             };
             let shard = Shard::new(poll, handle.clone(), log.clone(), reader);
             let thread = thread::Builder::new().name(format!("fanout-{number}"));
-            threads.push(thread.spawn(move || shard.run())?);
+            let closing = Closing(handle.clone());
+            threads.push(thread.spawn(move || {
+                let _closing = closing;
+                shard.run();
+            })?);
             shards.push(handle);
         }
         Ok(Self {
@@ -206,7 +210,23 @@ impl Seat {
     }
 }
 
+/// However a thread ends: what it is told afterwards is dropped, which is an answer.
+struct Closing(Handle);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Handle {
+    /// Nothing is taken from now on.
+    fn close(&self) {
+        let mut inbox = self.inbox();
+        inbox.is_closed = true;
+        inbox.commands.clear();
+    }
+
     fn send(&self, command: Command) {
         let mut inbox = self.inbox();
         if !inbox.is_closed {

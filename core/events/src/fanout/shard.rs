@@ -105,7 +105,7 @@ impl Shard {
             }
             self.keep_time();
         }
-        self.close_inbox();
+        self.handle.close();
         for (_, subscriber) in self.subscribers {
             subscriber.finish(&Control::farewell().sse());
         }
@@ -132,12 +132,6 @@ impl Shard {
 
     fn take_commands(&self) -> Vec<Command> {
         std::mem::take(&mut self.handle.inbox().commands)
-    }
-
-    fn close_inbox(&self) {
-        let mut inbox = self.handle.inbox();
-        inbox.is_closed = true;
-        inbox.commands.clear();
     }
 
     fn obey(&mut self, command: Command) {

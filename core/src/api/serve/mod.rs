@@ -7,6 +7,10 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,6 +25,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
     server::conn::auto::Builder,
 };
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -30,6 +35,12 @@ pub use takeover::{Takeover, TakeoverBody};
 
 /// A client has this long for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that acknowledges nothing for so long has vanished.
+const GONE_AFTER: Duration = Duration::from_secs(60);
+/// One with nothing to acknowledge is asked over HTTP/2.
+const ASKED_EVERY: Duration = Duration::from_secs(30);
+/// What is still under way this long after `stopping` is given up.
+const GRACE: Duration = Duration::from_millis(1_500);
 /// Pause when there is no descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -60,9 +71,10 @@ impl<S: Sync> FromRequestParts<S> for Connection {
     }
 }
 
-/// Serves until `stopping`; ends when the last request has been answered.
+/// Serves until `stopping`; ends when the last request has been answered, or will not
+/// be: a client may never take an answer.
 pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
-    let connections = TaskTracker::new();
+    let (connections, given_up) = (TaskTracker::new(), CancellationToken::new());
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => break,
@@ -71,14 +83,21 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
         match accepted {
             Ok((stream, client)) => {
                 let served = connection(stream, client, router.clone(), stopping.clone());
-                connections.spawn(served);
+                connections.spawn(given_up.clone().run_until_cancelled_owned(served));
             }
             Err(error) => pause(error).await,
         }
     }
     drop(listener);
     connections.close();
-    connections.wait().await;
+    if tokio::time::timeout(GRACE, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::debug!(left = connections.len(), "connections are given up");
+        given_up.cancel();
+        connections.wait().await;
+    }
 }
 
 /// A client that has gone already is nothing; no descriptors is a state that passes.
@@ -99,14 +118,18 @@ async fn connection(
     router: Router,
     stopping: CancellationToken,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
+    let limited = SockRef::from(&stream).set_tcp_user_timeout(Some(GONE_AFTER));
+    if let Err(error) = limited.and_then(|()| stream.set_nodelay(true)) {
         tracing::debug!(%error, "a connection was lost before its first request");
         return;
     }
     let takeover = Takeover::default();
     let socket = Socket::new(stream, takeover.clone());
     let requests = takeover.clone();
+    let has_spoken = Arc::new(AtomicBool::new(false));
+    let spoken = has_spoken.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        spoken.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Client(client.ip()));
         request.extensions_mut().insert(requests.clone());
@@ -117,9 +140,14 @@ async fn connection(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(ASKED_EVERY)
+        .keep_alive_timeout(ASKED_EVERY);
     let mut served = pin!(builder.serve_connection(socket, service));
-    let mut is_stopping = false;
+    let mut silence = pin!(tokio::time::sleep(HEAD_TIMEOUT));
+    let (mut is_stopping, mut is_silent) = (false, true);
     loop {
         // In this order: a socket is taken while the connection is polled.
         tokio::select! {
@@ -131,6 +159,13 @@ async fn connection(
                 return;
             }
             () = takeover.taken() => return,
+            // Which version it speaks is read without a clock.
+            () = silence.as_mut(), if is_silent => {
+                is_silent = false;
+                if !has_spoken.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
             () = stopping.cancelled(), if !is_stopping => {
                 is_stopping = true;
                 served.as_mut().graceful_shutdown();

@@ -24,7 +24,8 @@ pub struct Coalescer {
     /// When what is waiting goes out.
     until: Option<Instant>,
     waiting: BTreeMap<EventId, Frame>,
-    /// The last event about each subject.
+    /// The last event about each subject; of containers, whose names may come again,
+    /// about each of them.
     newest: HashMap<(EventType, String), EventId>,
 }
 
@@ -82,7 +83,7 @@ impl Coalescer {
             let kind = frame.parts().kind;
             // Log lines are no state: none replaces another.
             if kind != EventType::DeployLog {
-                let key = (kind, subject(frame));
+                let key = (kind, about(frame));
                 if let Some(outdated) = self.newest.insert(key, frame.id()) {
                     self.waiting.remove(&outdated);
                 }
@@ -98,10 +99,20 @@ impl Coalescer {
     }
 }
 
-fn subject(frame: &Frame) -> String {
+fn about(frame: &Frame) -> String {
     #[derive(Deserialize)]
-    struct Subject {
+    struct About {
         subject: String,
+        payload: Payload,
     }
-    serde_json::from_str::<Subject>(frame.json()).map_or_else(|_| String::new(), |it| it.subject)
+    #[derive(Deserialize)]
+    struct Payload {
+        /// Of `instance_status`: the container's id.
+        instance: Option<String>,
+    }
+    let about = serde_json::from_str::<About>(frame.json());
+    about.map_or_else(
+        |_| String::new(),
+        |it| it.payload.instance.unwrap_or(it.subject),
+    )
 }
