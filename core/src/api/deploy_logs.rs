@@ -12,10 +12,10 @@ use super::{
     format::{self, Answer, Format, PageFormat},
     query::Query,
     serve::Connection,
-    stream::{self, Wanted},
+    stream::{self, Ending, Wanted},
 };
 use crate::{
-    events::{Filter, Frame, Start},
+    events::{Filter, Frame, Gaps, Start},
     model::{
         Deploy, DeployId, Event, EventId, EventType, LogStream, Payload, Position, StepName,
         Timestamp,
@@ -79,7 +79,8 @@ pub async fn list(
         Answer::Page(PageFormat::Plain) => {}
     }
     let start = query.start(&headers, from_the_beginning(&deploy))?;
-    let after = position_of(&start);
+    let after = start.after(&state.bus.head().journal);
+    let after = after.unwrap_or_else(|| before_first(&deploy));
     let (lines, next, as_of) = read(&state, &deploy, after, query.limit()?).await?;
     let ended = deploy.summary.status.is_terminal();
     Ok(Json(LogPage {
@@ -101,7 +102,7 @@ pub async fn text(
 ) -> Result<Response, ApiError> {
     let deploy = find(&state, DeployId(id)).await?;
     let mut text = String::new();
-    let mut next = Some(position_of(&from_the_beginning(&deploy)));
+    let mut next = Some(before_first(&deploy));
     while let Some(after) = next {
         let (lines, more, _) = read(&state, &deploy, after, CHUNK_LINES).await?;
         for line in lines {
@@ -130,19 +131,27 @@ async fn follow(
     query: &Query,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let start = query.start(headers, from_the_beginning(deploy))?;
     let id = deploy.summary.id;
-    if deploy.summary.status.is_terminal()
-        && deploy
-            .last_event
-            .is_some_and(|last| position_of(&start) >= last)
-    {
+    let last = last_event(deploy);
+    let start = query.start(headers, from_the_beginning(deploy))?;
+    let after = start.after(&state.bus.head().journal);
+    if last.is_some_and(|last| after >= Some(last)) {
         return Ok(stream::ended(format));
     }
-    let ended = move |frame: &Frame| ends_deploy(frame, id);
+    let gaps = if start == from_the_beginning(deploy) {
+        // Nothing was there before that could be missed.
+        Gaps::Pass
+    } else {
+        Gaps::Reset
+    };
+    let ending = Ending {
+        is_last: Box::new(move |frame| ends_deploy(frame, id)),
+        last,
+    };
     let wanted = Wanted {
         format,
-        is_last: Some(Box::new(ended)),
+        gaps,
+        ending: Some(ending),
         ..Wanted::new(Filter::deploy(id), start)
     };
     stream::open(state, connection, wanted)
@@ -164,15 +173,18 @@ async fn find(state: &ApiState, id: DeployId) -> Result<Deploy, ApiError> {
 }
 
 fn from_the_beginning(deploy: &Deploy) -> Start {
-    let first = deploy.first_event.unwrap_or_default();
-    Start::After(EventId((first.0 - 1).max(0)))
+    Start::After(before_first(deploy))
 }
 
-fn position_of(start: &Start) -> EventId {
-    match start {
-        Start::Live => EventId(0),
-        Start::After(id) | Start::Resume(Position { id, .. }) => *id,
-    }
+fn before_first(deploy: &Deploy) -> EventId {
+    let first = deploy.first_event.unwrap_or_default();
+    EventId((first.0 - 1).max(0))
+}
+
+/// Of one that has ended.
+fn last_event(deploy: &Deploy) -> Option<EventId> {
+    let has_ended = deploy.summary.status.is_terminal();
+    deploy.last_event.filter(|_| has_ended)
 }
 
 async fn read(
@@ -186,9 +198,7 @@ async fn read(
         deploys: vec![deploy.summary.id],
         ..Filter::default()
     };
-    let last = deploy
-        .last_event
-        .filter(|_| deploy.summary.status.is_terminal());
+    let last = last_event(deploy);
     let (page, as_of) = state
         .store
         .read(move |reader| {

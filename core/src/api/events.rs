@@ -159,10 +159,10 @@ async fn page_ascending(
     query: &Query,
     limit: usize,
 ) -> Result<EventPage, ApiError> {
-    let after = match query.start(&HeaderMap::new(), Start::After(EventId(0)))? {
-        Start::Live => EventId(0),
-        Start::After(id) | Start::Resume(Position { id, .. }) => id,
-    };
+    let start = query.start(&HeaderMap::new(), Start::After(EventId(0)))?;
+    let after = start.after(&state.bus.head().journal).ok_or_else(|| {
+        ApiError::bad_request("parameter `after`: it is of another journal, begin without it")
+    })?;
     let (page, (oldest, as_of)) = state
         .store
         .read(move |reader| {

@@ -14,6 +14,8 @@ use crate::{
 /// Rows of a page when `limit` is not given, and at most.
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 500;
+/// Types, names and numbers in a filter.
+const NAMED_MAX: usize = 1_000;
 
 /// The parameters of a request; each may be repeated or comma-separated.
 pub struct Query(Vec<(String, String)>);
@@ -114,7 +116,7 @@ impl Query {
             &EventType::ALL.map(EventType::as_str),
         )?;
         let severities = Severity::ALL.map(Severity::as_str);
-        Ok(Filter {
+        within_reason(Filter {
             types,
             projects: self.list("project"),
             stages: self.list("stage"),
@@ -155,29 +157,42 @@ impl Query {
 
     /// Where a stream starts: `Last-Event-ID`, else `after`, else `fallback`.
     pub fn start(&self, headers: &HeaderMap, fallback: Start) -> Result<Start, ApiError> {
-        let remembered = headers
-            .get("last-event-id")
-            .and_then(|value| value.to_str().ok());
-        match remembered
-            .or_else(|| self.text("after"))
-            .filter(|text| !text.is_empty())
-        {
+        let remembered = headers.get("last-event-id");
+        if let Some(id) = remembered.filter(|id| !id.is_empty()) {
+            // A browser repeats what it was once told, and cannot mend it.
+            let start = id.to_str().ok().and_then(parse_start);
+            return Ok(start.unwrap_or(Start::Unknown));
+        }
+        match self.text("after").filter(|text| !text.is_empty()) {
             None => Ok(fallback),
-            Some(text) => parse_start(text),
+            Some(text) => parse_start(text).ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "`{text}` is not an event id: expected `<journal>-<number>` or a number"
+                ))
+            }),
         }
     }
 }
 
-fn parse_start(text: &str) -> Result<Start, ApiError> {
-    if let Some(position) = Position::parse(text) {
-        return Ok(Start::Resume(position));
+/// Each event is held against what a filter names.
+pub fn within_reason(filter: Filter) -> Result<Filter, ApiError> {
+    let names = [&filter.projects, &filter.stages, &filter.instances].map(Vec::len);
+    let deploys = [&filter.deploys, &filter.logs].map(Vec::len);
+    let named = filter.types.len() + names.iter().chain(&deploys).sum::<usize>();
+    if named > NAMED_MAX {
+        return Err(ApiError::bad_request(format!(
+            "the filter names {named} things, and {NAMED_MAX} are the most"
+        )));
     }
-    let id = text.parse().ok().filter(|id: &i64| *id >= 0);
-    id.map(|id| Start::After(EventId(id))).ok_or_else(|| {
-        ApiError::bad_request(format!(
-            "`{text}` is not an event id: expected `<journal>-<number>` or a number"
-        ))
-    })
+    Ok(filter)
+}
+
+fn parse_start(text: &str) -> Option<Start> {
+    if let Some(position) = Position::parse(text) {
+        return Some(Start::Resume(position));
+    }
+    let id = text.parse().ok().filter(|id: &i64| *id >= 0)?;
+    Some(Start::After(EventId(id)))
 }
 
 fn parse_one<T: FromStr>(name: &str, text: &str, expected: &str) -> Result<T, ApiError> {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Filter, Log, Start, Subscription};
+use super::{Filter, Gaps, Log, Start, Subscription};
 use crate::{
     model::{Actor, EventId, NewEvent, Payload, Position, Severity, Subject, SystemPayload},
     store::{Receipt, Store, StoreError},
@@ -61,6 +61,11 @@ impl Bus {
 
     /// A cursor on the journal; it costs nothing until it is asked.
     pub fn subscribe(&self, filter: Filter, start: Start) -> Subscription {
-        Subscription::new(self.store.clone(), self.log.clone(), filter, start)
+        self.subscribe_over(filter, start, Gaps::Reset)
+    }
+
+    /// The same, where gaps are something else than a reset.
+    pub fn subscribe_over(&self, filter: Filter, start: Start, gaps: Gaps) -> Subscription {
+        Subscription::new(self.store.clone(), self.log.clone(), filter, start, gaps)
     }
 }

@@ -12,7 +12,7 @@ mod replay;
 mod subscription;
 
 pub use bus::Bus;
-pub use subscription::{Next, Start, Steering, Subscription};
+pub use subscription::{Gaps, Next, Start, Steering, Subscription};
 pub use tiny_forge_events::{
     Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,
     Progress, Replay, Room, Seat, Segment, SegmentBuilder,

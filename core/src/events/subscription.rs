@@ -10,6 +10,9 @@ use crate::{
 
 /// Frames handed over at once.
 const BATCH: usize = 512;
+/// And how long they are together, unless it is one alone: somebody who does not take
+/// them keeps them in memory.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,20 +23,50 @@ pub enum Start {
     After(EventId),
     /// After a position that a client remembers, maybe of another history.
     Resume(Position),
+    /// After something that a client remembers, and nobody knows.
+    Unknown,
+}
+
+/// What becomes of a gap that retention has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gaps {
+    /// The subscription goes on from the head: whoever has it loads anew.
+    Reset,
+    /// It is told, and what is left is handed over: nothing that is there is passed over
+    /// because something else is not.
+    Tell,
+    /// What is left is handed over without a word.
+    Pass,
 }
 
 impl Start {
-    /// The id to go on from, and whether the client must be told that something
-    /// is missing.
-    pub fn resolve(self, log: &Log) -> (EventId, Option<ResetReason>) {
-        let now = log.head();
+    /// The event of this journal that it is after; none where it is of no such.
+    pub fn after(&self, journal: &str) -> Option<EventId> {
         match self {
-            Self::Live => (now.id, None),
-            Self::After(id) => at(id, now.id),
+            Self::After(id) => Some(*id),
+            Self::Resume(position) => (position.journal == journal).then_some(position.id),
+            Self::Live | Self::Unknown => None,
+        }
+    }
+
+    /// The id to go on from, and whether the client must be told that something
+    /// is missing: up to `floor` retention has taken some of what is wanted.
+    pub fn resolve(self, log: &Log, floor: EventId) -> (EventId, Option<ResetReason>) {
+        let now = log.head();
+        let id = match self {
+            Self::Live => return (now.id, None),
             Self::Resume(position) if position.journal != now.journal => {
-                (now.id, Some(ResetReason::ForeignJournal))
+                return (now.id, Some(ResetReason::ForeignJournal));
             }
-            Self::Resume(position) => at(position.id, now.id),
+            Self::Unknown => return (now.id, Some(ResetReason::ForeignJournal)),
+            Self::Resume(Position { id, .. }) | Self::After(id) => id,
+        };
+        if id > now.id {
+            (now.id, Some(ResetReason::Ahead))
+        } else if id < floor && log.after(id, 1).is_none() {
+            (now.id, Some(ResetReason::Retention))
+        } else {
+            (id, None)
         }
     }
 }
@@ -101,10 +134,21 @@ impl Steering {
 }
 
 impl Subscription {
-    pub(super) fn new(store: Store, log: Arc<Log>, filter: Filter, start: Start) -> Self {
+    pub(super) fn new(
+        store: Store,
+        log: Arc<Log>,
+        filter: Filter,
+        start: Start,
+        gaps: Gaps,
+    ) -> Self {
         // Watched before it is read: what is committed in between is seen.
         let head = log.watch_head();
-        let (cursor, pending_reset) = start.resolve(&log);
+        let (floor, gap_told) = match gaps {
+            Gaps::Reset => (store.floor(&filter), None),
+            Gaps::Tell => (EventId(0), Some(EventId(0))),
+            Gaps::Pass => (EventId(0), Some(EventId(i64::MAX))),
+        };
+        let (cursor, pending_reset) = start.resolve(&log, floor);
         let course = Course {
             filter: Arc::new(filter),
             cursor,
@@ -115,14 +159,8 @@ impl Subscription {
             head,
             steering: Steering(Arc::new(Mutex::new(course))),
             pending_reset,
-            gap_told: None,
+            gap_told,
         }
-    }
-
-    /// Nothing that is there is passed over because something else is not.
-    pub fn with_what_is_left(mut self) -> Self {
-        self.gap_told = Some(EventId(0));
-        self
     }
 
     /// Everything up to this id has been handed over or did not match.
@@ -169,6 +207,7 @@ impl Subscription {
         let Some(last) = frames.last().map(Frame::id) else {
             return Ok(None);
         };
+        let last = within_limit(&mut frames).unwrap_or(last);
         if !self.steering.go_on(&course, last) {
             return Ok(None);
         }
@@ -202,10 +241,11 @@ impl Subscription {
             }));
         }
         let is_incomplete = after < floor && self.gap_told.is_none();
+        let mut frames: Vec<Frame> = page.frames().collect();
         let to = if is_incomplete {
             page.head
         } else {
-            page.scanned_to
+            within_limit(&mut frames).unwrap_or(page.scanned_to)
         };
         if !self.steering.go_on(&course, to) {
             return Ok(None);
@@ -216,15 +256,17 @@ impl Subscription {
                 head: to,
             }));
         }
-        let frames: Vec<Frame> = page.frames().collect();
         Ok((!frames.is_empty()).then_some(Next::Events(frames)))
     }
 }
 
-fn at(id: EventId, head: EventId) -> (EventId, Option<ResetReason>) {
-    if id > head {
-        (head, Some(ResetReason::Ahead))
-    } else {
-        (id, None)
-    }
+/// Leaves out what is too much at once. The last that stays, where any had to go.
+fn within_limit(frames: &mut Vec<Frame>) -> Option<EventId> {
+    let mut bytes = 0;
+    let too_many = frames.iter().position(|frame| {
+        bytes += frame.sse().len();
+        bytes > BATCH_BYTES
+    });
+    frames.truncate(too_many?.max(1));
+    frames.last().map(Frame::id)
 }

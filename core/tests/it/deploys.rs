@@ -4,9 +4,12 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::{
-    bench::{bench, bench_with},
+    bench::{bench, bench_where, bench_with},
+    note::note,
     server::Server,
     shared::{Shared, WEB},
+    sse::Sse,
+    wait,
 };
 
 #[tokio::test]
@@ -208,6 +211,53 @@ async fn a_log_is_a_page_by_default_a_stream_on_request_and_ends_with_its_deploy
     let again = again.expect("an answer").text().await.expect("text");
     assert!(again.starts_with("event: end"), "{again}");
     bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_deploys_log_is_streamed_to_its_end_whatever_else_has_happened_since() {
+    let bench = bench_where(|args| args.events_max = Some("1000".into())).await;
+    bench.project("quiet", |_| {}).await;
+    let deploy = bench.deploy("quiet").await;
+    let logs = format!("/api/deploys/{}/logs", deploy["id"]);
+    let lines = |page: &Value| page["items"].as_array().expect("lines").len();
+    let before = lines(&bench.server.json(&logs).await);
+    // A flood of another type, that retention takes away again.
+    let flood = (0..2_000).map(|n| note(&n.to_string())).collect();
+    bench
+        .server
+        .bus()
+        .publish_all(flood)
+        .await
+        .expect("published");
+    let server = bench.server.restart().await;
+    let trimmed = wait::answer(async || {
+        let page = server.json("/api/events?type=system&limit=1").await;
+        (page["oldest"]["id"].as_i64()? > 500).then_some(())
+    });
+    trimmed.await.expect("retention works");
+
+    let mut stream = server.sse(&logs).await;
+    let mut seen = Vec::new();
+    while let Some(frame) = stream.frame().await {
+        seen.push(frame.event);
+    }
+    assert_eq!(seen.last().map(String::as_str), Some("end"), "{seen:?}");
+    assert!(seen.iter().filter(|it| *it == "message").count() > before);
+    assert!(!seen.contains(&"reset".to_owned()), "{seen:?}");
+
+    // Who remembers another history is told so, and then that there is no more.
+    let mut stream = Sse::open(&server.http, &server.url(&logs), Some("jother-99999")).await;
+    let reset = stream.frame().await.expect("a reset");
+    assert_eq!(reset.event, "reset");
+    assert!(stream.frame().await.is_none(), "it resumes from there");
+    let again = server
+        .http
+        .get(server.url(&logs))
+        .header("accept", "text/event-stream");
+    let again = again.header("last-event-id", stream.last_id).send().await;
+    let again = again.expect("an answer").text().await.expect("text");
+    assert!(again.starts_with("event: end"), "{again}");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use reqwest::Client;
 use rusqlite::Connection;
+use serde_json::{Value, json};
 use tiny_forge::{
-    events::{Filter, Next, ResetReason, Start},
-    model::{Actor, EventId, EventType, NewEvent, Payload, Severity, Subject, WatchGapPayload},
+    events::{Filter, Gaps, Next, ResetReason, Start},
+    model::{
+        Actor, EventId, EventType, NewEvent, Payload, Severity, Subject, Timestamp, WatchGapPayload,
+    },
     store::{Amount, Retention, StoreError},
 };
 
@@ -13,6 +17,8 @@ use crate::support::{
     journal::{Journal, log_line, take},
     note::note,
     server::Server,
+    sse::Sse,
+    wait,
 };
 
 fn only(kind: EventType) -> Filter {
@@ -24,7 +30,7 @@ fn only(kind: EventType) -> Filter {
 
 /// An event of a type that is rare here.
 fn gap() -> NewEvent {
-    let now = tiny_forge::model::Timestamp::now();
+    let now = Timestamp::now();
     let payload = Payload::WatchGap(WatchGapPayload {
         from: now,
         to: now,
@@ -52,7 +58,10 @@ async fn a_flood_of_one_type_pushes_out_itself_and_resets_only_those_who_want_it
     journal.trim(retention, |events| events.rows == 100).await;
 
     let from_the_start = |filter| journal.bus.subscribe(filter, Start::After(EventId(0)));
-    let mut left = from_the_start(Filter::default()).with_what_is_left();
+    let start = Start::After(EventId(0));
+    let mut left = journal
+        .bus
+        .subscribe_over(Filter::default(), start, Gaps::Tell);
     let told = left.next().await.expect("an answer");
     let Next::Reset {
         reason: ResetReason::Retention,
@@ -178,5 +187,99 @@ async fn a_page_says_from_which_event_on_nothing_of_its_kind_was_deleted() {
     assert_eq!(page["items"][0]["id"], page["oldest"]["id"]);
     let rare = server.json("/api/events?type=watch_gap&order=desc").await;
     assert_eq!(rare["oldest"]["id"], 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_older_than_it_may_be_goes_and_a_wrong_clock_takes_nothing_with_it() {
+    const DAY_MS: i64 = 86_400_000;
+    let journal = Journal::new();
+    let now = Timestamp::now();
+    let days_ago = |days: i64| Timestamp::from_unix_ms(now.unix_ms() - days * DAY_MS);
+    // Not quite in order, as times of several sources are.
+    let of_before = [100, 99, 91, 90, 93].map(|days| note("old").at(days_ago(days)));
+    let mut events = of_before.to_vec();
+    events.extend((0..5).map(|_| note("young")));
+    events.push(note("before its clock was set").at(Timestamp::from_unix_ms(0)));
+    events.push(note("young"));
+    let ahead = [note("from the future").at(days_ago(-1_000))];
+    events.splice(2..2, ahead);
+    journal.bus.publish_all(events).await.expect("published");
+    let journal = journal.reopen();
+    journal
+        .trim(Retention::default(), |events| events.rows <= 7)
+        .await;
+    let start = Start::After(EventId(6));
+    let mut left = journal.bus.subscribe(Filter::default(), start);
+    assert_eq!(take(&mut left, 7).await, [7, 8, 9, 10, 11, 12, 13]);
+}
+
+/// Goes on after this event: `hello`, and the reset if there is one.
+async fn resume(http: &Client, server: &Server, id: &str) -> (Value, Option<Value>) {
+    let mut stream = Sse::open(http, &server.url("/api/events"), Some(id)).await;
+    let hello = stream.hello.clone();
+    let head = hello["head"]
+        .as_str()
+        .and_then(|head| head.rsplit('-').next());
+    let head: i64 = head.and_then(|id| id.parse().ok()).expect("an id");
+    server
+        .bus()
+        .publish_all(vec![gap()])
+        .await
+        .expect("published");
+    let mut reset = None;
+    loop {
+        let frame = stream.frame().await.expect("the stream goes on");
+        let data: Value = serde_json::from_str(&frame.data).unwrap_or_default();
+        match frame.event.as_str() {
+            "reset" => reset = Some(data),
+            "message" => {
+                if reset.is_some() {
+                    assert_eq!(data["id"], head + 1, "it goes on from the head");
+                }
+                return (hello, reset);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_resumes_is_told_what_is_missing_and_why() {
+    let server = Server::configured(|_, args| args.events_max = Some("1000".into())).await;
+    let notes = (0..2_500).map(|n| note(&n.to_string())).collect();
+    server.bus().publish_all(notes).await.expect("published");
+    let server = server.restart().await;
+    let trimmed = wait::answer(async || {
+        let page = server.json("/api/events?type=system&limit=1").await;
+        let oldest = page["oldest"]["id"].as_i64()?;
+        (oldest > 1_400).then_some(oldest)
+    });
+    let oldest = trimmed.await.expect("retention works");
+    let over_http2 = Client::builder().no_proxy().http2_prior_knowledge();
+    for http in [server.http.clone(), over_http2.build().expect("a client")] {
+        let head = server.bus().head();
+        let at = |id: i64| format!("{}-{id}", head.journal);
+        for (id, reason) in [
+            (at(5), "retention"),
+            (at(head.id.0 + 1_000), "ahead"),
+            ("jother-7".to_owned(), "foreign_journal"),
+            ("whatever".to_owned(), "foreign_journal"),
+        ] {
+            let (hello, reset) = resume(&http, &server, &id).await;
+            let reset = reset.expect("a reset");
+            assert_eq!(reset["reason"], reason, "{id}");
+            assert_eq!(reset["head"], hello["head"], "{id}");
+            assert_eq!(hello["resumed"], false, "{id}");
+            assert_eq!(hello["oldest"], at(oldest), "{id}");
+        }
+        let head = server.bus().head();
+        let (hello, reset) = resume(&http, &server, &at(head.id.0 - 10)).await;
+        assert_eq!((&hello["resumed"], reset), (&json!(true), None));
+        assert_eq!(hello["missed"], 10);
+    }
+    // Nobody who asks for a page is shown that of another journal.
+    let page = server.get("/api/events?after=jother-7").send().await;
+    assert_eq!(page.expect("an answer").status(), 400);
     server.stop().await;
 }

@@ -12,7 +12,7 @@ use futures_util::Stream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{IsLast, coalesce::Coalescer};
+use super::{Ending, coalesce::Coalescer};
 use crate::{
     api::{format::Format, subscriptions::Entered},
     events::{Control, Frame, Hello, Next, Subscription},
@@ -29,7 +29,7 @@ pub struct EventBody {
     pub subscription: Subscription,
     /// Ends all streams when the server stops.
     pub stopping: CancellationToken,
-    pub is_last: Option<IsLast>,
+    pub ending: Option<Ending>,
     pub coalescer: Coalescer,
     pub sent: Arc<AtomicU64>,
     pub _entered: Entered,
@@ -53,6 +53,10 @@ impl EventBody {
             let mut bookmark = interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY);
             bookmark.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
+                if self.has_ended() {
+                    yield self.control(&Control::End);
+                    return;
+                }
                 let next = tokio::select! {
                     biased;
                     () = self.stopping.cancelled() => {
@@ -82,19 +86,35 @@ impl EventBody {
         }
     }
 
+    /// What was its last event has been passed, sent or not.
+    fn has_ended(&self) -> bool {
+        let last = self.ending.as_ref().and_then(|ending| ending.last);
+        let passed = self.coalescer.passed(&self.subscription);
+        !self.subscription.starts_with_reset() && last.is_some_and(|last| passed >= last)
+    }
+
     fn say(&self, next: Next) -> Result<Said, StoreError> {
         match next {
             Next::Events(frames) => self.join(&frames),
             Next::Reset { reason, head } => {
                 let head = self.position(head);
-                Ok(Said::Go(self.control(&Control::Reset { reason, head })))
+                let reset = self.control(&Control::Reset { reason, head });
+                Ok(match self.ending {
+                    // Its last event may be among what was missed: who resumes is told.
+                    Some(_) => Said::End(reset),
+                    None => Said::Go(reset),
+                })
             }
         }
     }
 
     /// One chunk for all that is ready.
     fn join(&self, frames: &[Frame]) -> Result<Said, StoreError> {
-        let last = |frame: &Frame| self.is_last.as_ref().is_some_and(|is_last| is_last(frame));
+        let last = |frame: &Frame| {
+            self.ending
+                .as_ref()
+                .is_some_and(|ending| (ending.is_last)(frame))
+        };
         let journal = &self.hello.head.journal;
         let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.sse().len()).sum());
         for frame in frames {

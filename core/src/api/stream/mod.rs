@@ -27,7 +27,7 @@ use super::{
     subscriptions::{Entered, Link, Newcomer},
 };
 use crate::{
-    events::{Attachment, Control, Filter, Frame, Hello, Start},
+    events::{Attachment, Control, Filter, Frame, Gaps, Hello, Start},
     model::{EventId, Position, Principal},
 };
 use body::EventBody;
@@ -38,13 +38,20 @@ pub struct Wanted {
     pub format: Format,
     pub filter: Filter,
     pub start: Start,
-    /// Says of a sent event whether it is the last one of this stream.
-    pub is_last: Option<IsLast>,
+    pub gaps: Gaps,
+    /// Of one that ends by itself.
+    pub ending: Option<Ending>,
     /// Of the events within this time only the last about each subject.
     pub coalesce: Option<Duration>,
 }
 
-pub type IsLast = Box<dyn Fn(&Frame) -> bool + Send + Sync>;
+/// How a stream ends by itself.
+pub struct Ending {
+    /// Says of a sent event whether it is the last one.
+    pub is_last: Box<dyn Fn(&Frame) -> bool + Send + Sync>,
+    /// The last one, if that is known. It may be there no longer.
+    pub last: Option<EventId>,
+}
 
 impl Wanted {
     pub fn new(filter: Filter, start: Start) -> Self {
@@ -52,13 +59,14 @@ impl Wanted {
             format: Format::Plain,
             filter,
             start,
-            is_last: None,
+            gaps: Gaps::Reset,
+            ending: None,
             coalesce: None,
         }
     }
 
     fn is_plain(&self) -> bool {
-        self.format == Format::Plain && self.is_last.is_none() && self.coalesce.is_none()
+        self.format == Format::Plain && self.ending.is_none() && self.coalesce.is_none()
     }
 }
 
@@ -91,7 +99,7 @@ fn open_on_socket(
     let seat = state.fanout.seat();
     let entered = enter(state, client, &filter, Link::Socket(seat.clone()))?;
     let is_resume = start != Start::Live;
-    let (after, reset) = start.resolve(state.bus.log());
+    let (after, reset) = start.resolve(state.bus.log(), floor);
     let head = state.bus.head();
     let hello = hello(
         &head,
@@ -122,12 +130,13 @@ fn open_as_body(state: &ApiState, client: IpAddr, wanted: Wanted) -> Result<Resp
         format,
         filter,
         start,
-        is_last,
+        gaps,
+        ending,
         coalesce,
     } = wanted;
     let floor = state.store.floor(&filter);
     let is_resume = start != Start::Live;
-    let subscription = state.bus.subscribe(filter.clone(), start);
+    let subscription = state.bus.subscribe_over(filter.clone(), start, gaps);
     let sent = Arc::new(AtomicU64::new(0));
     let link = Link::Body {
         steering: subscription.steering(),
@@ -141,7 +150,7 @@ fn open_as_body(state: &ApiState, client: IpAddr, wanted: Wanted) -> Result<Resp
         hello: hello(&state.bus.head(), floor, resumes, after, &entered),
         subscription,
         stopping: state.stopping.clone(),
-        is_last,
+        ending,
         coalescer: Coalescer::new(coalesce),
         sent,
         _entered: entered,

@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ApiError, ApiState, body::Body, list::List};
+use super::{ApiError, ApiState, body::Body, list::List, query::within_reason};
 use crate::model::{EventId, Position, Principal, Timestamp};
 use filter::FilterView;
 pub use registry::{Entered, Limits, Link, Newcomer, Registry};
@@ -98,7 +98,7 @@ pub async fn change(
     let unknown = || ApiError::not_found("event stream", &id);
     let registry = state.subscriptions();
     let entry = registry.find(&id, &Principal::Local).ok_or_else(unknown)?;
-    let filter = view.filter();
+    let filter = within_reason(view.filter())?;
     let from = entry
         .link
         .change(filter.clone())

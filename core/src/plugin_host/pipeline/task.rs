@@ -14,7 +14,7 @@ use super::{
     when::Matcher,
 };
 use crate::{
-    events::{Bus, Start},
+    events::{Bus, Gaps, Start},
     model::{EventId, PipelineState, PluginRole, Timestamp},
     plugin_host::{
         config::PipelineConfig,
@@ -85,10 +85,11 @@ impl PipelineTask {
             passed,
         } = memory;
         let running = Running {
-            subscription: self
-                .bus
-                .subscribe(matcher.filter(), Start::After(cursor))
-                .with_what_is_left(),
+            subscription: self.bus.subscribe_over(
+                matcher.filter(),
+                Start::After(cursor),
+                Gaps::Tell,
+            ),
             steps,
             gates: self.gates(passed),
             batch: OpenBatch::new(self.config.throttle.batch, batch),
