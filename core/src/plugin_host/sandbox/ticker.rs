@@ -9,12 +9,13 @@ use std::{
 
 use wasmtime::Engine;
 
-/// How often a computing guest is looked at, and lets others run.
-pub(super) const TICK: Duration = Duration::from_millis(5);
+/// How often a computing guest is looked at, and lets others run: each of their
+/// steps waits for so long at most.
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without any call after which the thread goes to sleep: long enough
 /// that a busy pipeline does not wake it for every event.
-const IDLE_TICKS_MAX: u32 = 200;
+const IDLE_TICKS_MAX: u32 = 20;
 
 /// Moves the engine's epoch on while calls run. Ends with its owner.
 pub(super) struct Ticker {
