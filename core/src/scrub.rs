@@ -33,6 +33,26 @@ impl Scrubber {
         }
     }
 
+    /// The beginning of a text, `most` bytes of it: what is far behind is not looked at,
+    /// however long a text somebody makes.
+    pub fn scrub_beginning(&self, mut text: String, most: usize) -> String {
+        let looked_at = text.floor_char_boundary(4 * most);
+        let is_cut = looked_at < text.len();
+        text.truncate(looked_at);
+        let scrubbed = match is_cut {
+            true => self.scrub_cut(text.as_bytes()),
+            false => self.scrub_bytes(text.as_bytes()),
+        };
+        if let Some(scrubbed) = scrubbed {
+            text = String::from_utf8_lossy(&scrubbed).into_owned();
+        }
+        if is_cut || text.len() > most {
+            text.truncate(text.floor_char_boundary(most));
+            text.push('…');
+        }
+        text
+    }
+
     /// `None` where there is nothing to take out. The text may be of any kind.
     pub fn scrub_bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
         replace(text, self.found_in(text))

@@ -51,21 +51,22 @@ impl Description {
 
     /// Sets the JSON Schema (2020-12) of the configuration, as JSON text. The
     /// host checks a configuration against it before the plugin sees it, and the
-    /// dashboard shows its descriptions and defaults.
+    /// dashboard shows its descriptions and defaults. `"format": "target-url"` marks
+    /// URLs that it wants to reach, `"format": "secret-name"` names of secrets.
     #[must_use]
     pub fn config_schema(mut self, schema: &str) -> Self {
         schema.clone_into(&mut self.config_schema);
         self
     }
 
-    /// Asks for an origin, e.g. `https://hooks.slack.com`.
+    /// Asks for an origin, e.g. `https://hooks.slack.com`, however it is configured.
     #[must_use]
     pub fn http(mut self, origin: &str) -> Self {
         self.http.push(origin.to_owned());
         self
     }
 
-    /// Asks for a secret by name.
+    /// Asks for a secret by name, however the plugin is configured.
     #[must_use]
     pub fn secret(mut self, name: &str) -> Self {
         self.secrets.push(name.to_owned());

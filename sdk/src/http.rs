@@ -183,12 +183,16 @@ impl Response {
     /// in the `Retry-After` header, else seconds in the JSON body's `retry_after`.
     /// A date counts from the target's own `Date`, where it says that.
     pub fn retry_after(&self) -> Option<Duration> {
+        const LONG_S: f64 = 1e9;
+
         #[derive(serde::Deserialize)]
         struct Body {
             retry_after: f64,
         }
 
-        let seconds = |seconds| Duration::try_from_secs_f64(seconds).ok();
+        // However many: the server keeps to a day of it.
+        let seconds =
+            |seconds: f64| Duration::try_from_secs_f64(seconds.clamp(f64::MIN, LONG_S)).ok();
         if let Some(value) = self.header("Retry-After").map(str::trim) {
             let said = value.parse().ok().and_then(seconds);
             if let Some(after) = said.or_else(|| self.until(value)) {
@@ -255,6 +259,8 @@ mod tests {
             after(Response::new(429).with_body(r#"{"retry_after":0.376}"#)),
             millis(376)
         );
+        let long = after(Response::new(429).with_header("retry-after", "1e30"));
+        assert!(long > millis(86_400_000), "{long:?}");
         for nonsense in ["-1", "NaN", "soon"] {
             assert_eq!(
                 after(Response::new(429).with_header("Retry-After", nonsense)),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{
     capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust},
     compile::Compiler,
-    plugin::suggest_toml,
+    plugin::{add_configured, suggest_toml},
     sandbox::{Guest, Limits, Sandbox, Setup},
 };
 use crate::{
@@ -61,10 +61,11 @@ pub async fn inspect(program: PathBuf, file: &str, wasm: &[u8]) -> anyhow::Resul
         metrics: Arc::default(),
         rehearsal: None,
     };
-    let description = Guest::start(&sandbox, &module, &setup)
+    let mut description = Guest::start(&sandbox, &module, &setup)
         .await?
         .describe()
         .await?;
+    add_configured(&mut description, None);
     let suggested_toml = suggest_toml(
         file,
         module.role().as_str(),

@@ -1,8 +1,8 @@
 //! Makes what runs equal to what the folder says.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,10 @@ use crate::model::{PluginRole, SecretName};
 
 /// Tests that may wait for one sink.
 const TESTS_WAITING: usize = 4;
+
+/// What is said of a task that has panicked.
+const BROKEN: &str = "an error of tiny-forge's own ended it, which its log has: restart the \
+                      server, and report it";
 
 impl PluginHost {
     pub(super) async fn reconcile(&self, view: &View) {
@@ -78,7 +82,11 @@ impl PluginHost {
             tests: mailbox,
             public_url: shared.public_url.clone(),
         };
-        let spawn = |task| tasks.tracker.spawn_on(task, &shared.runtime);
+        let spawn = |task| {
+            let status = status.clone();
+            let told = guarded(task, move || status.rejected(BROKEN.to_owned()));
+            tasks.tracker.spawn_on(told, &shared.runtime);
+        };
         spawn(boxed(supervisor.run(tasks.token.clone())));
         spawn(boxed(run_if_sink(
             sink,
@@ -132,7 +140,10 @@ impl PluginHost {
                 store: shared.store.clone(),
                 server_started_at: shared.started_at,
             };
-            let running = task.run(tasks.token.clone());
+            let broken = status.clone();
+            let running = guarded(task.run(tasks.token.clone()), move || {
+                broken.fail(BROKEN.to_owned());
+            });
             tasks.tracker.spawn_on(running, &shared.runtime);
         }
         let pipeline = LivePipeline {
@@ -258,6 +269,13 @@ async fn run_if_sink(sink: SinkTask, mut versions: Versions, token: Cancellation
     };
     if role == Some(PluginRole::Sink) {
         sink.run(token).await;
+    }
+}
+
+/// A panic is ours, and ends one task: whoever waits for that has to be told.
+async fn guarded(task: impl Future<Output = ()>, tell: impl FnOnce()) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        tell();
     }
 }
 

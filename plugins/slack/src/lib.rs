@@ -37,10 +37,7 @@ enum Detail {
 
 impl Plugin for Slack {
     fn describe() -> Description {
-        tiny_forge_plugin::description!()
-            .config_schema(include_str!("../config.schema.json"))
-            .http("https://hooks.slack.com")
-            .secret("SLACK_PATH")
+        tiny_forge_plugin::description!().config_schema(include_str!("../config.schema.json"))
     }
 }
 

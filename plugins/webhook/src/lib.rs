@@ -51,9 +51,7 @@ const OUR_HEADERS: [&str; 4] = [
 
 impl Plugin for Webhook {
     fn describe() -> Description {
-        tiny_forge_plugin::description!()
-            .config_schema(include_str!("../config.schema.json"))
-            .secret("WEBHOOK_SECRET")
+        tiny_forge_plugin::description!().config_schema(include_str!("../config.schema.json"))
     }
 
     fn check(&self) -> Vec<FieldError> {

@@ -62,8 +62,8 @@ impl PluginLog {
         if !self.ring().allows(Instant::now()) {
             return None;
         }
-        // Scrubbed before it is cut: half a secret would not be found.
-        let message = cut(self.0.scrubber.scrub(message.to_owned()));
+        let scrubber = &self.0.scrubber;
+        let message = scrubber.scrub_beginning(message.to_owned(), LINE_BYTES_MAX);
         tracing::debug!(plugin = self.0.plugin, ?level, message);
         self.ring().push(level, message.clone());
         Some(message)
@@ -108,15 +108,6 @@ impl Ring {
             message,
         });
     }
-}
-
-/// Cuts on a character boundary, visibly.
-fn cut(mut message: String) -> String {
-    if message.len() > LINE_BYTES_MAX {
-        message.truncate(message.floor_char_boundary(LINE_BYTES_MAX));
-        message.push('…');
-    }
-    message
 }
 
 impl v1::log::Host for HostState {

@@ -7,10 +7,12 @@ use memchr::memmem;
 use super::http::Origin;
 use crate::{plugin_host::sandbox::GuestEvent, scrub::Scrubber};
 
-/// How a plugin names a secret: `{secret:NAME}`.
 /// What secrets may add to one part of a request, escaped: the part was measured without.
 const FILLED_BYTES_MAX: usize = 256 << 10;
 
+const NAME_BYTES_MAX: usize = 64;
+
+/// How a plugin names a secret: `{secret:NAME}`.
 const OPEN: &str = "{secret:";
 const CLOSE: &str = "}";
 /// The same in the path of a parsed URL.
@@ -128,7 +130,7 @@ impl Secrets {
             &event.payload,
             &event.annotations,
         ];
-        if self.0.values.is_empty() || !texts.iter().any(|text| is_armed(text.as_bytes())) {
+        if !texts.iter().any(|text| is_armed(text.as_bytes())) {
             return Cow::Borrowed(event);
         }
         Cow::Owned(GuestEvent {
@@ -238,6 +240,18 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
     }
+}
+
+/// Letters, digits and `_`: what can be a key in TOML.
+pub fn is_secret_name(name: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// The secrets that a text names to be filled in, in order.
+pub fn named_in(text: &str) -> impl Iterator<Item = &str> {
+    let after = text.split(OPEN).skip(1);
+    after.filter_map(|rest| name(rest.split_once(CLOSE)?.0.as_bytes()))
 }
 
 fn is_armed(text: &[u8]) -> bool {
@@ -375,7 +389,8 @@ mod tests {
                 "{}",
                 disarmed.payload
             );
-            assert_eq!(Secrets::default().disarm(&event).into_owned(), event);
+            // Also for who has none: it would be refused as one that is not set.
+            assert_eq!(Secrets::default().disarm(&event).into_owned(), disarmed);
         }
     }
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::raw;
 use crate::{
     model::{PluginRole, SecretName},
-    plugin_host::sandbox::Limits,
+    plugin_host::{capabilities::is_secret_name, sandbox::Limits},
 };
 
 /// A `[plugin.NAME]`, checked as far as it can be without its file.
@@ -166,9 +166,10 @@ fn source(file: &str) -> Result<Source, String> {
 }
 
 fn secret(name: &str, raw: raw::Secret) -> Result<SecretConfig, String> {
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
-    if name.is_empty() || !name.bytes().all(allowed) {
-        return Err(format!("secret name `{name}`: use letters, digits and _"));
+    if !is_secret_name(name) {
+        return Err(format!(
+            "secret name `{name}`: use letters, digits and _, 64 at most"
+        ));
     }
     let (from, to) = match raw {
         raw::Secret::From(from) => (from, None),

@@ -29,6 +29,11 @@ pub(super) fn pause(tries: u32, asked_ms: Option<u64>) -> Duration {
     longest / 2 + longest.mul_f64(rand::rng().random::<f64>() / 2.0)
 }
 
+/// No pause is so long: the clock was set back.
+pub(super) fn is_too_far(at: Timestamp, now: Timestamp) -> bool {
+    u128::from(at.ms_since(now)) > ASKED_MAX.as_millis() + 60_000
+}
+
 pub(super) fn gives_up(first_attempt: Timestamp, tries: u32, now: Timestamp) -> bool {
     let is_late = u128::from(now.ms_since(first_attempt)) >= GIVE_UP_AFTER.as_millis();
     is_late && tries >= TRIES_MIN

@@ -118,7 +118,7 @@ impl SinkTask {
         };
         let now = Timestamp::now();
         Ok(match queued.delivery.next_attempt_at {
-            Some(at) if at > now => {
+            Some(at) if at > now && !backoff::is_too_far(at, now) => {
                 Work::WaitUntil(Instant::now() + Duration::from_millis(at.ms_since(now)))
             }
             _ => Work::Deliver(Box::new(queued)),

@@ -8,6 +8,9 @@ use crate::{
 /// A delivery is never larger, however many events it may hold.
 const BYTES_MAX: usize = 256 << 10;
 
+/// A clock that differs by more than this was set back: what waits for it does not.
+const SET_BACK_MS: u64 = 60_000;
+
 /// The batch that a pipeline fills. What is in it is in the store as well, so
 /// that the cursor goes on.
 #[derive(Debug)]
@@ -48,19 +51,25 @@ impl OpenBatch {
 
     /// Whether its oldest member has waited long enough.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.due().is_some_and(|due| due <= now)
+        let was_set_back = |due: Timestamp| due.ms_since(now) > self.wait_ms() + SET_BACK_MS;
+        self.due()
+            .is_some_and(|due| due <= now || was_set_back(due))
     }
 
     /// When it has to be sealed at the latest.
     fn due(&self) -> Option<Timestamp> {
-        let wait = self.limits.map_or(0, |limits| limits.wait_s * 1_000);
-        Some(self.members.first()?.passed_at.plus_ms(wait))
+        Some(self.members.first()?.passed_at.plus_ms(self.wait_ms()))
     }
 
-    /// For how long it may stay open.
+    fn wait_ms(&self) -> u64 {
+        self.limits.map_or(0, |limits| limits.wait_s * 1_000)
+    }
+
+    /// For how long it may stay open: never longer than it is to, however the clock was
+    /// set meanwhile.
     pub fn time_left(&self) -> Option<Duration> {
-        let due = self.due()?;
-        Some(Duration::from_millis(due.ms_since(Timestamp::now())))
+        let left = self.due()?.ms_since(Timestamp::now());
+        Some(Duration::from_millis(left.min(self.wait_ms())))
     }
 
     /// Takes all of it, if there is anything.

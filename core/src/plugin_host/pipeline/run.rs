@@ -126,7 +126,8 @@ impl Running {
     }
 
     /// Asks until there is an answer: an event is never skipped over because a
-    /// plugin is away. What was decided up to `last` does not wait for that.
+    /// plugin is away. What was decided up to `last` does not wait for that, nor does
+    /// a batch that is due.
     async fn decide(
         &mut self,
         frame: &Frame,
@@ -141,7 +142,13 @@ impl Running {
             return Some(());
         }
         loop {
-            self.until_ready(token).await?;
+            let patience = self.batch.time_left().unwrap_or(Duration::MAX);
+            let ready = tokio::time::timeout(patience, self.until_ready(token)).await;
+            let Ok(ready) = ready else {
+                self.keep(decided, last, token).await?;
+                continue;
+            };
+            ready?;
             // A call that has begun is ended: cancelling waits for it.
             let undecided = decided
                 .decide(frame, &mut self.steps, &mut self.gates)
@@ -149,9 +156,7 @@ impl Running {
             let Err(undecided) = undecided else {
                 return Some(());
             };
-            if let Some(last) = last.filter(|_| decided.seen > 0) {
-                self.store(std::mem::take(decided), last, token).await?;
-            }
+            self.keep(decided, last, token).await?;
             match undecided {
                 Undecided::Absent => {}
                 Undecided::Hold {
@@ -159,10 +164,25 @@ impl Running {
                     retry_after,
                 } => {
                     self.task.status.set(PipelineState::Paused, Some(reason));
-                    self.rest(retry_after, token).await?;
+                    let patience = self.batch.time_left().unwrap_or(Duration::MAX);
+                    self.rest(retry_after.min(patience), token).await?;
                 }
             }
         }
+    }
+
+    /// What was decided up to `last`, and a batch that is due.
+    async fn keep(
+        &mut self,
+        decided: &mut Decided,
+        last: Option<EventId>,
+        token: &CancellationToken,
+    ) -> Option<()> {
+        if decided.seen == 0 && !self.batch.is_due(Timestamp::now()) {
+            return Some(());
+        }
+        let cursor = last.unwrap_or(self.stored);
+        self.store(std::mem::take(decided), cursor, token).await
     }
 
     /// Waits for so long, or until there is a reason to ask a step sooner.

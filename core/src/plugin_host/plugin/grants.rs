@@ -1,8 +1,13 @@
 //! What is asked and not given, in the words that the operator has to add.
 
+use toml_edit::Key;
+
 use crate::{
     model::Asked,
-    plugin_host::{capabilities::is_granted, config::PluginConfig},
+    plugin_host::{
+        capabilities::{is_granted, written_origin},
+        config::PluginConfig,
+    },
 };
 
 /// What a plugin asks for and does not have.
@@ -52,13 +57,15 @@ pub fn suggest(file: &str, role: &str, asked: &Asked, schema: &serde_json::Value
     let name = file.trim_end_matches(".wasm");
     let mut text = format!("[plugin.{name}]\nfile = \"{file}\"\n");
     for key in required(schema) {
-        text.push_str(&format!("config.{key} = …\n"));
+        text.push_str(&format!("config.{} = …\n", Key::new(key)));
     }
     for secret in &asked.secrets {
         text.push_str(&format!("secrets.{secret} = \"env:{secret}\"\n"));
     }
-    if !asked.http.is_empty() {
-        text.push_str(&format!("grants.http = {}\n", list(asked.http.iter())));
+    let mut origins = asked.http.iter().filter(|it| written_origin(it).is_some());
+    if let Some(first) = origins.next() {
+        let origins = std::iter::once(first).chain(origins);
+        text.push_str(&format!("grants.http = {}\n", list(origins)));
     }
     let (steps, sinks) = if role == "sink" {
         (String::new(), format!("\"{name}\""))

@@ -5,6 +5,7 @@
 //! the good ones. A [`Runner`], one for each place that uses the plugin, owns a
 //! guest and changes over to a new version between two events.
 
+mod asks;
 mod grants;
 mod kept;
 mod prepare;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use asks::add_configured;
 pub use grants::suggest as suggest_toml;
 pub use kept::KeptFiles;
 pub use prepare::Kit;

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Version,
+    asks::add_configured,
     grants::{self, Missing},
     kept::{Kept, KeptFiles},
     prepare_error::{PrepareError, WASM_BYTES_MAX, blame},
@@ -60,7 +61,7 @@ impl Kit {
         let pinned = config.sha256.as_deref();
         let module = self.load(&config.source, pinned, metrics).await?;
         let setup = self.setup(plugin, &module, config, metrics).await?;
-        let (mut guest, description) = self.start(&config.source, &module, &setup).await?;
+        let (mut guest, mut description) = self.start(&config.source, &module, &setup).await?;
         let text = config.config.to_string();
         let number = description.version.clone();
         let in_version =
@@ -75,6 +76,7 @@ impl Kit {
             .await
             .map_err(in_version)?
             .map_err(|errors| PrepareError::Config(describe_fields(&errors)))?;
+        add_configured(&mut description, Some(&config.config));
         let granted = Granted {
             http: config.grants.http.clone(),
             networks: config
@@ -143,7 +145,8 @@ impl Kit {
             metrics: metrics.clone(),
             rehearsal: None,
         };
-        let (_, description) = self.start(&source, &module, &setup).await?;
+        let (_, mut description) = self.start(&source, &module, &setup).await?;
+        add_configured(&mut description, None);
         let toml = grants::suggest(
             file,
             module.role().as_str(),

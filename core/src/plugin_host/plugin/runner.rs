@@ -18,8 +18,8 @@ use crate::{
     store::PluginWrite,
 };
 
-/// What an enricher may add to one event, as JSON.
-const ANNOTATION_BYTES_MAX: usize = 32 << 10;
+/// Of what is wrong with a configuration.
+const FIELDS_TOLD: usize = 10;
 
 /// Keeps one guest of a plugin running for one owner: starts it when it is
 /// needed, changes over to a new version between two events, and starts it
@@ -124,7 +124,7 @@ impl Runner {
     /// The JSON object that the plugin adds, if it does.
     pub async fn enrich(&mut self, event: &GuestEvent) -> Result<Option<JsonObject>, RunError> {
         let guest = self.guest().await?;
-        let answer = guest.enrich(event).await.and_then(within_limit);
+        let answer = guest.enrich(event).await;
         self.settle(answer)
     }
 
@@ -268,20 +268,7 @@ async fn start_configured(sandbox: &Sandbox, version: &Version) -> Result<Guest,
     }
 }
 
-/// What is added has to fit into an event of its own.
-fn within_limit(added: Option<JsonObject>) -> Result<Option<JsonObject>, Fault> {
-    let bytes = added.as_ref().map_or(0, |added| {
-        serde_json::to_string(added).map_or(usize::MAX, |text| text.len())
-    });
-    if bytes <= ANNOTATION_BYTES_MAX {
-        return Ok(added);
-    }
-    Err(Fault::BadAnswer(format!(
-        "{bytes} bytes of annotations are over the limit of {ANNOTATION_BYTES_MAX}"
-    )))
-}
-
-/// `/url: expected an address; /channel: missing`
+/// `/url: expected an address; /channel: missing`; the first ones, where there are many.
 pub(super) fn describe_fields(errors: &[FieldError]) -> String {
     let one = |error: &FieldError| {
         let field = if error.field.is_empty() {
@@ -291,7 +278,11 @@ pub(super) fn describe_fields(errors: &[FieldError]) -> String {
         };
         format!("{field}: {}", error.message)
     };
-    errors.iter().map(one).collect::<Vec<_>>().join("; ")
+    let mut told: Vec<String> = errors.iter().take(FIELDS_TOLD).map(one).collect();
+    if errors.len() > FIELDS_TOLD {
+        told.push(format!("and {} more", errors.len() - FIELDS_TOLD));
+    }
+    told.join("; ")
 }
 
 type JsonObject = serde_json::Map<String, serde_json::Value>;

@@ -13,6 +13,9 @@ const PARTS_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 200;
 /// What one pattern may be compiled to.
 const PATTERN_BYTES_MAX: usize = 64 << 10;
+/// Of what is wrong with a configuration.
+const ERRORS_TOLD: usize = 10;
+const ERROR_BYTES_MAX: usize = 4 << 10;
 /// Patterns in a schema; each takes up to a millisecond.
 const PATTERNS_MAX: usize = 100;
 
@@ -23,6 +26,7 @@ pub fn compile(schema: &Value) -> Result<Validator, String> {
         .size_limit(PATTERN_BYTES_MAX)
         .dfa_size_limit(PATTERN_BYTES_MAX);
     jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
         .with_pattern_options(patterns)
         .build(schema)
         .map_err(|error| error.to_string())
@@ -32,6 +36,7 @@ pub fn compile(schema: &Value) -> Result<Validator, String> {
 pub fn check(config: &Value, schema: &Validator) -> Result<(), String> {
     let errors: Vec<String> = schema
         .iter_errors(config)
+        .take(ERRORS_TOLD)
         .map(|error| match error.instance_path().to_string() {
             at if at.is_empty() => error.to_string(),
             at => format!("{at}: {error}"),
@@ -40,7 +45,16 @@ pub fn check(config: &Value, schema: &Validator) -> Result<(), String> {
     if errors.is_empty() {
         return Ok(());
     }
-    Err(errors.join("; "))
+    Err(clipped(errors.join("; ")))
+}
+
+/// An error may repeat what is wrong, however long that is.
+fn clipped(mut text: String) -> String {
+    if text.len() > ERROR_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
+        text.push('…');
+    }
+    text
 }
 
 /// References make a schema larger than its text, each time twice as large if they
@@ -84,6 +98,10 @@ impl<'s> Size<'s> {
                         ("$ref", Value::String(target)) => self.of_target(target)?,
                         ("$dynamicRef" | "$recursiveRef", _) => {
                             return Err(format!("`{key}` is not taken: write `$ref`"));
+                        }
+                        // References below it would be to parts of it.
+                        ("$id", Value::String(_)) if self.depth > 1 => {
+                            return Err("`$id` is taken at the beginning only".to_owned());
                         }
                         _ => self.of(value)?,
                     };
@@ -182,6 +200,15 @@ mod tests {
         let elsewhere = json!({"$ref": "https://example.org/schema"});
         assert!(refused(&elsewhere).contains("leads nowhere"));
         assert!(refused(&json!({"$dynamicRef": "#a"})).contains("write `$ref`"));
+    }
+
+    #[test]
+    fn a_part_that_says_to_be_a_schema_of_its_own_is_refused() {
+        let within = json!({"$id": "https://a.example/b", "$ref": "#/$defs/d0"});
+        let schema = json!({"$id": "https://a.example/", "$defs": {"d0": {}}, "allOf": [within]});
+        assert!(refused(&schema).contains("`$id`"));
+        let named_so = json!({"properties": {"$id": {"type": "string"}}});
+        assert!(compile(&named_so).is_ok());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::{Decision, DeliveryOutcome, Description, Fault, FieldError};
-use crate::scrub::Scrubber;
+use crate::{plugin_host::capabilities::written_origin, scrub::Scrubber};
 
 /// Of a reason or a description.
 const TEXT_BYTES_MAX: usize = 4 << 10;
@@ -48,12 +48,14 @@ pub(super) fn description(told: Description, scrubber: &Scrubber) -> Description
         config_schema,
         mut asked,
     } = told;
-    for asked in asked.http.iter_mut().chain(&mut asked.secrets) {
-        *asked = text(std::mem::take(asked), scrubber);
+    for origin in &mut asked.http {
+        // As it would be granted, not as it would be read.
+        let told = std::mem::take(origin);
+        *origin = written_origin(&told).unwrap_or_else(|| text(told, scrubber));
     }
     Description {
-        name: clipped(scrubber.scrub(name), NAME_BYTES_MAX),
-        version: clipped(scrubber.scrub(version), NAME_BYTES_MAX),
+        name: scrubber.scrub_beginning(name, NAME_BYTES_MAX),
+        version: scrubber.scrub_beginning(version, NAME_BYTES_MAX),
         description: text(description, scrubber),
         config_schema: value(config_schema, scrubber),
         asked,
@@ -61,15 +63,7 @@ pub(super) fn description(told: Description, scrubber: &Scrubber) -> Description
 }
 
 fn text(told: String, scrubber: &Scrubber) -> String {
-    clipped(scrubber.scrub(told), TEXT_BYTES_MAX)
-}
-
-fn clipped(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        text.truncate(text.floor_char_boundary(most));
-        text.push('…');
-    }
-    text
+    scrubber.scrub_beginning(told, TEXT_BYTES_MAX)
 }
 
 pub(super) fn object(object: Map<String, Value>, scrubber: &Scrubber) -> Map<String, Value> {
@@ -105,7 +99,7 @@ pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
             said,
             backtrace: backtrace
                 .into_iter()
-                .map(|frame| clipped(frame, NAME_BYTES_MAX * 2))
+                .map(|frame| scrubber.scrub_beginning(frame, NAME_BYTES_MAX * 2))
                 .collect(),
         },
         Fault::Refused(told) => Fault::Refused(text(told, scrubber)),

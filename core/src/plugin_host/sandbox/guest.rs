@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     model::{PluginRole, TestRequest},
     plugin_host::{
-        capabilities::{HttpAccess, PluginLog, PluginValues, Rehearsal, Secrets},
+        capabilities::{HttpAccess, PluginLog, PluginValues, Rehearsal, Secrets, is_secret_name},
         metrics::Metrics,
     },
     scrub::Scrubber,
@@ -39,6 +40,23 @@ pub struct Setup {
     pub metrics: Arc<Metrics>,
     /// Set where nothing that it does may leave or be kept.
     pub rehearsal: Option<Arc<Rehearsal>>,
+}
+
+/// What an enricher may add to one event, as JSON.
+const ANNOTATION_BYTES_MAX: usize = 32 << 10;
+
+/// Origins and secrets that a plugin may ask for: what an operator would still read.
+const ASKED_MAX: usize = 100;
+
+impl Setup {
+    /// Only in a request does an event's text name a secret.
+    fn disarm<'e>(&self, event: &'e GuestEvent) -> Cow<'e, GuestEvent> {
+        if self.http.reaches_nothing() {
+            Cow::Borrowed(event)
+        } else {
+            self.secrets.disarm(event)
+        }
+    }
 }
 
 /// One running instance; owned by one task.
@@ -92,7 +110,8 @@ impl Guest {
         let call = self.begin(Budget::Start)?;
         let ended = call.run(self.exports.describe(&mut self.store)).await;
         let answer = self.end(Budget::Start, ended)?;
-        let told = answer.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
+        let told = answer.and_then(within_reason);
+        let told = told.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
         Ok(clean::description(told, self.scrubber()))
     }
 
@@ -108,7 +127,7 @@ impl Guest {
 
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, Fault> {
         let call = self.begin_as(PluginRole::Filter)?;
-        let event = self.store.data().setup.secrets.disarm(event);
+        let event = self.store.data().setup.disarm(event);
         let asked = self.exports.filter(&mut self.store, &event);
         let ended = call.run(asked).await;
         let answer = self.end(Budget::Call, ended)?;
@@ -123,12 +142,12 @@ impl Guest {
         event: &GuestEvent,
     ) -> Result<Option<Map<String, Value>>, Fault> {
         let call = self.begin_as(PluginRole::Enricher)?;
-        let event = self.store.data().setup.secrets.disarm(event);
+        let event = self.store.data().setup.disarm(event);
         let asked = self.exports.enrich(&mut self.store, &event);
         let ended = call.run(asked).await;
         let answer = self.end(Budget::Call, ended)?;
         let answer = answer.map_err(|reason| self.refused(reason))?;
-        let added = answer.as_deref().map(json::object).transpose();
+        let added = answer.as_deref().map(annotation).transpose();
         let added = added.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
         self.store.data_mut().writes.keep();
         Ok(added.map(|added| clean::object(added, self.scrubber())))
@@ -140,8 +159,8 @@ impl Guest {
         events: &[GuestEvent],
     ) -> Result<DeliveryOutcome, Fault> {
         let call = self.begin_as(PluginRole::Sink)?;
-        let secrets = &self.store.data().setup.secrets;
-        let events: Vec<_> = events.iter().map(|event| secrets.disarm(event)).collect();
+        let setup = &self.store.data().setup;
+        let events: Vec<_> = events.iter().map(|event| setup.disarm(event)).collect();
         let asked = self.exports.deliver(&mut self.store, context, &events);
         let ended = call.run(asked).await;
         let outcome = self.end(Budget::Call, ended)?;
@@ -216,6 +235,32 @@ impl Guest {
     fn die(&mut self, fault: Fault) -> Fault {
         self.life = Life::Dead;
         clean::fault(fault, self.scrubber())
+    }
+}
+
+/// What is added has to fit into an event of its own.
+fn annotation(added: &str) -> Result<Map<String, Value>, String> {
+    let bytes = added.len();
+    if bytes > ANNOTATION_BYTES_MAX {
+        return Err(format!(
+            "{bytes} bytes of annotations are over the limit of {ANNOTATION_BYTES_MAX}"
+        ));
+    }
+    json::object(added)
+}
+
+fn within_reason(told: Description) -> Result<Description, String> {
+    let asked = told.asked.http.len() + told.asked.secrets.len();
+    if asked > ASKED_MAX {
+        return Err(format!(
+            "it asks for {asked} origins and secrets, and {ASKED_MAX} are the most"
+        ));
+    }
+    match told.asked.secrets.iter().find(|name| !is_secret_name(name)) {
+        Some(name) => Err(format!(
+            "it asks for the secret `{name}`: a name has letters, digits and _, 64 at most"
+        )),
+        None => Ok(told),
     }
 }
 

@@ -11,6 +11,8 @@ use crate::{
     support::{
         binary::Binary,
         folder::{put, webhook},
+        note::note,
+        target::Received,
     },
 };
 
@@ -130,6 +132,59 @@ async fn what_a_step_wrote_for_an_event_that_is_held_is_not_there_when_it_is_ask
     let said: Vec<&Value> = lines.map(|line| &line["message"]).collect();
     assert!(said.len() > 1, "{said:?}");
     assert!(said.iter().all(|line| **line == "1: shop"), "{said:?}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_is_due_does_not_wait_for_an_event_that_is_held() {
+    let mut host = Host::start().await;
+    let holds = Source::filter("(unreachable)").component();
+    put(&host.folder(), "holds.wasm", &holds);
+    let toml = |steps: &str| {
+        webhook("hook", "builtin:webhook", &host.target)
+            + "[plugin.holds]\nfile = \"holds.wasm\"\n\
+               [pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n\
+               batch = { events = 10, wait = \"8s\" }\n"
+            + steps
+    };
+    let steps = "steps = [{ plugin = \"holds\", on_error = \"hold\" }]\n";
+    // The first event is in the batch when the step that holds comes.
+    put(&host.folder(), "all.toml", toml(""));
+    host.pipeline(|it| it["state"] == "running").await;
+    publish(&host.server, "shop").await;
+    host.pipeline(|it| it["batched"] == 1).await;
+    put(&host.folder(), "all.toml", toml(steps));
+    host.pipeline(|it| it["state"] == "running" && it["steps"][0].is_object())
+        .await;
+    publish(&host.server, "held").await;
+    host.pipeline(|it| it["state"] == "paused" && it["batched"] == 1)
+        .await;
+    let requests = host.target.received(1).await;
+    assert_eq!(projects_told(&requests), ["shop"]);
+    host.pipeline(|it| it["state"] == "paused" && it["batched"] == 0)
+        .await;
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_reads_like_a_secrets_place_is_sent_all_the_same() {
+    let mut host = Host::start().await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[pipeline.all]\nwhen.type = \"system\"\nsinks = [\"hook\"]\n";
+    put(&host.folder(), "all.toml", toml);
+    host.pipeline(|it| it["state"] == "running").await;
+    let said = note("its last words: {secret:x}");
+    host.server
+        .bus()
+        .publish_all(vec![said])
+        .await
+        .expect("published");
+    let requests = host.target.until(|all| {
+        let told = |it: &Received| it.json().to_string().contains("its last words");
+        all.iter().any(told)
+    });
+    requests.await;
+    host.delivery_is("delivered").await;
     host.server.stop().await;
 }
 

@@ -8,7 +8,10 @@ use tiny_forge::model::Timestamp;
 use super::{Host, publish};
 use crate::{
     sandbox::guest::{ANSWER, Source, drop_with},
-    support::folder::{built, put, webhook},
+    support::{
+        binary::Binary,
+        folder::{built, put, webhook},
+    },
 };
 
 const PROJECTS: [&str; 3] = ["shop", "blog", "noisy"];
@@ -278,5 +281,36 @@ async fn what_cannot_be_tried_is_named_with_its_place() {
             assert!(detail.contains(word), "{body}: {detail}");
         }
     }
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_tries_the_past_as_far_back_as_it_is_told() {
+    let host = hooked().await;
+    let program = Binary::against(&host.server);
+    let said = async |arguments: &[&str]| {
+        let arguments = [&["plugin", "dry-run"], arguments].concat();
+        let output = program.run(&arguments).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let whole = said(&["--pipeline", "all", "--since", "24h", "--json"]).await;
+    let run: Value = serde_json::from_str(&whole).expect("JSON");
+    assert_eq!(run["summary"]["events"], PROJECTS.len());
+    assert_eq!(run["summary"]["deliveries"], PROJECTS.len());
+    let since = Timestamp::now().to_string();
+    let nothing = said(&["hook", "--since", &since, "--json"]).await;
+    let run: Value = serde_json::from_str(&nothing).expect("JSON");
+    assert_eq!(run["summary"]["events"], 0);
+    let filter = host.server.dir.path().join("drops.wasm");
+    let drops = Source::filter(drop_with("(i32.const 512)", "(i32.const 4)")).data(512, b"dull");
+    std::fs::write(&filter, drops.component()).expect("written");
+    let told = said(&[filter.to_str().expect("UTF-8"), "--since", "1h"]).await;
+    assert!(told.contains("dull"), "{told}");
+    assert_eq!(
+        host.target.requests().len(),
+        PROJECTS.len(),
+        "none was sent"
+    );
     host.server.stop().await;
 }

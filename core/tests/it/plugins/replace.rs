@@ -15,9 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Host, projects_told, publish};
 use crate::support::{
     binary::Binary,
-    folder::{built, put, put_built, webhook},
+    folder::{put, put_built, webhook},
     target::Received,
 };
+
+/// A sink that asks for more than `webhook` does.
+fn greedy() -> Vec<u8> {
+    include_bytes!("golden/1.0.0/sink.wasm").to_vec()
+}
 
 #[tokio::test]
 async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_granted() {
@@ -25,16 +30,17 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
     let secret = host.server.dir.path().join("secret");
     std::fs::write(&secret, "abc").expect("written");
     let (secret, origin) = (secret.display(), host.target.origin());
+    let granted = format!("grants.http = [\"{origin}\"]");
     let toml = format!(
         "# Ours.\n[plugin.hook]\nfile = \"hook.wasm\"\nconfig.url = \"{origin}/\"\n\
-         secrets.WEBHOOK_SECRET = \"file:{secret}\"\nsecrets.SLACK_PATH = \"file:{secret}\"\n"
+         secrets.WEBHOOK_SECRET = \"file:{secret}\"\nsecrets.TOKEN = \"file:{secret}\"\n{granted}\n"
     );
     put_built(&host.folder(), "webhook", "hook.wasm");
     put(&host.folder(), "hook.toml", &toml);
     let old = host.plugin_is("hook", "running").await;
     assert_eq!(old["missing_grants"], json!([]));
 
-    put_built(&host.folder(), "slack", "hook.wasm");
+    put(&host.folder(), "hook.wasm", greedy());
     let asks = |it: &Value| {
         let why = it["error"].as_str().unwrap_or_default();
         why.contains("asks for more") && why.contains("tiny-forge plugin grant hook")
@@ -44,7 +50,7 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
         (&waiting["digest"], &waiting["state"]),
         (&old["digest"], &json!("running"))
     );
-    let line = "grants.http = [\"https://hooks.slack.com\"]";
+    let line = format!("grants.http = [\"{origin}\", \"https://hooks.example\"]");
     assert_eq!(waiting["missing_grants"], json!([line]));
 
     // Whoever has looked at something else grants nothing.
@@ -57,9 +63,9 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
     let nothing = json!({});
     let grant = || host.server.post("/api/plugins/hook/grant", &nothing);
     let program = Binary::against(&host.server);
-    let granted = program.run(&["plugin", "grant", "hook"]).await;
-    let said = String::from_utf8_lossy(&granted.stdout);
-    assert_eq!(said, "hook may reach https://hooks.slack.com\n");
+    let done = program.run(&["plugin", "grant", "hook"]).await;
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(said, "hook may reach https://hooks.example\n");
     let new = host
         .listed("/api/plugins", |it| it["digest"] != old["digest"])
         .await;
@@ -68,7 +74,7 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
         (&Value::Null, &json!([]))
     );
     let written = std::fs::read_to_string(host.folder().join("hook.toml")).expect("read");
-    assert_eq!(written, format!("{toml}{line}\n"));
+    assert_eq!(written, toml.replace(&granted, &line));
     assert_eq!(grant().await.0, 409);
     host.server.stop().await;
 }
@@ -79,18 +85,20 @@ async fn a_file_that_asks_for_more_waits_through_a_restart_and_so_does_a_broken_
     let secret = host.server.dir.path().join("secret");
     std::fs::write(&secret, "abc").expect("written");
     let (secret, origin) = (secret.display(), host.target.origin());
-    let toml = format!(
-        "[plugin.hook]\nfile = \"hook.wasm\"\nconfig.url = \"{origin}/\"\n\
-         secrets.WEBHOOK_SECRET = \"file:{secret}\"\nsecrets.SLACK_PATH = \"file:{secret}\"\n"
-    );
+    let toml = |granted: &str| {
+        format!(
+            "[plugin.hook]\nfile = \"hook.wasm\"\nconfig.url = \"{origin}/\"\n\
+             secrets.WEBHOOK_SECRET = \"file:{secret}\"\nsecrets.TOKEN = \"file:{secret}\"\n\
+             grants.http = [\"{origin}\"{granted}]\n"
+        )
+    };
     put_built(&host.folder(), "webhook", "hook.wasm");
-    put(&host.folder(), "hook.toml", &toml);
+    put(&host.folder(), "hook.toml", toml(""));
     let old = host.plugin_is("hook", "running").await;
 
     let broken = (b"no plugin".to_vec(), "is not WebAssembly");
-    let slack = std::fs::read(built("slack")).expect("built");
     let greedy = (
-        slack,
+        greedy(),
         "its new file asks for more and waits, the old one runs on",
     );
     for (file, words) in [broken, greedy] {
@@ -108,7 +116,7 @@ async fn a_file_that_asks_for_more_waits_through_a_restart_and_so_does_a_broken_
     put(
         &host.folder(),
         "hook.toml",
-        format!("{toml}grants.http = [\"https://hooks.slack.com\"]\n"),
+        toml(", \"https://hooks.example\""),
     );
     let new = |it: &Value| it["digest"].is_string() && it["digest"] != old["digest"];
     let new = host.listed("/api/plugins", new).await;

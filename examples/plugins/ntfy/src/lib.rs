@@ -23,9 +23,7 @@ impl Plugin for Ntfy {
     /// What the operator sees. Asking for an origin grants nothing: the operator
     /// allows it in the plugin's TOML.
     fn describe() -> Description {
-        tiny_forge_plugin::description!()
-            .config_schema(include_str!("../config.schema.json"))
-            .http("https://ntfy.sh")
+        tiny_forge_plugin::description!().config_schema(include_str!("../config.schema.json"))
     }
 }
 

@@ -60,6 +60,17 @@ pub fn is_granted(granted: &[String], asked: &str) -> Option<bool> {
     Some(granted.any(|granted| granted.covers(&asked)))
 }
 
+/// An origin as we write it; none where it is none.
+pub fn written_origin(origin: &str) -> Option<String> {
+    Some(Origin::parse(origin).ok()?.to_string())
+}
+
+/// What has to be granted for a request to `url`; none where that is not for HTTP.
+pub fn origin_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    Some(Origin::of(&url).ok()?.to_string())
+}
+
 /// Outgoing HTTP of one plugin. Cheap to clone.
 #[derive(Clone)]
 pub struct HttpAccess(Arc<Shared>);
@@ -73,6 +84,11 @@ struct Shared {
 }
 
 impl HttpAccess {
+    /// Nothing was granted.
+    pub fn reaches_nothing(&self) -> bool {
+        self.0.origins.is_empty()
+    }
+
     /// `blocked` are our own listen addresses: never reached, whatever is granted.
     pub fn new(
         grants: HttpGrants,

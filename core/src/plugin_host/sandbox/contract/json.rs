@@ -11,8 +11,17 @@ pub fn object(json: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
+/// What is shown of a plugin, and held against each configuration.
+const SCHEMA_BYTES_MAX: usize = 256 << 10;
+
 /// Of a configuration, as `describe` gives it.
 pub fn schema(json: &str) -> Result<Value, String> {
+    if json.len() > SCHEMA_BYTES_MAX {
+        return Err(format!(
+            "the `config-schema` of `describe` is longer than {} KiB",
+            SCHEMA_BYTES_MAX >> 10
+        ));
+    }
     let schema =
         object(json).map_err(|problem| format!("the `config-schema` of `describe`: {problem}"))?;
     Ok(Value::Object(schema))
