@@ -11,7 +11,8 @@ use tokio::{
 };
 
 use crate::support::{
-    note::note,
+    journal::log_line,
+    note::{gap, note},
     server::Server,
     sse::{PATIENCE, Sse},
     wait,
@@ -91,14 +92,7 @@ async fn two_hundred_clients_that_attach_at_any_time_miss_nothing_and_see_nothin
 async fn a_client_that_stops_reading_holds_up_nobody_and_gets_the_rest_from_the_journal() {
     const LAST: usize = 60_000;
     let server = Server::start().await;
-    let mut stuck = TcpStream::connect(server.address())
-        .await
-        .expect("connected");
-    let request = format!(
-        "GET /api/events?after=0 HTTP/1.1\r\nHost: {}\r\n\r\n",
-        server.address()
-    );
-    stuck.write_all(request.as_bytes()).await.expect("sent");
+    let mut stuck = Raw::open(&server, "/api/events?after=0").await;
     let mut quick = server.sse("/api/events").await;
     // More than memory and the socket hold together.
     for from in (0..=LAST).step_by(3_000) {
@@ -112,21 +106,9 @@ async fn a_client_that_stops_reading_holds_up_nobody_and_gets_the_rest_from_the_
         "{lags:?}"
     );
 
-    let mut text = String::new();
-    let last = format!("\"message\":\"{LAST}\"");
-    let mut buffer = vec![0; 1 << 20];
-    while !text.contains(&last) {
-        let read = tokio::time::timeout(PATIENCE, stuck.read(&mut buffer)).await;
-        let read = read.expect("in time").expect("read");
-        assert_ne!(read, 0, "the stream goes on");
-        text.push_str(std::str::from_utf8(&buffer[..read]).expect("ASCII"));
-    }
-    assert!(!text.contains("event: reset"));
-    let mut ids = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("id: "))
-        .map(|id| id.rsplit('-').next().expect("a number"));
-    let ids: Vec<i64> = ids.by_ref().filter_map(|id| id.parse().ok()).collect();
+    stuck.until(&format!("\"message\":\"{LAST}\"")).await;
+    assert!(!stuck.text.contains("event: reset"));
+    let ids = stuck.ids();
     assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1));
     assert_eq!(ids[0], 1);
     server.stop().await;
@@ -149,23 +131,31 @@ async fn a_client_that_leaves_is_noticed_at_once_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_without_a_word_is_let_go_in_the_end() {
+async fn clients_that_vanish_without_a_word_are_let_go_in_the_end() {
     let server = Server::start().await;
-    // An address of this test's own, for the firewall to know it by.
-    let socket = TcpSocket::new_v4().expect("a socket");
-    let own = "127.66.0.1:0".parse().expect("an address");
-    socket.bind(own).expect("all of 127/8 is this machine");
-    let mut client = socket
-        .connect(server.address())
-        .await
-        .expect("a connection");
-    let request = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    client.write_all(request).await.expect("sent");
-    until(async || subscriptions(&server).await.len() == 1).await;
-
-    let _unplugged = Unplugged::new(client.local_addr().expect("an address"));
+    // Written to by a fan-out thread, and as a body.
+    let mut unplugged = Vec::new();
+    for (number, accepted) in ["text/event-stream", "application/x-ndjson"]
+        .iter()
+        .enumerate()
+    {
+        // An address of this test's own, for the firewall to know it by.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let own = "127.66.0.1:0".parse().expect("an address");
+        socket.bind(own).expect("all of 127/8 is this machine");
+        let mut client = socket
+            .connect(server.address())
+            .await
+            .expect("a connection");
+        let request =
+            format!("GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: {accepted}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.expect("sent");
+        until(async || subscriptions(&server).await.len() == number + 1).await;
+        let address = client.local_addr().expect("an address");
+        unplugged.push((Unplugged::new(address), client));
+    }
     publish(&server, 0..1).await;
-    // Its connection is as it was: only the acknowledgements are missing.
+    // Their connections are as they were: only the acknowledgements are missing.
     let gone = async {
         let mut looks = tokio::time::interval(Duration::from_secs(1));
         while !subscriptions(&server).await.is_empty() {
@@ -238,6 +228,112 @@ async fn the_filter_of_an_open_stream_can_be_changed_and_the_answer_says_since_w
     let bad = json!({"type": ["nonsense"]});
     let (status, problem) = server.post("/api/subscriptions/sgone", &bad).await;
     assert_eq!(status, 422, "{problem}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_that_changes_while_its_client_is_behind_holds_from_where_that_is() {
+    const LAST: usize = 30_000;
+    let server = Server::start().await;
+    let mut client = Raw::open(&server, "/api/events?type=system").await;
+    client.until("event: hello").await;
+    let id = subscriptions(&server).await[0]["id"].clone();
+    for from in (0..LAST).step_by(3_000) {
+        publish(&server, from..from + 3_000).await;
+    }
+    let is_behind = async || subscriptions(&server).await[0]["lag"].as_i64() > Some(1_000);
+    until(is_behind).await;
+    let path = format!("/api/subscriptions/{}", id.as_str().expect("an id"));
+    let wanted = json!({"type": ["watch_gap"]});
+    let (status, changed) = server.post(&path, &wanted).await;
+    assert_eq!(status, 200, "{changed}");
+    let from = changed["from"]["id"].as_i64().expect("an id");
+    publish(&server, 0..10).await;
+    let head = server.bus().head().id.0;
+    assert!(from < head - 1_000, "{from} of {head}");
+    server
+        .bus()
+        .publish_all(vec![gap()])
+        .await
+        .expect("published");
+    client.until("\"type\":\"watch_gap\"").await;
+    let ids = client.ids();
+    let (last, notes) = ids.split_last().expect("events");
+    assert_eq!((*last, notes.last()), (head + 1, Some(&from)));
+    assert!(notes.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    server.stop().await;
+}
+
+/// A client that reads only when it is told to.
+struct Raw {
+    socket: TcpStream,
+    text: String,
+}
+
+impl Raw {
+    async fn open(server: &Server, path: &str) -> Self {
+        let address = server.address();
+        let mut socket = TcpStream::connect(address).await.expect("connected");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.expect("sent");
+        Self {
+            socket,
+            text: String::new(),
+        }
+    }
+
+    /// Reads on until this has come.
+    async fn until(&mut self, last: &str) {
+        let mut buffer = vec![0; 1 << 20];
+        while !self.text.contains(last) {
+            let read = tokio::time::timeout(PATIENCE, self.socket.read(&mut buffer)).await;
+            let read = read.expect("in time").expect("read");
+            assert_ne!(read, 0, "the stream goes on");
+            let text = std::str::from_utf8(&buffer[..read]).expect("ASCII");
+            self.text.push_str(text);
+        }
+    }
+
+    /// Of the events that have come, bookmarks apart.
+    fn ids(&self) -> Vec<i64> {
+        let frames = self.text.split("\n\n");
+        let events = frames.filter(|frame| !frame.contains("event: "));
+        let ids = events.filter_map(|frame| {
+            let id = frame.lines().find_map(|line| line.strip_prefix("id: "))?;
+            id.rsplit('-').next()?.parse().ok()
+        });
+        ids.collect()
+    }
+}
+
+#[tokio::test]
+async fn a_coalescing_stream_leaves_out_no_other_subjects_and_no_log_lines() {
+    let server = Server::start().await;
+    let path = "/api/events?coalesce=300&type=system,watch_gap,deploy_log";
+    let mut stream = server.sse(path).await;
+    let mut events = Vec::new();
+    for n in 0..300 {
+        events.push(note(&n.to_string()));
+        events.push(log_line(1, &n.to_string()));
+        if n < 3 {
+            events.push(gap());
+        }
+    }
+    server.bus().publish_all(events).await.expect("published");
+    let (mut lines, mut gaps, mut notes) = (0, 0, Vec::new());
+    while lines < 300 || notes.last() != Some(&299) {
+        let event = stream.event().await.expect("the stream goes on");
+        match event["type"].as_str() {
+            Some("deploy_log") => {
+                assert_eq!(event["payload"]["line"], lines.to_string());
+                lines += 1;
+            }
+            Some("watch_gap") => gaps += 1,
+            _ if is_note(&event) => notes.push(message(&event)),
+            _ => {}
+        }
+    }
+    assert!(gaps >= 1 && notes.len() < 200, "{gaps} gaps, {notes:?}");
     server.stop().await;
 }
 
@@ -316,6 +412,28 @@ async fn streams_of_a_server_that_stops_end_properly_and_at_different_times_to_r
         *waits.entry(retry).or_insert(0) += 1;
     }
     assert!(waits.len() > 10, "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_more_over_http2_does_not_keep_a_server_from_its_orderly_end() {
+    let server = Server::start().await;
+    let stuck = Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge()
+        .http2_initial_stream_window_size(65_535)
+        .build()
+        .expect("a client");
+    let request = stuck.get(server.url("/api/events"));
+    let request = request.header("accept", "text/event-stream");
+    let _unread = request.send().await.expect("an answer");
+    publish(&server, 0..3_000).await;
+    until(async || subscriptions(&server).await[0]["lag"].as_i64() > Some(0)).await;
+    let database = server.dir.path().join("data/tiny-forge.db-wal");
+    assert!(database.exists());
+    let dir = server.stop_and_keep().await;
+    // Its last connection takes the log along, if it is closed.
+    assert!(!database.exists(), "the store was still held");
+    drop(dir);
 }
 
 #[tokio::test]

@@ -7,15 +7,13 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tiny_forge::{
     events::{Filter, Gaps, Next, ResetReason, Start},
-    model::{
-        Actor, EventId, EventType, NewEvent, Payload, Severity, Subject, Timestamp, WatchGapPayload,
-    },
+    model::{EventId, EventType, Timestamp},
     store::{Amount, Retention, StoreError},
 };
 
 use crate::support::{
     journal::{Journal, log_line, take},
-    note::note,
+    note::{gap, note},
     server::Server,
     sse::Sse,
     wait,
@@ -26,22 +24,6 @@ fn only(kind: EventType) -> Filter {
         types: vec![kind],
         ..Filter::default()
     }
-}
-
-/// An event of a type that is rare here.
-fn gap() -> NewEvent {
-    let now = Timestamp::now();
-    let payload = Payload::WatchGap(WatchGapPayload {
-        from: now,
-        to: now,
-        reason: "test".into(),
-    });
-    NewEvent::new(
-        Subject::other("engine"),
-        Severity::Warning,
-        Actor::system("test"),
-        payload,
-    )
 }
 
 #[tokio::test]

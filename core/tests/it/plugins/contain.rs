@@ -137,7 +137,7 @@ async fn what_a_step_wrote_for_an_event_that_is_held_is_not_there_when_it_is_ask
 
 #[tokio::test]
 async fn a_batch_that_is_due_does_not_wait_for_an_event_that_is_held() {
-    let mut host = Host::start().await;
+    let host = Host::start().await;
     let holds = Source::filter("(unreachable)").component();
     put(&host.folder(), "holds.wasm", &holds);
     let toml = |steps: &str| {

@@ -86,6 +86,12 @@ impl Server {
         self.app.shutdown().await;
     }
 
+    /// What is left of it is there as long as the answer is.
+    pub async fn stop_and_keep(self) -> TempDir {
+        self.app.shutdown().await;
+        self.dir
+    }
+
     pub fn bus(&self) -> &Bus {
         self.app.bus()
     }
