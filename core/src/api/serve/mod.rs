@@ -147,7 +147,8 @@ async fn connection(
         .keep_alive_timeout(ASKED_EVERY);
     let mut served = pin!(builder.serve_connection(socket, service));
     let mut silence = pin!(tokio::time::sleep(HEAD_TIMEOUT));
-    let (mut is_stopping, mut is_silent) = (false, true);
+    let mut is_stopping = false;
+    let is_silent = || !has_spoken.load(Ordering::Relaxed);
     loop {
         // In this order: a socket is taken while the connection is polled.
         tokio::select! {
@@ -160,12 +161,7 @@ async fn connection(
             }
             () = takeover.taken() => return,
             // Which version it speaks is read without a clock.
-            () = silence.as_mut(), if is_silent => {
-                is_silent = false;
-                if !has_spoken.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
+            () = silence.as_mut(), if is_silent() => if is_silent() { return },
             () = stopping.cancelled(), if !is_stopping => {
                 is_stopping = true;
                 served.as_mut().graceful_shutdown();
