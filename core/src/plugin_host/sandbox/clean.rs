@@ -4,9 +4,17 @@
 
 use serde_json::{Map, Value};
 
-use super::{Decision, DeliveryOutcome, Description, Fault, FieldError};
-use crate::{plugin_host::capabilities::written_origin, scrub::Scrubber};
+use super::{Decision, DeliveryOutcome, Description, Fault, FieldError, contract::json};
+use crate::{
+    model::Asked,
+    plugin_host::capabilities::{is_secret_name, written_origin},
+    scrub::Scrubber,
+};
 
+/// What an enricher may add to one event, as JSON.
+const ANNOTATION_BYTES_MAX: usize = 32 << 10;
+/// Origins and secrets that a plugin may ask for: what an operator would still read.
+const ASKED_MAX: usize = 100;
 /// Of a reason or a description.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 /// Of a name or a version.
@@ -40,7 +48,8 @@ pub(super) fn field_errors(errors: Vec<FieldError>, scrubber: &Scrubber) -> Vec<
         .collect()
 }
 
-pub(super) fn description(told: Description, scrubber: &Scrubber) -> Description {
+pub(super) fn description(told: Description, scrubber: &Scrubber) -> Result<Description, String> {
+    check_asked(&told.asked)?;
     let Description {
         name,
         version,
@@ -53,20 +62,51 @@ pub(super) fn description(told: Description, scrubber: &Scrubber) -> Description
         let told = std::mem::take(origin);
         *origin = written_origin(&told).unwrap_or_else(|| text(told, scrubber));
     }
-    Description {
+    Ok(Description {
         name: scrubber.scrub_beginning(name, NAME_BYTES_MAX),
         version: scrubber.scrub_beginning(version, NAME_BYTES_MAX),
         description: text(description, scrubber),
         config_schema: value(config_schema, scrubber),
         asked,
+    })
+}
+
+fn check_asked(asked: &Asked) -> Result<(), String> {
+    let Asked {
+        http,
+        secrets,
+        store: _,
+    } = asked;
+    let many = http.len() + secrets.len();
+    if many > ASKED_MAX {
+        return Err(format!(
+            "it asks for {many} origins and secrets, and {ASKED_MAX} are the most"
+        ));
     }
+    match secrets.iter().find(|name| !is_secret_name(name)) {
+        Some(name) => Err(format!(
+            "it asks for the secret `{name}`: a name has letters, digits and _, 64 at most"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What is added has to fit into an event of its own.
+pub(super) fn annotation(added: &str, scrubber: &Scrubber) -> Result<Map<String, Value>, String> {
+    let bytes = added.len();
+    if bytes > ANNOTATION_BYTES_MAX {
+        return Err(format!(
+            "{bytes} bytes of annotations are over the limit of {ANNOTATION_BYTES_MAX}"
+        ));
+    }
+    Ok(object(json::object(added)?, scrubber))
 }
 
 fn text(told: String, scrubber: &Scrubber) -> String {
     scrubber.scrub_beginning(told, TEXT_BYTES_MAX)
 }
 
-pub(super) fn object(object: Map<String, Value>, scrubber: &Scrubber) -> Map<String, Value> {
+fn object(object: Map<String, Value>, scrubber: &Scrubber) -> Map<String, Value> {
     let entries = object.into_iter();
     entries
         .map(|(key, inside)| (scrubber.scrub(key), value(inside, scrubber)))

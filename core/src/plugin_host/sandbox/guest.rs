@@ -1,5 +1,4 @@
 use std::{
-    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,55 +8,18 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::{
     Decision, DeliveryContext, DeliveryOutcome, Description, Fault, FieldError, GuestEvent,
-    HostState, Limits, Module, Sandbox,
+    HostState, Module, Sandbox, Setup,
     call::{Call, Ended},
     clean,
-    contract::{Exports, json},
+    contract::Exports,
     limits::HANDLES_MAX,
     meter::Meter,
 };
 use crate::{
     model::{PluginRole, TestRequest},
-    plugin_host::{
-        capabilities::{HttpAccess, PluginLog, PluginValues, Rehearsal, Secrets, is_secret_name},
-        metrics::Metrics,
-    },
     scrub::Scrubber,
     store::PluginWrite,
 };
-
-/// Everything that an instance of one configured plugin is made with.
-#[derive(Clone)]
-pub struct Setup {
-    /// The plugin's configured name.
-    pub plugin: String,
-    pub limits: Limits,
-    pub log: PluginLog,
-    pub http: HttpAccess,
-    pub secrets: Secrets,
-    pub values: PluginValues,
-    /// Where it is counted.
-    pub metrics: Arc<Metrics>,
-    /// Set where nothing that it does may leave or be kept.
-    pub rehearsal: Option<Arc<Rehearsal>>,
-}
-
-/// What an enricher may add to one event, as JSON.
-const ANNOTATION_BYTES_MAX: usize = 32 << 10;
-
-/// Origins and secrets that a plugin may ask for: what an operator would still read.
-const ASKED_MAX: usize = 100;
-
-impl Setup {
-    /// Only in a request does an event's text name a secret.
-    fn disarm<'e>(&self, event: &'e GuestEvent) -> Cow<'e, GuestEvent> {
-        if self.http.reaches_nothing() {
-            Cow::Borrowed(event)
-        } else {
-            self.secrets.disarm(event)
-        }
-    }
-}
 
 /// One running instance; owned by one task.
 pub struct Guest {
@@ -110,9 +72,8 @@ impl Guest {
         let call = self.begin(Budget::Start)?;
         let ended = call.run(self.exports.describe(&mut self.store)).await;
         let answer = self.end(Budget::Start, ended)?;
-        let told = answer.and_then(within_reason);
-        let told = told.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
-        Ok(clean::description(told, self.scrubber()))
+        let told = answer.and_then(|told| clean::description(told, self.scrubber()));
+        told.map_err(|problem| self.die(Fault::BadAnswer(problem)))
     }
 
     /// `config` is a JSON object. The inner error is the guest's own verdict.
@@ -147,10 +108,11 @@ impl Guest {
         let ended = call.run(asked).await;
         let answer = self.end(Budget::Call, ended)?;
         let answer = answer.map_err(|reason| self.refused(reason))?;
-        let added = answer.as_deref().map(annotation).transpose();
+        let added = answer.map(|added| clean::annotation(&added, self.scrubber()));
+        let added = added.transpose();
         let added = added.map_err(|problem| self.die(Fault::BadAnswer(problem)))?;
         self.store.data_mut().writes.keep();
-        Ok(added.map(|added| clean::object(added, self.scrubber())))
+        Ok(added)
     }
 
     pub async fn deliver(
@@ -235,32 +197,6 @@ impl Guest {
     fn die(&mut self, fault: Fault) -> Fault {
         self.life = Life::Dead;
         clean::fault(fault, self.scrubber())
-    }
-}
-
-/// What is added has to fit into an event of its own.
-fn annotation(added: &str) -> Result<Map<String, Value>, String> {
-    let bytes = added.len();
-    if bytes > ANNOTATION_BYTES_MAX {
-        return Err(format!(
-            "{bytes} bytes of annotations are over the limit of {ANNOTATION_BYTES_MAX}"
-        ));
-    }
-    json::object(added)
-}
-
-fn within_reason(told: Description) -> Result<Description, String> {
-    let asked = told.asked.http.len() + told.asked.secrets.len();
-    if asked > ASKED_MAX {
-        return Err(format!(
-            "it asks for {asked} origins and secrets, and {ASKED_MAX} are the most"
-        ));
-    }
-    match told.asked.secrets.iter().find(|name| !is_secret_name(name)) {
-        Some(name) => Err(format!(
-            "it asks for the secret `{name}`: a name has letters, digits and _, 64 at most"
-        )),
-        None => Ok(told),
     }
 }
 

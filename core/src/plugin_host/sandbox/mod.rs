@@ -15,16 +15,18 @@ mod limits;
 mod load_error;
 mod meter;
 mod module;
+mod setup;
 mod state;
 mod ticker;
 mod words;
 
 pub use engine::{Sandbox, SandboxError};
 pub use fault::Fault;
-pub use guest::{Guest, Setup};
+pub use guest::Guest;
 pub use limits::Limits;
 pub use load_error::LoadError;
 pub use module::Module;
+pub use setup::Setup;
 pub use words::{Decision, DeliveryContext, DeliveryOutcome, Description, FieldError, GuestEvent};
 
 pub(super) use contract::v1;

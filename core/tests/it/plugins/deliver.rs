@@ -3,7 +3,7 @@
 use std::fs;
 
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Host, publish};
 use crate::support::{
@@ -60,6 +60,55 @@ async fn a_target_that_asks_for_patience_gets_it_and_then_the_same_delivery() {
     let requests = host.target.requests();
     assert_eq!(requests[0].path, format!("/services/{SECRET}"));
     assert_eq!(requests[0].body, requests[1].body);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn patience_is_understood_as_seconds_as_a_date_as_parts_of_a_second_and_in_the_body() {
+    let mut host = slack().await;
+    let with = |headers: &[(&'static str, &str)], body: &str| Answer {
+        headers: headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect(),
+        ..Answer::new(503, body)
+    };
+    let date = [
+        // The target's own clock counts, which may be wrong.
+        ("date", "Fri, 27 Mar 2026 22:30:00 GMT"),
+        ("retry-after", "Fri, 27 Mar 2026 22:30:02 GMT"),
+    ];
+    for (number, (answer, asked_ms)) in [
+        (with(&[("retry-after", "2")], ""), 2_000),
+        (with(&date, ""), 2_000),
+        (with(&[("retry-after", "1.5")], ""), 1_500),
+        (with(&[], r#"{"retry_after": 1.25}"#), 1_250),
+        (
+            with(&[("retry-after", "99999999999999999999")], ""),
+            86_400_000,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        host.target.answer_next([answer]);
+        publish(&host.server, &format!("shop-{number}")).await;
+        let waiting = host.delivery_is("retrying").await;
+        let time = |text: &Value| {
+            let text = text.as_str().expect("a time");
+            tiny_forge::model::Timestamp::parse(text).expect("a time")
+        };
+        let attempted = time(&waiting["attempt_list"][0]["at"]);
+        let pause = time(&waiting["next_attempt_at"]).ms_since(attempted);
+        let expected = asked_ms..asked_ms + 2_000;
+        assert!(
+            expected.contains(&pause),
+            "{pause} for {asked_ms}: {waiting}"
+        );
+        if asked_ms < 60_000 {
+            host.delivery_is("delivered").await;
+        }
+    }
     host.server.stop().await;
 }
 

@@ -162,6 +162,53 @@ async fn after_a_start_instances_have_a_time_of_grace() {
 }
 
 #[tokio::test]
+async fn what_a_pipeline_asks_comes_in_its_order_and_whoever_refuses_is_the_last() {
+    let mut host = Host::start().await;
+    let toml = toml(
+        &host,
+        "startup_grace = \"1h\"\nsteps = [\"pick\"]\nonce_per = \"payload.change\"\n\
+         cooldown = \"1h\"\nbatch = { events = 2, wait = \"1h\" }\n\
+         [plugin.pick]\nfile = \"builtin:rules\"\n\
+         config.rules = [{ drop_if = 'project.startsWith(\"draft-\")', reason = \"no drafts\" }]\n",
+    );
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    host.pipeline(|all| all["state"] == "running").await;
+    instance_ends(&host, true).await;
+    instance_ends(&host, false).await;
+    for project in ["draft-1", "shop", "blog"] {
+        publish(&host.server, project).await;
+    }
+    let pipeline = host.pipeline(|all| all["dropped"] == 3).await;
+    assert_eq!(
+        (&pipeline["seen"], &pipeline["batched"]),
+        (&4.into(), &1.into())
+    );
+    let mut asked = Vec::new();
+    let page = host
+        .server
+        .json("/api/events?type=instance_status,project_status");
+    for event in page.await["items"].as_array().expect("items") {
+        let path = format!("/api/events/{}/trace", event["id"]);
+        let trace = host.server.json(&path).await["pipelines"][0].clone();
+        let steps = trace["steps"].as_array().expect("steps").iter();
+        let names: Vec<&str> = steps.filter_map(|step| step["plugin"].as_str()).collect();
+        asked.push(format!("{}: {}", trace["outcome"], names.join(", ")));
+    }
+    assert_eq!(
+        asked,
+        [
+            "\"silent\": planned",
+            "\"dropped\": startup_grace",
+            "\"dropped\": pick",
+            "\"passed\": pick",
+            "\"dropped\": pick, once_per",
+        ]
+    );
+    host.server.stop().await;
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_with_what_to_write_instead() {
     let host = Host::start().await;
     for (lines, expected) in [
