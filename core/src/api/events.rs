@@ -186,16 +186,22 @@ async fn page_descending(
     query: &Query,
     limit: usize,
 ) -> Result<EventPage, ApiError> {
-    let before = query.parsed::<i64>("before", "an event id")?.map(EventId);
-    let (frames, (oldest, as_of)) = state
-        .store
-        .read(move |reader| {
-            Ok((
-                reader.journal_before(&filter, before, limit)?,
-                span(reader, &filter)?,
-            ))
-        })
-        .await?;
+    let mut before = query.parsed::<i64>("before", "an event id")?.map(EventId);
+    let mut frames = Vec::new();
+    // However rare it is what is asked for, no read takes long.
+    let (oldest, as_of) = loop {
+        let (filter, left) = (filter.clone(), limit - frames.len());
+        let read = state.store.read(move |reader| {
+            let found = reader.journal_before(&filter, before, left)?;
+            Ok((found, span(reader, &filter)?))
+        });
+        let ((found, first), span) = read.await?;
+        frames.extend(found);
+        if frames.len() == limit || first == EventId(0) {
+            break span;
+        }
+        before = Some(EventId(first.0 + 1));
+    };
     let full = frames.len() == limit;
     let next = frames
         .last()

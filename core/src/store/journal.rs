@@ -174,24 +174,28 @@ impl Reader<'_> {
         Ok((chunks, scanned_to))
     }
 
-    /// The newest matching events with an id below `before`, newest first.
+    /// The newest matching events with an id below `before`, newest first, as far as one
+    /// page looks; and the event after which everything was looked at.
     pub fn journal_before(
         &self,
         filter: &Filter,
         before: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<Frame>, StoreError> {
+    ) -> Result<(Vec<Frame>, EventId), StoreError> {
         let position = self.head()?;
-        let last = before.map_or(position.id, |before| EventId(before.0.saturating_sub(1)));
+        let last = before.map_or(position.id, |before| {
+            EventId(before.0.saturating_sub(1)).min(position.id)
+        });
+        let first = EventId(last.0.saturating_sub(SCAN_IDS_MAX).max(0));
         let query = Query {
             columns: Columns::All,
             filter,
-            range: (EventId(0), last),
+            range: (first, last),
             limit,
             descending: true,
         };
         let found = self.select(&query, &position.journal)?;
-        Ok(frames_of(found.as_ref()).collect())
+        Ok((frames_of(found.as_ref()).collect(), first))
     }
 
     /// One event by its id.

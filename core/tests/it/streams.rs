@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{bench::bench, server::Server, sse::Sse};
+use crate::support::{
+    bench::bench,
+    note::{gap, note},
+    server::Server,
+    sse::Sse,
+};
 
 #[tokio::test]
 async fn a_stream_says_hello_and_replays_from_the_id_it_is_given() {
@@ -137,6 +142,26 @@ async fn open_streams_end_at_once_when_the_server_stops_and_resume_after_it() {
         .await;
     assert_eq!(resumed.hello["resumed"], true);
     assert!(event["id"].as_i64() > Some(1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_rare_is_found_however_far_it_is_back() {
+    let server = Server::start().await;
+    let rare = vec![gap()];
+    server.bus().publish_all(rare).await.expect("published");
+    for _ in 0..20 {
+        let many = (0..3_000).map(|n| note(&n.to_string())).collect();
+        server.bus().publish_all(many).await.expect("published");
+    }
+    for before in ["", "&before=60000"] {
+        let path = format!("/api/events?type=watch_gap&order=desc{before}");
+        let page = server.json(&path).await;
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{page}");
+        assert_eq!(page["next"], Value::Null);
+    }
+    let path = "/api/events?type=watch_gap&order=desc&before=-9223372036854775808";
+    assert_eq!(server.json(path).await["items"], serde_json::json!([]));
     server.stop().await;
 }
 
