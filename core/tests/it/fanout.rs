@@ -13,6 +13,7 @@ use tokio::{
 use crate::support::{
     journal::log_line,
     note::{gap, note},
+    raw::Raw,
     server::Server,
     sse::{PATIENCE, Sse},
     wait,
@@ -264,48 +265,6 @@ async fn a_filter_that_changes_while_its_client_is_behind_holds_from_where_that_
     server.stop().await;
 }
 
-/// A client that reads only when it is told to.
-struct Raw {
-    socket: TcpStream,
-    text: String,
-}
-
-impl Raw {
-    async fn open(server: &Server, path: &str) -> Self {
-        let address = server.address();
-        let mut socket = TcpStream::connect(address).await.expect("connected");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-        socket.write_all(request.as_bytes()).await.expect("sent");
-        Self {
-            socket,
-            text: String::new(),
-        }
-    }
-
-    /// Reads on until this has come.
-    async fn until(&mut self, last: &str) {
-        let mut buffer = vec![0; 1 << 20];
-        while !self.text.contains(last) {
-            let read = tokio::time::timeout(PATIENCE, self.socket.read(&mut buffer)).await;
-            let read = read.expect("in time").expect("read");
-            assert_ne!(read, 0, "the stream goes on");
-            let text = std::str::from_utf8(&buffer[..read]).expect("ASCII");
-            self.text.push_str(text);
-        }
-    }
-
-    /// Of the events that have come, bookmarks apart.
-    fn ids(&self) -> Vec<i64> {
-        let frames = self.text.split("\n\n");
-        let events = frames.filter(|frame| !frame.contains("event: "));
-        let ids = events.filter_map(|frame| {
-            let id = frame.lines().find_map(|line| line.strip_prefix("id: "))?;
-            id.rsplit('-').next()?.parse().ok()
-        });
-        ids.collect()
-    }
-}
-
 #[tokio::test]
 async fn a_coalescing_stream_leaves_out_no_other_subjects_and_no_log_lines() {
     let server = Server::start().await;
@@ -386,18 +345,11 @@ async fn streams_of_a_server_that_stops_end_properly_and_at_different_times_to_r
     let server = Server::start().await;
     let mut streams = JoinSet::new();
     for _ in 0..20 {
-        let mut socket = TcpStream::connect(server.address())
-            .await
-            .expect("connected");
-        let request = format!(
-            "GET /api/events HTTP/1.1\r\nHost: {}\r\n\r\n",
-            server.address()
-        );
-        socket.write_all(request.as_bytes()).await.expect("sent");
+        let mut client = Raw::open(&server, "/api/events").await;
         streams.spawn(async move {
-            let mut text = String::new();
-            socket.read_to_string(&mut text).await.expect("an end");
-            text
+            let read = client.socket.read_to_string(&mut client.text).await;
+            read.expect("an end");
+            client.text
         });
     }
     until(async || subscriptions(&server).await.len() == 20).await;
@@ -439,25 +391,14 @@ async fn a_client_that_takes_no_more_over_http2_does_not_keep_a_server_from_its_
 #[tokio::test]
 async fn a_connection_can_be_used_for_requests_before_it_becomes_a_stream() {
     let server = Server::start().await;
-    let mut socket = TcpStream::connect(server.address())
-        .await
-        .expect("connected");
-    let host = server.address();
-    let requests = format!(
-        "GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n\
-         GET /api/status HTTP/1.1\r\nHost: {host}\r\n\r\n\
-         GET /api/events HTTP/1.1\r\nHost: {host}\r\n\r\n"
-    );
-    socket.write_all(requests.as_bytes()).await.expect("sent");
+    let mut client = Raw::connect(&server).await;
+    for path in ["/healthz", "/api/status", "/api/events"] {
+        client.ask(path).await;
+    }
     until(async || subscriptions(&server).await.len() == 1).await;
     publish(&server, 5..6).await;
-    let mut text = String::new();
-    let mut buffer = [0; 4096];
-    while !text.contains("\"message\":\"5\"") {
-        let read = tokio::time::timeout(Duration::from_secs(20), socket.read(&mut buffer)).await;
-        let read = read.expect("in time").expect("read");
-        text.push_str(std::str::from_utf8(&buffer[..read]).expect("text"));
-    }
+    client.until("\"message\":\"5\"").await;
+    let text = &client.text;
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
     server.stop().await;
 }

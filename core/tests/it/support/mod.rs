@@ -13,6 +13,7 @@ pub mod note;
 pub mod program;
 pub mod proxy;
 pub mod python;
+pub mod raw;
 pub mod registry;
 pub mod server;
 pub mod shared;
