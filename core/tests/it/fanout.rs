@@ -6,7 +6,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpSocket,
     task::JoinSet,
 };
 
@@ -15,7 +15,7 @@ use crate::support::{
     note::{gap, note},
     raw::Raw,
     server::Server,
-    sse::{PATIENCE, Sse},
+    sse::Sse,
     wait,
 };
 
