@@ -25,6 +25,7 @@ use crate::{
 /// Grace for requests in flight, then for everything else.
 const REQUESTS_GRACE: Duration = Duration::from_secs(2);
 const TASKS_GRACE: Duration = Duration::from_secs(6);
+const STORE_GRACE: Duration = Duration::from_secs(2);
 
 /// A running server.
 pub struct App {
@@ -202,10 +203,7 @@ impl App {
         guests.shutdown_background();
         drop((bus, fanout));
         let joined = tokio::task::spawn_blocking(move || writer.join());
-        if tokio::time::timeout(Duration::from_secs(1), joined)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(STORE_GRACE, joined).await.is_err() {
             tracing::warn!("the store is still held by a task that did not end in time");
         }
     }
