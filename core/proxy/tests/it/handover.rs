@@ -1,6 +1,9 @@
 //! A new process takes the place of the running one.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tiny_forge_proxy::{Drained, Ended, ServeError, Start, serve};
 use tokio::{io::AsyncReadExt, net::TcpStream};
@@ -21,14 +24,26 @@ const TAKE_OVER: Start = Start::TakeOver {
 /// A process that has taken the place of `old`, though `old` may still have
 /// connections.
 async fn take_over(old: &Proxy) -> Proxy {
+    let before = since(old).await;
+    eventually("the clock goes on", async || now_ms() > before).await;
     let new = Proxy::launch(old.folder(), TAKE_OVER);
-    let since = async || {
-        let routes = new.client.routes().await.expect("always somebody answers");
-        routes[0].upstreams[0].since_unix_ms
-    };
-    let before = since().await;
-    eventually("the new one answers", async || since().await != before).await;
+    eventually("the new one answers", async || since(&new).await > before).await;
     new
+}
+
+/// When the process that answers began to lead to the first route's app.
+async fn since(proxy: &Proxy) -> u64 {
+    let routes = proxy
+        .client
+        .routes()
+        .await
+        .expect("always somebody answers");
+    routes[0].upstreams[0].since_unix_ms
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.expect("after 1970").as_millis()).expect("in this age")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
