@@ -63,6 +63,7 @@ bench: setup-bench build bench-tool extism ## Measure all there is to measure, b
 		--work $(BENCH_DIR) --out bench $(ARGS)
 
 soak: setup-test plugins web bench-tool ## Fifty deploys by port and fifty by domain, under load; half an hour of clients of every kind, the server killed every five minutes; ARGS="--minutes 5"
+	$(CARGO_BUILD) --example app
 	DEPLOYS=50 $(CARGO_TEST) --test it -- zero_downtime --nocapture
 	$(CARGO_BUILD) --release --example hub
 	$(BENCH) soak --hub $(RELEASE)/examples/hub --work $(BENCH_DIR) $(ARGS)
@@ -81,6 +82,8 @@ unit: setup-build plugins web ## Tests without an engine
 	cd web && npm run --silent test
 
 integration: setup-test plugins web bench-tool ## Tests of the plugin builder, and of the server on a real engine and registry; a short soak; the cost of a delivery and of a plugin's call
+	@# What runs in containers there, which no test target brings along.
+	$(CARGO_BUILD) --example app
 	@# They wait for containers most of the time: two a core.
 	$(CARGO_TEST) --test it -- --test-threads=4
 	$(CARGO_BUILD) --example hub
