@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Filter, Frame, Log, ResetReason};
+use super::{Filter, Frame, Log, Progress, ResetReason};
 use crate::{
     model::{EventId, Position},
     store::{PageRequest, Store, StoreError},
@@ -116,6 +116,15 @@ impl Steering {
 
     pub fn cursor(&self) -> EventId {
         self.course().cursor
+    }
+
+    pub fn progress(&self, sent_bytes: u64) -> Progress {
+        let course = self.course();
+        Progress {
+            after: course.cursor,
+            filter: Filter::clone(&course.filter),
+            sent_bytes,
+        }
     }
 
     /// Goes on from `to`, if nobody has changed course in the meantime.

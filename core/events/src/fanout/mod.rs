@@ -73,10 +73,11 @@ pub struct Attachment {
     pub guard: Box<dyn Any + Send>,
 }
 
-/// How far a subscriber has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a subscriber has come, and what it gets from there on.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     pub after: EventId,
+    pub filter: Filter,
     pub sent_bytes: u64,
 }
 

@@ -260,6 +260,7 @@ impl Shard {
         };
         let _ = reply.send(Progress {
             after,
+            filter: self.filters.filter(subscriber.filter).clone(),
             sent_bytes: subscriber.sent_bytes,
         });
     }

@@ -108,7 +108,8 @@ impl EventBody {
         }
     }
 
-    /// One chunk for all that is ready.
+    /// One chunk for all that is ready: a frame of HTTP/2 for each event would cost more
+    /// than copying sealed ones together, and a client that is stuck would keep segments.
     fn join(&self, frames: &[Frame]) -> Result<Said, StoreError> {
         let last = |frame: &Frame| {
             self.ending

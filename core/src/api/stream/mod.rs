@@ -97,7 +97,7 @@ fn open_on_socket(
     let Wanted { filter, start, .. } = wanted;
     let floor = state.store.floor(&filter);
     let seat = state.fanout.seat();
-    let entered = enter(state, client, &filter, Link::Socket(seat.clone()))?;
+    let entered = enter(state, client, Link::Socket(seat.clone()))?;
     let is_resume = start != Start::Live;
     let (after, reset) = start.resolve(state.bus.log(), floor);
     let head = state.bus.head();
@@ -136,13 +136,13 @@ fn open_as_body(state: &ApiState, client: IpAddr, wanted: Wanted) -> Result<Resp
     } = wanted;
     let floor = state.store.floor(&filter);
     let is_resume = start != Start::Live;
-    let subscription = state.bus.subscribe_over(filter.clone(), start, gaps);
+    let subscription = state.bus.subscribe_over(filter, start, gaps);
     let sent = Arc::new(AtomicU64::new(0));
     let link = Link::Body {
         steering: subscription.steering(),
         sent_bytes: sent.clone(),
     };
-    let entered = enter(state, client, &filter, link)?;
+    let entered = enter(state, client, link)?;
     let resumes = is_resume && !subscription.starts_with_reset();
     let after = is_resume.then(|| subscription.cursor());
     let body = EventBody {
@@ -158,16 +158,10 @@ fn open_as_body(state: &ApiState, client: IpAddr, wanted: Wanted) -> Result<Resp
     Ok(respond(format, Body::from_stream(body.into_stream())))
 }
 
-fn enter(
-    state: &ApiState,
-    client: IpAddr,
-    filter: &Filter,
-    link: Link,
-) -> Result<Entered, ApiError> {
+fn enter(state: &ApiState, client: IpAddr, link: Link) -> Result<Entered, ApiError> {
     state.subscriptions().enter(Newcomer {
         principal: Principal::Local,
         client,
-        filter: filter.clone(),
         link,
     })
 }

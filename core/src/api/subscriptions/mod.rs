@@ -68,7 +68,7 @@ pub async fn list(State(state): State<ApiState>) -> Json<List<Subscription>> {
                 principal: entry.principal.actor().name,
                 client: entry.client.to_string(),
                 since: entry.since,
-                filter: FilterView::from(&entry.filter),
+                filter: FilterView::from(&progress.filter),
                 transport: entry.link.transport(),
                 lag: (head.id.0 - progress.after.0).max(0),
                 after: position(&state, progress.after),
@@ -96,15 +96,11 @@ pub async fn change(
     Body(view): Body<FilterView>,
 ) -> Result<Json<Changed>, ApiError> {
     let unknown = || ApiError::not_found("event stream", &id);
-    let registry = state.subscriptions();
-    let entry = registry.find(&id, &Principal::Local).ok_or_else(unknown)?;
+    let entry = state.subscriptions().find(&id, &Principal::Local);
+    let entry = entry.ok_or_else(unknown)?;
     let filter = within_reason(view.filter())?;
-    let from = entry
-        .link
-        .change(filter.clone())
-        .await
-        .map_err(|_| unknown())?;
-    registry.note_filter(&id, filter);
+    let changed = entry.link.change(filter).await;
+    let from = changed.map_err(|_| unknown())?;
     Ok(Json(Changed {
         filter: view,
         from: position(&state, from),

@@ -40,7 +40,6 @@ pub struct Entry {
     pub principal: Principal,
     pub client: IpAddr,
     pub since: Timestamp,
-    pub filter: Filter,
     pub link: Link,
 }
 
@@ -48,7 +47,6 @@ pub struct Entry {
 pub struct Newcomer {
     pub principal: Principal,
     pub client: IpAddr,
-    pub filter: Filter,
     pub link: Link,
 }
 
@@ -81,7 +79,6 @@ impl Registry {
         let Newcomer {
             principal,
             client,
-            filter,
             link,
         } = newcomer;
         let mut open = self.open();
@@ -93,7 +90,6 @@ impl Registry {
                 principal,
                 client,
                 since: Timestamp::now(),
-                filter,
                 link,
             },
         );
@@ -140,13 +136,6 @@ impl Registry {
             .cloned()
     }
 
-    /// What the stream lets through now.
-    pub fn note_filter(&self, id: &str, filter: Filter) {
-        if let Some(entry) = self.open().get_mut(id) {
-            entry.filter = filter;
-        }
-    }
-
     fn open(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,10 +175,7 @@ impl Link {
             Self::Body {
                 steering,
                 sent_bytes,
-            } => Ok(Progress {
-                after: steering.cursor(),
-                sent_bytes: sent_bytes.load(Ordering::Relaxed),
-            }),
+            } => Ok(steering.progress(sent_bytes.load(Ordering::Relaxed))),
         }
     }
 }
