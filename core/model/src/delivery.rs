@@ -18,6 +18,14 @@ pub enum DeliveryState {
     Split,
 }
 
+/// What came of a wish to have a sink's dead letters tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Replayed {
+    pub replayed: usize,
+    /// Those that its queue has no room for.
+    pub left: usize,
+}
+
 impl DeliveryState {
     pub const ALL: [Self; 5] = [
         Self::Pending,

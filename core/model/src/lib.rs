@@ -23,7 +23,8 @@ mod timestamp;
 mod trace;
 
 pub use delivery::{
-    Attempt, AttemptOutcome, Delivery, DeliveryDetail, DeliveryState, TestOutcome, TestRequest,
+    Attempt, AttemptOutcome, Delivery, DeliveryDetail, DeliveryState, Replayed, TestOutcome,
+    TestRequest,
 };
 pub use deploy::{
     Deploy, DeployPreview, DeploySummary, Failure, Plan, SpecChange, Step, StepName, StepStatus,
@@ -48,8 +49,8 @@ pub use payload::{
     SystemPayload, WatchGapPayload,
 };
 pub use plugin::{
-    Asked, Batch, Granted, OnError, Pipeline, PipelineState, PipelineStep, Plugin, PluginLogLevel,
-    PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
+    Asked, Batch, Granted, GrantedNow, OnError, Pipeline, PipelineState, PipelineStep, Plugin,
+    PluginLogLevel, PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
 };
 pub use principal::Principal;
 pub use project::{HeldPorts, LaneView, Project};

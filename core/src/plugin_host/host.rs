@@ -19,7 +19,6 @@ use super::{
     compile::Compiler,
     delivery::TestRequested,
     folder::Folder,
-    grant,
     live::Live,
     plugin::{KeptFiles, Kit},
     sandbox::{GuestEvent, Sandbox},
@@ -27,7 +26,7 @@ use super::{
 };
 use crate::{
     events::Bus,
-    model::{Delivery, Principal, Severity, TestOutcome, Timestamp},
+    model::{Principal, Severity, TestOutcome, Timestamp},
     store::{Keyring, SealedSecrets, Store},
 };
 
@@ -72,6 +71,8 @@ pub(super) struct Shared {
     pub started_at: Timestamp,
     /// One at a time.
     pub dry_runs: Semaphore,
+    /// Whoever writes one.
+    pub grants: tokio::sync::Mutex<()>,
     live: Mutex<Live>,
 }
 
@@ -112,6 +113,7 @@ impl PluginHost {
             runtime,
             started_at: Timestamp::now(),
             dry_runs: Semaphore::new(1),
+            grants: tokio::sync::Mutex::default(),
             live: Mutex::default(),
         })))
     }
@@ -161,67 +163,6 @@ impl PluginHost {
             .map_err(|_| HostError::Conflict(format!("plugin `{plugin}` was changed meanwhile")))
     }
 
-    /// Tries a dead letter again, under its old id.
-    pub async fn replay(&self, _: &Principal, id: &str) -> Result<Delivery, HostError> {
-        let wanted = id.to_owned();
-        let found = (self.0.store).read(move |reader| reader.delivery(&wanted));
-        let sink = found.await?.ok_or_else(|| not_found("delivery", id))?.sink;
-        if !self.live().plugins.contains_key(&sink) {
-            return Err(HostError::Conflict(format!(
-                "sink `{sink}` of delivery `{id}` is not configured: add [plugin.{sink}] first"
-            )));
-        }
-        let wanted = id.to_owned();
-        let (replayed, delivery) = self
-            .0
-            .store
-            .write(move |tx| Ok((tx.replay_delivery(&wanted)?, tx.delivery(&wanted)?)))
-            .await?;
-        let delivery = delivery.ok_or_else(|| not_found("delivery", id))?;
-        if !replayed {
-            let status = delivery.status.as_str();
-            return Err(HostError::Conflict(format!(
-                "delivery `{id}` is {status}: only a dead one can be replayed"
-            )));
-        }
-        if let Some(sink) = self.live().plugins.get(&delivery.sink) {
-            sink.wake();
-        }
-        Ok(delivery)
-    }
-
-    /// Grants a plugin the origins that it asks for: writes them into the file
-    /// that configures it. Says which they are. `seen`: the lines that whoever grants
-    /// them has looked at.
-    pub async fn grant(
-        &self,
-        _: &Principal,
-        name: &str,
-        seen: Option<&[String]>,
-    ) -> Result<Vec<String>, HostError> {
-        let missing = match self.live().plugins.get(name) {
-            Some(plugin) => plugin.status.asks_for(),
-            None => return Err(not_found("plugin", name)),
-        };
-        if seen.is_some_and(|seen| seen != missing.lines) {
-            return Err(HostError::Conflict(format!(
-                "plugin `{name}` asks for something else by now: look at it again"
-            )));
-        }
-        let origins = missing.http;
-        if origins.is_empty() {
-            return Err(HostError::Conflict(format!(
-                "plugin `{name}` asks for no address that it does not have"
-            )));
-        }
-        let (folder, plugin, wanted) = (self.folder().to_owned(), name.to_owned(), origins.clone());
-        let write = move || grant::write(&folder, &plugin, &wanted);
-        let written = tokio::task::spawn_blocking(write).await;
-        let file = written.map_err(|_| HostError::Busy(name.to_owned()))??;
-        tracing::info!(plugin = name, file = %file.display(), ?origins, "granted");
-        Ok(origins)
-    }
-
     /// Ends the quarantine of a plugin before its time.
     pub fn resume(&self, _: &Principal, name: &str) -> Result<(), HostError> {
         let status = match self.live().plugins.get(name) {
@@ -235,19 +176,6 @@ impl PluginHost {
             "plugin `{name}` is {}: only a quarantined one is resumed",
             status.state().as_str()
         )))
-    }
-
-    /// Tries all dead letters of a sink again, the oldest first; how many.
-    pub async fn replay_all(&self, _: &Principal, sink: &str) -> Result<usize, HostError> {
-        let wake = match self.live().plugins.get(sink) {
-            Some(plugin) => plugin.wake.clone(),
-            None => return Err(not_found("plugin", sink)),
-        };
-        let name = sink.to_owned();
-        let replayed = self.0.store.write(move |tx| tx.replay_deliveries(&name));
-        let count = replayed.await?;
-        wake.notify_one();
-        Ok(count)
     }
 
     /// Where plugins and their configuration are put.

@@ -32,6 +32,7 @@ mod host;
 mod inspect;
 mod live;
 mod reconcile;
+mod replay;
 mod secrets;
 mod view;
 mod watch;

@@ -81,6 +81,7 @@ impl PluginHost {
             wake: wake.clone(),
             tests: mailbox,
             public_url: shared.public_url.clone(),
+            pause: None,
         };
         let spawn = |task| {
             let status = status.clone();

@@ -35,6 +35,8 @@ pub enum BackupError {
          in the file beside it: make a backup with `tiny-forge backup`"
     )]
     Incomplete(PathBuf),
+    #[error("there is no room for `{0}`: make some on that disk, or name another place")]
+    Full(PathBuf),
     #[error("`{path}`: {error}")]
     Io { path: PathBuf, error: io::Error },
     #[error("`{path}`: {error}")]
@@ -49,9 +51,9 @@ impl BackupError {
 
     pub(super) fn store<E: Into<StoreError>>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
-        |error| Self::Store {
-            path,
-            error: error.into(),
+        |error| match error.into() {
+            StoreError::DiskFull => Self::Full(path),
+            error => Self::Store { path, error },
         }
     }
 }

@@ -26,6 +26,8 @@ const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Pages in the write-ahead log (64 MiB) after which it is begun anew.
 const LOG_PAGES_MAX: i64 = 8_192;
+/// What its file is cut to then, if a reader has kept it from that for a while.
+pub(super) const LOG_BYTES_MAX: i64 = 64 << 20;
 
 /// Moves what was committed from the write-ahead log into the database file, on
 /// a thread and a connection of its own: no commit waits for it. When nothing is
@@ -117,8 +119,8 @@ fn run(connection: &Connection, shared: &Shared) {
     let mut is_failing = false;
     while shared.wait_until_due() {
         match checkpoint(connection, "PASSIVE") {
-            Ok(pages) => {
-                let is_long = pages.is_some_and(|pages| pages > LOG_PAGES_MAX);
+            Ok(log) => {
+                let is_long = log.is_some_and(|log| log.pages > LOG_PAGES_MAX && log.is_moved);
                 shared.is_log_long.store(is_long, Ordering::Relaxed);
                 is_failing = false;
             }
@@ -139,8 +141,8 @@ pub(super) fn empty_log(connection: &Connection) {
 
 /// While commits follow each other closely, only the writer knows a moment at
 /// which the log can begin anew: it checkpoints the little that came since the
-/// last checkpoint. It never waits: where a reader is in the way, the log grows
-/// until the next try.
+/// last checkpoint, which has moved all the rest. It never waits: where a reader is in
+/// the way, the log grows until the next try.
 fn restart_log(writer: &Connection) {
     log_outcome(patiently(writer, Duration::ZERO, "RESTART"));
     if let Err(error) = writer.busy_timeout(PATIENCE) {
@@ -152,22 +154,31 @@ fn patiently(
     connection: &Connection,
     patience: Duration,
     mode: &str,
-) -> Result<Option<i64>, rusqlite::Error> {
+) -> Result<Option<Log>, rusqlite::Error> {
     connection.busy_timeout(patience)?;
     checkpoint(connection, mode)
 }
 
-/// Pages in the log, or `None` where somebody is in the way.
-fn checkpoint(connection: &Connection, mode: &str) -> Result<Option<i64>, rusqlite::Error> {
+/// What a checkpoint has found.
+struct Log {
+    pages: i64,
+    /// All of them are in the database file as well.
+    is_moved: bool,
+}
+
+/// `None` where somebody is in the way.
+fn checkpoint(connection: &Connection, mode: &str) -> Result<Option<Log>, rusqlite::Error> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     connection.query_row(&sql, [], |row| {
         let is_busy: bool = row.get(0)?;
-        Ok((!is_busy).then_some(row.get(1)?))
+        let (pages, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let is_moved = pages == moved;
+        Ok((!is_busy).then_some(Log { pages, is_moved }))
     })
 }
 
 /// It comes again by itself, at the next start at the latest.
-fn log_outcome(outcome: Result<Option<i64>, rusqlite::Error>) {
+fn log_outcome(outcome: Result<Option<Log>, rusqlite::Error>) {
     match outcome {
         Ok(Some(_)) => {}
         Ok(None) => tracing::debug!("a reader keeps the write-ahead log as it is"),

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Reader, Store, StoreError, history, reader};
 use crate::model::Severity;
 
-/// In `meta`: what was found to be damaged, so that the next start looks again.
+/// In `meta`: what was found to be damaged, or that nobody has looked to the end, so that
+/// the next start looks again.
 const DAMAGE_MARK: &str = "damage";
 
 /// Findings that are told; one is enough to know what to do.
@@ -52,6 +53,13 @@ impl Store {
 pub async fn run(store: Store, token: CancellationToken) {
     if !store.health().is_doubtful {
         return;
+    }
+    // Until it is known, whoever starts next has to look.
+    if let Err(error) = store
+        .write(|tx| tx.set_meta(DAMAGE_MARK, "not looked for yet"))
+        .await
+    {
+        tracing::warn!(%error, "if this check is cut short, no other one follows");
     }
     let database = store.health().database.clone();
     let checking = tokio::task::spawn_blocking(move || check(&database, token));

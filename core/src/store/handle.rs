@@ -169,6 +169,7 @@ pub(super) fn connect(database: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", checkpoint::LOG_BYTES_MAX)?;
     Ok(connection)
 }
 
@@ -177,6 +178,10 @@ impl Writer {
     /// has ended.
     fn record(&mut self, history: History) -> Result<(), StoreError> {
         let journal = self.sequence.journal.clone();
+        if history != History::GoesOn {
+            // Known of before the database is, or it would look like a history of its own.
+            self.witness.see_for_certain(&self.sequence.position());
+        }
         let (job, receipt) = TypedJob::with_receipt(move |tx| history.record(tx, &journal));
         self.commit(vec![job]);
         receipt.outcome()?;

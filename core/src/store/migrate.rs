@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_secrets.sql"),
     include_str!("migrations/0005_traces.sql"),
     include_str!("migrations/0006_rollbacks.sql"),
+    include_str!("migrations/0007_waiting.sql"),
 ];
 
 /// Settings that must stand before the first table, then the tables.

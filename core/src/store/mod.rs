@@ -37,7 +37,10 @@ mod writer;
 
 pub use backup::{BackupError, Copied, backup};
 pub use damage::run as run_check;
-pub use deliveries::{AfterAttempt, AttemptRecord, DeliveryQuery, NewDelivery, QueuedDelivery};
+pub use deliveries::{
+    AfterAttempt, AttemptRecord, DeliveryQuery, NewDelivery, QueuedDelivery, REPLAYED_AT_ONCE,
+    Replay,
+};
 pub use deploys::{DeployQuery, Deployed, Held, NewDeploy, OpenDeploy, Rollback};
 pub use error::StoreError;
 pub use handle::{Receipt, Store, StoreThreads};
@@ -54,6 +57,6 @@ pub use retention::{Retention, run as run_retention};
 pub use rotate::{RotateError, finish_rotation, rotate_key};
 pub use sealed_spec::{SealedSpec, SecretField};
 pub use secrets::{SealedSecrets, SecretError, StoredSecret};
-pub use throttle::PassedEvent;
+pub use throttle::{ONCE_KEYS_MAX, PassedEvent};
 pub use traces::NewTraces;
 pub use writer::Tx;

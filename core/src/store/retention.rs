@@ -76,7 +76,7 @@ pub async fn run(store: Store, retention: Retention, token: CancellationToken) {
                 tracing::warn!(%error, table = table.name(), "retention has to wait");
             }
         }
-        if let Err(error) = store.write(|tx| tx.trim_deliveries()).await {
+        if let Err(error) = trim_deliveries(&store, &token).await {
             tracing::warn!(%error, table = "deliveries", "retention has to wait");
         }
         if let Err(error) = trim_traces(&store, &token).await {
@@ -113,15 +113,31 @@ async fn trim(
     Ok(())
 }
 
-/// As with events: a reader adds up, the writer only deletes.
+/// As with events: a reader searches, the writer only deletes.
 pub(super) async fn trim_traces(
     store: &Store,
     token: &CancellationToken,
 ) -> Result<(), StoreError> {
-    while !token.is_cancelled()
-        && let Some(end) = store.read(|reader| reader.doomed_traces()).await?
-    {
-        store.write(move |tx| tx.delete_traces(end)).await?;
+    while !token.is_cancelled() {
+        let doomed = store.read(|reader| reader.doomed_traces()).await?;
+        if doomed.is_empty() {
+            break;
+        }
+        store.write(move |tx| tx.delete_traces(&doomed)).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn trim_deliveries(
+    store: &Store,
+    token: &CancellationToken,
+) -> Result<(), StoreError> {
+    while !token.is_cancelled() {
+        let doomed = store.read(|reader| reader.doomed_deliveries()).await?;
+        if doomed.is_empty() {
+            break;
+        }
+        store.write(move |tx| tx.delete_deliveries(&doomed)).await?;
     }
     Ok(())
 }
@@ -182,16 +198,17 @@ impl Reader<'_> {
 
     /// Among the first rows, everything up to the last one that is too old: times come
     /// from the sources of events and are not quite in order. But not beyond one that is
-    /// younger by a day: what is old behind it comes from a clock that was wrong, as one
-    /// that says the future does.
+    /// younger by a day: what is old behind it comes from a clock that was wrong. What says
+    /// the future comes from one, too, and goes with what is old behind it.
     fn too_old(&self, table: Table, oldest: Timestamp) -> Result<Vec<Doomed>, StoreError> {
         let (name, kind) = (table.name(), table.kind());
         let mut statement = self.sql().prepare_cached(&format!(
-            "WITH first AS (SELECT id, time FROM {name} ORDER BY id LIMIT ?1),
-                  young AS (SELECT min(id) AS id FROM first WHERE time BETWEEN ?3 AND ?4)
+            "WITH first AS (SELECT id, time FROM {name} WHERE time <= ?4 ORDER BY id LIMIT ?1),
+                  young AS (SELECT min(id) AS id FROM first WHERE time >= ?3)
              SELECT id, {kind}, octet_length(frame) FROM {name} WHERE id <= (
                 SELECT max(id) FROM first
-                WHERE time < ?2 AND id < ifnull((SELECT id FROM young), id + 1))"
+                WHERE time < ?2 AND id < ifnull((SELECT id FROM young), id + 1))
+             ORDER BY id LIMIT ?1"
         ))?;
         let oldest = oldest.unix_ms();
         let (young, now) = (oldest + DAY_MS, Timestamp::now().unix_ms());

@@ -11,8 +11,8 @@ use std::{fs, io};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
-    DataDir, Keyring, Reader, SealError, SealedSpec, StoreError, backup::sync_folder_of, handle,
-    reader, secrets,
+    DataDir, Keyring, Reader, SealError, SealedSpec, StoreError, backup::sync_folder_of,
+    checkpoint, handle, reader, secrets,
 };
 use crate::{
     failpoint::{self, Failpoint},
@@ -28,6 +28,11 @@ pub enum RotateError {
     Nothing(String),
     #[error("the key cannot be replaced: {0}")]
     Io(#[from] io::Error),
+    #[error(
+        "neither `key` nor `key.next` in the data directory is what the database was sealed \
+         with: put that key back, nothing was changed"
+    )]
+    NoKey,
     #[error("{what}: {error}")]
     Seal { what: String, error: SealError },
     #[error(transparent)]
@@ -54,8 +59,8 @@ pub fn rotate_key(data: &DataDir) -> Result<usize, RotateError> {
     sync(data)?;
     failpoint::reached(Failpoint::KeyMade);
     let resealed = reseal_all(&mut connection, &old, &new);
-    if resealed.is_err() {
-        finish(data, &connection)?;
+    if resealed.is_err() && Reader::new(&connection).meta(SEALED_WITH)? != Some(new.id()) {
+        fs::remove_file(DataDir::next_key_in(data.path()))?;
     }
     let count = resealed?;
     failpoint::reached(Failpoint::KeyUsed);
@@ -79,10 +84,18 @@ fn finish(data: &DataDir, connection: &Connection) -> Result<(), RotateError> {
         return Ok(());
     }
     let sealed_with = Reader::new(connection).meta(SEALED_WITH)?;
-    // One that was not written to its end has sealed nothing.
-    let id = Keyring::read(&next).ok().map(|key| key.id());
+    let id = match Keyring::read(&next) {
+        Ok(key) => Some(key.id()),
+        // It was not written to its end, and has sealed nothing.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+        Err(error) => return Err(error.into()),
+    };
     if id.is_some() && sealed_with == id {
         return put_in_place(data);
+    }
+    let old = Keyring::read(&DataDir::key_in(data.path()))?.id();
+    if sealed_with.is_some_and(|id| id != old) {
+        return Err(RotateError::NoKey);
     }
     fs::remove_file(next)?;
     Ok(())
@@ -118,7 +131,8 @@ fn reseal_all(
         params![SEALED_WITH, new.id()],
     )?;
     transaction.commit()?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    // What was sealed before is in the log until it is emptied, at the next start at the latest.
+    checkpoint::empty_log(connection);
     Ok(count)
 }
 
@@ -199,7 +213,7 @@ fn parse(spec: &str) -> Result<SealedSpec, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DataDir, Keyring, finish_rotation};
+    use super::{DataDir, Keyring, RotateError, finish_rotation};
 
     #[test]
     fn a_key_that_was_not_written_to_its_end_is_removed() {
@@ -211,5 +225,26 @@ mod tests {
         std::fs::write(&next, b"half").expect("written");
         finish_rotation(&data).expect("ended");
         assert!(!next.exists());
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_not_taken_for_one_that_is_not_used() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let data = DataDir::open(dir.path()).expect("a data directory");
+        let database = super::handle::connect(&data.database()).expect("a database");
+        Keyring::open(dir.path()).expect("a key");
+        let next = DataDir::next_key_in(dir.path());
+        std::fs::create_dir(&next).expect("something that is no file");
+        finish_rotation(&data).expect_err("it cannot be read");
+        assert!(next.exists());
+        std::fs::remove_dir(&next).expect("removed");
+
+        // Neither is the one that the database names.
+        let sealed = "INSERT INTO meta (key, value) VALUES ('sealed_with', 'another')";
+        database.execute(sealed, []).expect("written");
+        std::fs::write(&next, [7; 32]).expect("written");
+        let refused = finish_rotation(&data).expect_err("neither opens it");
+        assert!(matches!(refused, RotateError::NoKey), "{refused}");
+        assert!(next.exists());
     }
 }

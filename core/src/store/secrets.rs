@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rusqlite::{OptionalExtension, params};
 
@@ -45,6 +45,12 @@ impl SealedSecrets {
     /// False when there is none of this name.
     pub async fn remove(&self, name: SecretName) -> Result<bool, StoreError> {
         self.store.write(move |tx| tx.delete_secret(&name)).await
+    }
+
+    /// Of those that have a value.
+    pub async fn names(&self) -> Result<BTreeSet<SecretName>, StoreError> {
+        let stored = self.store.read(|reader| reader.secrets()).await?;
+        Ok(stored.into_iter().map(|secret| secret.name).collect())
     }
 
     pub async fn value(&self, name: &SecretName) -> Result<Option<String>, SecretError> {

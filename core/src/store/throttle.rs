@@ -7,6 +7,9 @@ use rusqlite::params;
 use super::{Reader, StoreError, Tx};
 use crate::model::{EventId, Timestamp};
 
+/// Keys that are remembered of a pipeline.
+pub const ONCE_KEYS_MAX: usize = 10_000;
+
 /// An event on its way from a pipeline's steps to its sinks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedEvent {
@@ -44,7 +47,7 @@ impl Tx<'_> {
     }
 
     /// Keys with the times of the events that passed; what is older than a
-    /// cooldown is forgotten.
+    /// cooldown is forgotten, and the oldest of too many.
     pub fn remember_passed(
         &self,
         pipeline: &str,
@@ -65,6 +68,13 @@ impl Tx<'_> {
         self.sql()
             .prepare_cached("DELETE FROM once_keys WHERE pipeline = ?1 AND time < ?2")?
             .execute(params![pipeline, newest.saturating_sub(cooldown)])?;
+        self.sql()
+            .prepare_cached(
+                "DELETE FROM once_keys WHERE pipeline = ?1 AND time <= (
+                    SELECT time FROM once_keys WHERE pipeline = ?1
+                    ORDER BY time DESC LIMIT 1 OFFSET ?2)",
+            )?
+            .execute(params![pipeline, ONCE_KEYS_MAX])?;
         Ok(())
     }
 }

@@ -7,9 +7,10 @@ const LINE_BYTES: usize = 64;
 
 /// The newest event that anybody may have seen, in a file beside the database.
 ///
-/// It is never synced: it survives a killed server, and after a power cut it is
-/// only ever too old, since it is written when the event is on disk already. So
-/// where it is ahead of the database, the database has lost something.
+/// It is not synced with each event: it survives a killed server, and after a power cut it
+/// is only ever too old, since it is written when the event is on disk already. A journal's
+/// new name is in it before it is in the database. So where it is ahead of the database, or
+/// of another journal, the database has lost something.
 pub(super) struct Witness {
     file: Option<File>,
     is_failing: bool,
@@ -49,6 +50,15 @@ impl Witness {
         match file.write_all_at(line.as_bytes(), 0) {
             Ok(()) => self.is_failing = false,
             Err(error) => self.failed(&error),
+        }
+    }
+
+    /// And it outlives a power cut.
+    pub(super) fn see_for_certain(&mut self, head: &Position) {
+        self.see(head);
+        let synced = self.file.as_ref().map_or(Ok(()), File::sync_data);
+        if let Err(error) = synced {
+            self.failed(&error);
         }
     }
 

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use rand::Rng;
+use tokio::time::Instant;
 
-use crate::model::Timestamp;
+use crate::{model::Timestamp, store::QueuedDelivery};
 
 const FIRST: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(3_600);
@@ -29,9 +30,19 @@ pub(super) fn pause(tries: u32, asked_ms: Option<u64>) -> Duration {
     longest / 2 + longest.mul_f64(rand::rng().random::<f64>() / 2.0)
 }
 
-/// No pause is so long: the clock was set back.
-pub(super) fn is_too_far(at: Timestamp, now: Timestamp) -> bool {
-    u128::from(at.ms_since(now)) > ASKED_MAX.as_millis() + 60_000
+/// When a pause is over, if there is one: at `until`, which a clock counts that is never set,
+/// or by the times that were written down, for who has not seen its beginning. Those say
+/// nothing where the clock was set back.
+pub(super) fn due(queued: &QueuedDelivery, until: Option<Instant>) -> Option<Instant> {
+    let at = queued.delivery.next_attempt_at?;
+    let now = Timestamp::now();
+    let was_set_back = queued.last_attempt.is_some_and(|last| last > now);
+    let written = Instant::now() + Duration::from_millis(at.ms_since(now));
+    match until {
+        Some(until) if was_set_back => Some(until),
+        Some(until) => Some(until.min(written)),
+        None => (!was_set_back).then_some(written),
+    }
 }
 
 pub(super) fn gives_up(first_attempt: Timestamp, tries: u32, now: Timestamp) -> bool {

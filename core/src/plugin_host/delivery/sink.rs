@@ -37,6 +37,13 @@ pub struct SinkTask {
     pub wake: Arc<Notify>,
     pub tests: mpsc::Receiver<TestRequested>,
     pub public_url: Option<String>,
+    pub pause: Option<Pause>,
+}
+
+/// Between two attempts of a delivery.
+pub struct Pause {
+    delivery: String,
+    until: Instant,
 }
 
 /// What the next step is.
@@ -116,13 +123,14 @@ impl SinkTask {
         let Some(queued) = next else {
             return Ok(Work::WaitForMore);
         };
-        let now = Timestamp::now();
-        Ok(match queued.delivery.next_attempt_at {
-            Some(at) if at > now && !backoff::is_too_far(at, now) => {
-                Work::WaitUntil(Instant::now() + Duration::from_millis(at.ms_since(now)))
-            }
-            _ => Work::Deliver(Box::new(queued)),
-        })
+        let paused = self.pause.as_ref();
+        let paused = paused.filter(|pause| pause.delivery == queued.delivery.id);
+        Ok(
+            match backoff::due(&queued, paused.map(|pause| pause.until)) {
+                Some(due) if due > Instant::now() => Work::WaitUntil(due),
+                _ => Work::Deliver(Box::new(queued)),
+            },
+        )
     }
 
     /// One attempt, and its record; when to look for the next one. `None` when the
@@ -165,6 +173,12 @@ impl SinkTask {
             },
         };
         failpoint::reached(Failpoint::DeliveryAttempted);
+        if let AfterAttempt::RetryAt(at) = verdict.next {
+            self.pause = Some(Pause {
+                delivery: queued.delivery.id.clone(),
+                until: Instant::now() + Duration::from_millis(at.ms_since(Timestamp::now())),
+            });
+        }
         let record = AttemptRecord {
             latency_ms: i64::try_from(Timestamp::now().ms_since(at)).unwrap_or(i64::MAX),
             at,

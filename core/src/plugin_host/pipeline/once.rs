@@ -3,10 +3,10 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{events::FrameParts, model::Timestamp, plugin_host::sandbox::GuestEvent};
-
-/// Keys that are remembered; beyond them the oldest are forgotten early.
-const KEYS_MAX: usize = 10_000;
+use crate::{
+    events::FrameParts, model::Timestamp, plugin_host::sandbox::GuestEvent,
+    store::ONCE_KEYS_MAX as KEYS_MAX,
+};
 
 const MEMBERS: [&str; 8] = [
     "type", "severity", "subject", "project", "stage", "instance", "node", "actor",

@@ -1,9 +1,13 @@
 //! Deliveries and their attempts: `write` keeps what waits and what came of it, `bounds`
-//! how much of that stays, `read` what sinks and people ask for.
+//! how much of that stays, `replay` lets dead letters wait again, `read` is what sinks and
+//! people ask for.
 
 mod bounds;
 mod read;
+mod replay;
 mod write;
+
+pub use replay::{REPLAYED_AT_ONCE, Replay};
 
 use crate::model::{AttemptOutcome, Delivery, DeliveryState, EventId, Timestamp};
 
@@ -25,7 +29,8 @@ pub struct QueuedDelivery {
     pub delivery: Delivery,
     /// Since it was made, or put back by hand.
     pub first_attempt: Option<Timestamp>,
-    /// Attempts since then.
+    pub last_attempt: Option<Timestamp>,
+    /// Attempts since it was made or put back.
     pub tries: u32,
     /// The last of them on which the plugin itself failed, one after the other.
     pub faults: u32,

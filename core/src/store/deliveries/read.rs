@@ -12,19 +12,31 @@ pub(super) const COLUMNS: &str =
     "rowid, id, pipeline, sink, status, attempts, created_at, ended_at,
     next_attempt, latency_ms, last_error, events";
 
+/// The order of a queue. The parts of a delivery that was split have its position: they
+/// are in the order of their events.
+pub(super) const IN_ORDER: &str = "position, json_extract(events, '$[0]'), rowid";
+
 impl Reader<'_> {
     /// The oldest delivery that a sink has not ended.
     pub fn next_delivery(&self, sink: &str) -> Result<Option<QueuedDelivery>, StoreError> {
+        // Attempts are told apart by their number: times are those of a clock that may be
+        // set back.
         let sql = format!(
-            "SELECT {COLUMNS}, first_attempt, input,
+            "SELECT {COLUMNS}, first_attempt, input, attempts - attempts_before AS tries,
                 (SELECT count(*) FROM delivery_attempts AS a
-                 WHERE a.delivery = deliveries.id AND a.at >= first_attempt) AS tries,
-                (SELECT count(*) FROM delivery_attempts AS a
-                 WHERE a.delivery = deliveries.id AND a.at >= first_attempt
+                 WHERE a.delivery = deliveries.id AND a.number > attempts_before
                     AND a.number > (SELECT coalesce(max(b.number), 0) FROM delivery_attempts AS b
-                        WHERE b.delivery = deliveries.id AND b.outcome <> 'fault')) AS faults
+                        WHERE b.delivery = deliveries.id AND b.outcome <> 'fault')) AS faults,
+                (SELECT max(a.at) FROM delivery_attempts AS a
+                 WHERE a.delivery = deliveries.id AND a.number = attempts) AS last_attempt
              FROM deliveries
-             WHERE sink = ?1 AND status IN ('pending', 'retrying') ORDER BY position, rowid LIMIT 1"
+             WHERE sink = ?1 AND status IN ('pending', 'retrying') AND position = (
+                SELECT min(position) FROM (
+                    SELECT min(position) AS position FROM deliveries
+                    WHERE sink = ?1 AND status = 'pending'
+                    UNION ALL
+                    SELECT min(position) FROM deliveries WHERE sink = ?1 AND status = 'retrying'))
+             ORDER BY {IN_ORDER} LIMIT 1"
         );
         let mut statement = self.sql().prepare_cached(&sql)?;
         let mut rows = statement.query([sink])?;
@@ -35,6 +47,9 @@ impl Reader<'_> {
             delivery: delivery_of(row)?.0,
             first_attempt: row
                 .get::<_, Option<i64>>("first_attempt")?
+                .map(Timestamp::from_unix_ms),
+            last_attempt: row
+                .get::<_, Option<i64>>("last_attempt")?
                 .map(Timestamp::from_unix_ms),
             tries: row.get("tries")?,
             faults: row.get("faults")?,

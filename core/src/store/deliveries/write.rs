@@ -54,9 +54,14 @@ impl Tx<'_> {
             AfterAttempt::Split(_) => (DeliveryState::Split, None, now),
         };
         let changed = self.sql().execute(
-            "UPDATE deliveries SET status = ?2, attempts = attempts + 1,
-                first_attempt = coalesce(first_attempt, ?3), next_attempt = ?4, ended_at = ?5,
-                latency_ms = ?6, last_error = ?7 WHERE id = ?1",
+            // One that was given up meanwhile, since there was no room, waits no more.
+            "UPDATE deliveries SET attempts = attempts + 1,
+                first_attempt = coalesce(first_attempt, ?3), latency_ms = ?6,
+                status = iif(status = 'dead' AND ?2 = 'retrying', status, ?2),
+                next_attempt = iif(status = 'dead' AND ?2 = 'retrying', next_attempt, ?4),
+                ended_at = iif(status = 'dead' AND ?2 = 'retrying', ended_at, ?5),
+                last_error = iif(status = 'dead' AND ?2 = 'retrying', last_error, ?7)
+             WHERE id = ?1",
             params![
                 id,
                 status.as_str(),
@@ -96,29 +101,114 @@ impl Tx<'_> {
             .prepare_cached("SELECT position FROM deliveries WHERE id = ?1")?;
         Ok(statement.query_row([id], |row| row.get(0)).optional()?)
     }
+}
 
-    /// Puts a dead letter back to the end of its sink's queue.
-    pub fn replay_delivery(&self, id: &str) -> Result<bool, StoreError> {
-        let changed = self.sql().execute(
-            "UPDATE deliveries SET status = 'pending', next_attempt = NULL, ended_at = NULL,
-                first_attempt = NULL,
-                position = (SELECT max(position) + 1 FROM deliveries)
-             WHERE id = ?1 AND status = 'dead'",
-            [id],
-        )?;
-        Ok(changed > 0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::Log,
+        model::{AttemptOutcome, EventId},
+        store::{Replay, Store},
+    };
+
+    fn delivery(id: &str, events: &[i64]) -> NewDelivery {
+        NewDelivery {
+            id: id.into(),
+            pipeline: "all".into(),
+            sink: "hook".into(),
+            subject: String::new(),
+            events: events.iter().map(|id| EventId(*id)).collect(),
+            input: "[]".into(),
+        }
     }
 
-    /// The same with all dead letters of a sink, the oldest first; how many.
-    pub fn replay_deliveries(&self, sink: &str) -> Result<usize, StoreError> {
-        let mut statement = self.sql().prepare_cached(
-            "SELECT id FROM deliveries WHERE sink = ?1 AND status = 'dead' ORDER BY position, rowid",
-        )?;
-        let ids = statement.query_map([sink], |row| row.get::<_, String>(0))?;
-        let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-        for id in &ids {
-            self.replay_delivery(id)?;
+    fn attempt(at: i64, next: AfterAttempt) -> AttemptRecord {
+        AttemptRecord {
+            at: Timestamp::from_unix_ms(at),
+            latency_ms: 1,
+            outcome: AttemptOutcome::Fault,
+            reason: None,
+            next,
         }
-        Ok(ids.len())
+    }
+
+    async fn in_a_store(
+        change: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _threads) = Store::open(&dir.path().join("db"), &Log::new()).expect("a store");
+        store.write(change).await.expect("written");
+    }
+
+    #[tokio::test]
+    async fn what_is_split_again_and_again_stays_in_the_order_of_its_events() {
+        in_a_store(|tx| {
+            tx.insert_delivery(&delivery("all", &[1, 2, 3, 4]))?;
+            tx.insert_delivery(&delivery("next", &[5]))?;
+            let mut order = Vec::new();
+            while let Some(next) = tx.next_delivery("hook")? {
+                let Delivery { id, events, .. } = next.delivery;
+                let after = match events.as_slice() {
+                    [one] => {
+                        order.push(one.0);
+                        AfterAttempt::Delivered
+                    }
+                    events => {
+                        let ids: Vec<i64> = events.iter().map(|id| id.0).collect();
+                        let (first, second) = ids.split_at(ids.len() / 2);
+                        let half = |name: &str, ids: &[i64]| delivery(&format!("{id}{name}"), ids);
+                        AfterAttempt::Split(vec![half("a", first), half("b", second)])
+                    }
+                };
+                tx.record_attempt(&id, &attempt(1, after))?;
+            }
+            assert_eq!(order, [1, 2, 3, 4, 5]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn attempts_count_whatever_the_clock_says_and_anew_after_a_replay() {
+        in_a_store(|tx| {
+            tx.insert_delivery(&delivery("one", &[1]))?;
+            let retry = || AfterAttempt::RetryAt(Timestamp::from_unix_ms(0));
+            for (number, at) in [(1, 5_000), (2, 1_000), (3, 2_000)] {
+                tx.record_attempt("one", &attempt(at, retry()))?;
+                let queued = tx.next_delivery("hook")?.expect("it waits");
+                assert_eq!((queued.tries, queued.faults), (number, number));
+                assert_eq!(queued.last_attempt, Some(Timestamp::from_unix_ms(at)));
+            }
+            tx.record_attempt("one", &attempt(3_000, AfterAttempt::Dead))?;
+            assert_eq!(tx.replay_delivery("one")?, Replay::Waits);
+            let queued = tx.next_delivery("hook")?.expect("it waits");
+            assert_eq!((queued.tries, queued.faults), (0, 0));
+            tx.record_attempt("one", &attempt(4_000, retry()))?;
+            let queued = tx.next_delivery("hook")?.expect("it waits");
+            assert_eq!((queued.tries, queued.delivery.attempts), (1, 5));
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_during_its_attempt_waits_no_more() {
+        in_a_store(|tx| {
+            tx.insert_delivery(&delivery("one", &[1]))?;
+            tx.end_queue("hook")?;
+            let retry = AfterAttempt::RetryAt(Timestamp::from_unix_ms(9_000));
+            let told = tx
+                .record_attempt("one", &attempt(1, retry))?
+                .expect("there");
+            assert_eq!(
+                (told.status, told.next_attempt_at),
+                (DeliveryState::Dead, None)
+            );
+            let told = tx.record_attempt("one", &attempt(1, AfterAttempt::Delivered))?;
+            assert_eq!(told.expect("there").status, DeliveryState::Delivered);
+            Ok(())
+        })
+        .await;
     }
 }

@@ -13,8 +13,15 @@ use crate::model::{Delivery, EventId, PipelineTrace, Timestamp};
 
 const KEPT_MS: i64 = 86_400_000;
 const BYTES_MAX: i64 = 64 << 20;
-/// Rows deleted at once.
-const CHUNK_ROWS: i64 = 1_000;
+/// Deleted at once.
+const CHUNK_ROWS: usize = 1_000;
+const CHUNK_BYTES: i64 = 8 << 20;
+
+/// A row that has to go.
+pub(super) struct DoomedTraces {
+    pipeline: String,
+    last: i64,
+}
 
 impl Tx<'_> {
     /// A pipeline that decides again says what holds now.
@@ -33,14 +40,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Deletes the oldest of those that were made before `end`, a chunk of them.
-    pub(super) fn delete_traces(&self, end: Timestamp) -> Result<(), StoreError> {
-        self.sql()
-            .prepare_cached(
-                "DELETE FROM traces WHERE (pipeline, last) IN (
-                    SELECT pipeline, last FROM traces WHERE time < ?1 ORDER BY time LIMIT ?2)",
-            )?
-            .execute(params![end.unix_ms(), CHUNK_ROWS])?;
+    pub(super) fn delete_traces(&self, doomed: &[DoomedTraces]) -> Result<(), StoreError> {
+        let mut delete = self
+            .sql()
+            .prepare_cached("DELETE FROM traces WHERE pipeline = ?1 AND last = ?2")?;
+        for DoomedTraces { pipeline, last } in doomed {
+            delete.execute(params![pipeline, last])?;
+        }
         Ok(())
     }
 }
@@ -82,21 +88,39 @@ impl Reader<'_> {
         Ok(names.collect::<Result<_, _>>()?)
     }
 
-    /// Those made before this have to go: they are a day old, or too much.
-    pub(super) fn doomed_traces(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (bytes, oldest): (i64, Option<i64>) = self.sql().query_row(
-            "SELECT coalesce(sum(octet_length(json)), 0), min(time) FROM traces",
+    /// A chunk of those that are a day old, or too much: of a clock that was ahead first,
+    /// then the oldest.
+    pub(super) fn doomed_traces(&self) -> Result<Vec<DoomedTraces>, StoreError> {
+        let bytes: i64 = self.sql().query_row(
+            "SELECT coalesce(sum(octet_length(json)), 0) FROM traces",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| row.get(0),
         )?;
-        let now = Timestamp::now();
-        let day_ago = now.unix_ms() - KEPT_MS;
-        Ok(if bytes > BYTES_MAX {
-            Some(now)
-        } else {
-            let is_old = oldest.is_some_and(|oldest| oldest < day_ago);
-            is_old.then(|| Timestamp::from_unix_ms(day_ago))
-        })
+        let mut too_much = bytes - BYTES_MAX;
+        let now = Timestamp::now().unix_ms();
+        let mut statement = self.sql().prepare_cached(
+            "SELECT pipeline, last, time, octet_length(json) FROM (
+                SELECT * FROM (SELECT * FROM traces WHERE time > ?1 ORDER BY time DESC LIMIT ?2)
+                UNION ALL
+                SELECT * FROM (SELECT * FROM traces WHERE time <= ?1 ORDER BY time LIMIT ?2))",
+        )?;
+        let mut rows = statement.query(params![now, CHUNK_ROWS])?;
+        let (mut doomed, mut taken) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            let (time, bytes): (i64, i64) = (row.get(2)?, row.get(3)?);
+            if taken > CHUNK_BYTES || doomed.len() == CHUNK_ROWS {
+                break;
+            }
+            if too_much > 0 || time < now - KEPT_MS {
+                doomed.push(DoomedTraces {
+                    pipeline: row.get(0)?,
+                    last: row.get(1)?,
+                });
+                too_much -= bytes;
+                taken += bytes;
+            }
+        }
+        Ok(doomed)
     }
 
     /// Those that hold the event, newest first.
@@ -203,6 +227,40 @@ mod tests {
             ]
         );
         assert_eq!(trace.steps[0].version.as_deref(), Some("0.1.0"));
+    }
+
+    #[tokio::test]
+    async fn too_many_traces_go_and_those_of_a_clock_that_was_ahead_first() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (store, _threads) =
+            Store::open(&dir.path().join("db"), &Log::new()).expect("a database");
+        let future = Timestamp::now().unix_ms() + KEPT_MS;
+        let written = store.write(move |tx| {
+            let mut add = tx.sql().prepare(
+                "INSERT INTO traces (pipeline, last, time, json) VALUES ('all', ?1, ?2, ?3)",
+            )?;
+            // 72 MiB, of which the half is of the future.
+            for id in 0..72 {
+                let time = if id < 36 {
+                    future
+                } else {
+                    Timestamp::now().unix_ms()
+                };
+                add.execute(params![id, time, "x".repeat(1 << 20)])?;
+            }
+            Ok(())
+        });
+        written.await.expect("written");
+        let trimmed = trim_traces(&store, &CancellationToken::new()).await;
+        trimmed.expect("trimmed");
+        let counted = store.read(move |reader| {
+            let count = "SELECT count(*) FILTER (WHERE time = ?1), count(*) FROM traces";
+            Ok(reader
+                .sql()
+                .query_row(count, [future], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        });
+        let counted: (i64, i64) = counted.await.expect("counted");
+        assert_eq!(counted, (28, 64));
     }
 
     #[tokio::test]

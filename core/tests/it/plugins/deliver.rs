@@ -183,7 +183,7 @@ async fn all_dead_letters_of_a_sink_are_replayed_in_their_order() {
         .await;
     assert_eq!(
         (status, answer),
-        (StatusCode::ACCEPTED, json!({"replayed": 2}))
+        (StatusCode::ACCEPTED, json!({"replayed": 2, "left": 0}))
     );
     let requests = host.target.received(4).await;
     for (again, project) in requests[2..].iter().zip(["first", "second"]) {
