@@ -1,5 +1,5 @@
 //! Writes the guests that mean harm, which the tests try, into a folder: for each
-//! `NAME.wasm`, and `NAME.toml` with its plugin in a pipeline to a sink `late`.
+//! `NAME.wasm`, and `NAME.toml` with its plugin in a pipeline.
 
 use std::{env, fs, path::PathBuf};
 
@@ -23,17 +23,12 @@ fn main() -> anyhow::Result<()> {
         kind: "compile",
         at_start: true,
         limits: "",
+        is_sink: false,
     };
-    for Hostile {
-        name, wasm, limits, ..
-    } in hostile::all().into_iter().chain([bomb])
-    {
-        let toml = format!(
-            "[plugin.{name}]\nfile = \"{name}.wasm\"\n{limits}\n\
-             [pipeline.{name}]\nwhen.type = [\"system\"]\nsteps = [\"{name}\"]\nsinks = [\"late\"]\n"
-        );
-        fs::write(folder.join(format!("{name}.wasm")), wasm)?;
-        fs::write(folder.join(format!("{name}.toml")), toml)?;
+    for guest in hostile::all().into_iter().chain([bomb]) {
+        let file = |ending: &str| folder.join(format!("{}.{ending}", guest.name));
+        fs::write(file("wasm"), &guest.wasm)?;
+        fs::write(file("toml"), guest.toml("system"))?;
     }
     Ok(())
 }

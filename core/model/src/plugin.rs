@@ -117,6 +117,17 @@ pub struct Plugin {
     pub recent_log: Vec<PluginLogLine>,
 }
 
+/// What was granted at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantedNow {
+    /// Origins.
+    pub http: Vec<String>,
+    /// Names of those in the sealed store that it is given under the same name.
+    pub secrets: Vec<String>,
+    /// What it asks for besides, as lines to add by hand.
+    pub left: Vec<String>,
+}
+
 /// What a plugin asks the operator for. Asking grants nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Asked {

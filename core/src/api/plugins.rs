@@ -3,7 +3,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
@@ -11,13 +11,7 @@ use super::{
     body::Body,
     list::{AsOf, List},
 };
-use crate::model::{Plugin, Principal, TestOutcome};
-
-/// What came of a wish to have dead letters tried again.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Replayed {
-    pub replayed: usize,
-}
+use crate::model::{GrantedNow, Plugin, Principal, Replayed, TestOutcome};
 
 /// Plugins, files that wait for their configuration, and broken configuration.
 #[utoipa::path(get, path = "/api/plugins", tag = "plugins",
@@ -52,7 +46,8 @@ pub async fn test(
     Ok(Json(state.plugins.test(&Principal::Local, &name).await?))
 }
 
-/// Tries all dead letters of a sink again, the oldest first, under their old ids.
+/// Tries the dead letters of a sink again, the oldest first, under their old ids, as many as
+/// its queue has room for.
 #[utoipa::path(post, path = "/api/plugins/{name}/replay", tag = "plugins", params(("name" = String, Path)),
     responses((status = 202, body = Replayed), (status = 404, body = super::Problem)))]
 pub async fn replay(
@@ -60,7 +55,7 @@ pub async fn replay(
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<Replayed>), ApiError> {
     let replayed = state.plugins.replay_all(&Principal::Local, &name).await?;
-    Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
+    Ok((StatusCode::ACCEPTED, Json(replayed)))
 }
 
 /// A wish to grant what a plugin asks for.
@@ -72,14 +67,8 @@ pub struct Grant {
     pub seen: Option<Vec<String>>,
 }
 
-/// What was granted.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct GrantedNow {
-    pub http: Vec<String>,
-}
-
-/// Grants a plugin the origins that it asks for, by adding them to the file that
-/// configures it.
+/// Grants a plugin what it asks for, by adding it to the file that configures it: origins,
+/// and secrets that are in the sealed store under the same name.
 #[utoipa::path(post, path = "/api/plugins/{name}/grant", tag = "plugins", params(("name" = String, Path)),
     request_body = Grant,
     responses((status = 202, body = GrantedNow), (status = 404, body = super::Problem), (status = 409, body = super::Problem)))]
@@ -89,8 +78,8 @@ pub async fn grant(
     Body(grant): Body<Grant>,
 ) -> Result<(StatusCode, Json<GrantedNow>), ApiError> {
     let seen = grant.seen.as_deref();
-    let http = state.plugins.grant(&Principal::Local, &name, seen).await?;
-    Ok((StatusCode::ACCEPTED, Json(GrantedNow { http })))
+    let granted = state.plugins.grant(&Principal::Local, &name, seen).await?;
+    Ok((StatusCode::ACCEPTED, Json(granted)))
 }
 
 /// Asks a quarantined plugin again at once, instead of when its rest is over.

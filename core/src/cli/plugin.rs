@@ -21,7 +21,7 @@ enum PluginCommand {
     Inspect(plugin_inspect::InspectArgs),
     /// Show the plugins of a running server, and what they lack
     List(plugin_list::ListArgs),
-    /// Let a plugin reach the addresses that it asks for
+    /// Give a plugin what it asks for: addresses, and secrets of the server's own store
     Grant(plugin_grant::GrantArgs),
     /// Ask a quarantined plugin again at once
     Resume(plugin_resume::ResumeArgs),

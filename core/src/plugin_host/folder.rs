@@ -20,6 +20,9 @@ pub struct Stamp {
     inode: u64,
     bytes: u64,
     modified: Option<SystemTime>,
+    /// Also of its owner and its rights: who could not read it may by then. Seconds, and
+    /// nanoseconds in that second.
+    changed: (i64, i64),
 }
 
 /// The plugins folder as it was last seen. A configuration file that cannot be
@@ -184,6 +187,7 @@ impl Folder {
                 }
             }
         }
+        view.errors = by_file(view.errors);
         self.view = view;
     }
 }
@@ -194,6 +198,7 @@ impl Stamp {
             inode: metadata.ino(),
             bytes: metadata.len(),
             modified: metadata.modified().ok(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 
@@ -202,6 +207,18 @@ impl Stamp {
         let age = self.modified.map(|at| SystemTime::now().duration_since(at));
         !matches!(age, Some(Ok(age)) if age < SETTLED_AFTER)
     }
+}
+
+/// All that is wrong with a file as one error.
+fn by_file(errors: Vec<FileError>) -> Vec<FileError> {
+    let mut files: BTreeMap<String, FileError> = BTreeMap::new();
+    for error in errors {
+        match files.get_mut(&error.file) {
+            Some(first) => first.message = format!("{}; {}", first.message, error.message),
+            None => drop(files.insert(error.file.clone(), error)),
+        }
+    }
+    files.into_values().collect()
 }
 
 fn is_plain(entry: &fs::DirEntry) -> bool {
@@ -252,11 +269,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_two_files_is_an_error_of_the_second() {
+    fn names_in_two_files_are_an_error_of_the_second() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut folder = Folder::new(dir.path().to_owned());
         for file in ["a.toml", "b.toml"] {
-            let text = "[pipeline.x]\nsinks = [\"s\"]\n";
+            let text = "[pipeline.x]\nsinks = [\"s\"]\n[plugin.s]\nfile = \"s.wasm\"\n";
             fs::write(dir.path().join(file), text).expect("written");
         }
         scan(&mut folder);
@@ -268,7 +285,10 @@ mod tests {
             .collect();
         assert_eq!(
             errors,
-            ["b.toml: pipeline.x is configured in another file already"]
+            [
+                "b.toml: plugin.s is configured in another file already; pipeline.x is \
+                 configured in another file already"
+            ]
         );
     }
 }

@@ -40,14 +40,8 @@ impl PluginHost {
     ) -> Result<Secret, HostError> {
         let stored = self.shared().kit.secrets.put(name.clone(), value).await?;
         tracing::info!(secret = %name, "a secret was set");
-        let live = self.live();
-        for plugin in live.plugins.values() {
-            // Prepared again, it reads the new value; a guest of its own follows.
-            plugin
-                .wanted
-                .send_if_modified(|wanted| takes(wanted, &name));
-        }
-        Ok(shown(stored, &live.secret_users))
+        self.changed(&name);
+        Ok(shown(stored, &self.live().secret_users))
     }
 
     /// Refused while a plugin's configuration names it: that would stop at its next
@@ -61,7 +55,19 @@ impl PluginHost {
             return Err(not_found("secret", name.as_str()));
         }
         tracing::info!(secret = %name, "a secret was removed");
+        self.changed(&name);
         Ok(())
+    }
+
+    /// Prepared again, a plugin reads the new value, and a guest of its own follows; what it
+    /// lacks can be granted where it is there by now.
+    fn changed(&self, name: &SecretName) {
+        for plugin in self.live().plugins.values() {
+            let lacks_it = plugin.status.asks_for().lacks_secret(name.as_str());
+            plugin
+                .wanted
+                .send_if_modified(|wanted| lacks_it || takes(wanted, name));
+        }
     }
 }
 

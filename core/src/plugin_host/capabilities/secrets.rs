@@ -110,14 +110,17 @@ impl Secrets {
         }
     }
 
-    /// The error says which secret is missing.
-    pub(super) fn value(&self, name: &str) -> Result<&str, String> {
+    pub(super) fn value(&self, name: &str) -> Result<&str, SecretRefused> {
         Ok(&self.bound(name)?.value)
     }
 
-    fn bound(&self, name: &str) -> Result<&Bound, String> {
+    fn bound(&self, name: &str) -> Result<&Bound, SecretRefused> {
         self.0.values.get(name).ok_or_else(|| {
-            format!("secret `{name}` is not set for this plugin: add it to its `secrets`")
+            if is_secret_name(name) {
+                SecretRefused::NotGranted(format!("secrets.{name} = \"env:{name}\""))
+            } else {
+                SecretRefused::Invalid(format!("`{name}` is no name of a secret"))
+            }
         })
     }
 
@@ -160,6 +163,16 @@ impl Secrets {
     }
 }
 
+/// Why a secret does not go where a plugin wants it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SecretRefused {
+    /// The operator has not given it: what to add.
+    #[error("add {0}")]
+    NotGranted(String),
+    #[error("{0}")]
+    Invalid(String),
+}
+
 /// The secrets of a plugin as far as they may go to one origin.
 #[derive(Clone, Copy)]
 pub(super) struct SecretsFor<'s> {
@@ -173,7 +186,7 @@ impl SecretsFor<'_> {
         &self,
         text: &[u8],
         escape: impl Fn(&str) -> String,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, SecretRefused> {
         self.fill_between(OPEN, CLOSE, text, escape)
     }
 
@@ -181,19 +194,18 @@ impl SecretsFor<'_> {
         &self,
         path: &str,
         escape: impl Fn(&str) -> String,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, SecretRefused> {
         self.fill_between(OPEN_IN_PATH, CLOSE_IN_PATH, path.as_bytes(), escape)
     }
 
-    fn value(&self, name: &str) -> Result<&str, String> {
+    fn value(&self, name: &str) -> Result<&str, SecretRefused> {
         let Bound { value, to } = self.secrets.bound(name)?;
         let origins = to.as_deref().unwrap_or_default();
         if to.is_some() && !origins.iter().any(|origin| origin.covers(self.origin)) {
-            return Err(format!(
-                "secret `{name}` may not go to {origin}: add it to the `to` of that secret, if it \
-                 is to go there",
+            return Err(SecretRefused::NotGranted(format!(
+                "{origin} to the `to` of secrets.{name}",
                 origin = self.origin
-            ));
+            )));
         }
         Ok(value)
     }
@@ -204,7 +216,7 @@ impl SecretsFor<'_> {
         close: &str,
         text: &[u8],
         escape: impl Fn(&str) -> String,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, SecretRefused> {
         let mut filled = Vec::with_capacity(text.len());
         let (mut rest, mut added) = (text, 0);
         while let Some(at) = find(rest, open) {
@@ -217,10 +229,10 @@ impl SecretsFor<'_> {
                     let value = escape(self.value(name)?);
                     added += value.len();
                     if added > FILLED_BYTES_MAX {
-                        return Err(format!(
+                        return Err(SecretRefused::Invalid(format!(
                             "its secrets take more than {} KiB: name each where it is needed",
                             FILLED_BYTES_MAX >> 10
-                        ));
+                        )));
                     }
                     filled.extend(value.into_bytes());
                     rest = &inside[name.len() + close.len()..];
@@ -307,7 +319,8 @@ mod tests {
         let origin = Origin::parse("https://a.example").expect("an origin");
         let secrets = secrets(to);
         let filled = secrets.for_origin(&origin);
-        let filled = filled.fill(text.as_bytes(), str::to_uppercase)?;
+        let filled = filled.fill(text.as_bytes(), str::to_uppercase);
+        let filled = filled.map_err(|refused| refused.to_string())?;
         Ok(String::from_utf8(filled).expect("UTF-8"))
     }
 
@@ -358,9 +371,11 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_not_set_is_named() {
+    fn a_secret_that_is_not_set_is_named_as_the_line_to_add() {
         let problem = fill("{secret:OTHER}").expect_err("not set");
-        assert!(problem.contains("`OTHER`"), "{problem}");
+        assert_eq!(problem, "add secrets.OTHER = \"env:OTHER\"");
+        let problem = fill("{secret:a-b}").expect_err("no name");
+        assert_eq!(problem, "`a-b` is no name of a secret");
     }
 
     #[test]

@@ -22,7 +22,8 @@ impl v1::sign::Host for HostState {
 }
 
 fn hmac_sha256(secrets: &Secrets, name: &str, data: &[u8]) -> Result<Vec<u8>, String> {
-    let value = secrets.value(name)?;
+    let value = secrets.value(name);
+    let value = value.map_err(|refused| format!("secret `{name}`: {refused}"))?;
     let key = match value.strip_prefix(ENCODED) {
         Some(encoded) => STANDARD.decode(encoded).map_err(|_| {
             format!("secret `{name}` begins with `{ENCODED}`, but no base64 follows")

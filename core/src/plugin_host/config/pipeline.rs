@@ -4,8 +4,8 @@ use globset::Glob;
 
 use super::raw;
 use crate::{
-    model::{Batch, EventType, OnError, PipelineStep, Throttle, When},
-    plugin_host::pipeline::OncePer,
+    model::{Batch, OnError, PipelineStep, Throttle, When},
+    plugin_host::pipeline::{Matcher, OncePer},
 };
 
 /// A `[pipeline.NAME]`.
@@ -117,30 +117,17 @@ fn when(raw: raw::When) -> Result<When, String> {
         severity: raw.severity,
         planned: raw.planned,
     };
-    for kind in &when.types {
-        let glob = check_glob("type", kind)?.compile_matcher();
-        if !EventType::ALL
-            .iter()
-            .any(|known| glob.is_match(known.as_str()))
-        {
-            let known = EventType::ALL.map(EventType::as_str).join(", ");
-            return Err(format!(
-                "when.type: no event type is called `{kind}`, there are: {known}"
-            ));
-        }
-    }
     for (key, globs) in [
+        ("type", &when.types),
         ("project", &when.project),
         ("stage", &when.stage),
         ("instance", &when.instance),
     ] {
         for glob in globs {
-            check_glob(key, glob)?;
+            Glob::new(glob)
+                .map_err(|error| format!("when.{key}: `{glob}` is not a glob: {error}"))?;
         }
     }
+    Matcher::new(&when).map_err(|error| format!("when.type: {error}"))?;
     Ok(when)
-}
-
-fn check_glob(key: &str, text: &str) -> Result<Glob, String> {
-    Glob::new(text).map_err(|error| format!("when.{key}: `{text}` is not a glob: {error}"))
 }

@@ -73,12 +73,15 @@ impl Candidate {
         };
         let mut plugins = BTreeMap::new();
         for name in tried.plugins() {
-            let config = given
-                .plugins
-                .remove(name)
-                .or_else(|| files.as_ref().and_then(|files| files.configure(name)))
-                .or_else(|| configured_plugin(host, name))
-                .ok_or_else(|| unknown_plugin(name))?;
+            let given = given.plugins.remove(name);
+            let config = match (given, &files) {
+                (Some(given), _) => given,
+                (None, Some(files)) => match files.configure(host, name) {
+                    Some(config) => config,
+                    None => configured_plugin(host, name)?,
+                },
+                (None, None) => configured_plugin(host, name)?,
+            };
             plugins.insert(name.to_owned(), config);
         }
         Ok(Self {
@@ -126,13 +129,18 @@ fn configured_pipeline(host: &PluginHost, name: &str) -> Option<PipelineConfig> 
     Some(live.pipelines.get(name)?.config.clone())
 }
 
-fn configured_plugin(host: &PluginHost, name: &str) -> Option<PluginConfig> {
+fn configured_plugin(host: &PluginHost, name: &str) -> Result<PluginConfig, HostError> {
     let live = host.live();
-    let wanted = live.plugins.get(name)?.wanted.borrow().clone();
+    let plugin = live.plugins.get(name);
+    let wanted = plugin.map(|plugin| plugin.wanted.borrow().clone());
     match wanted {
-        Wanted::Run { config, .. } => Some(*config),
-        Wanted::Describe { file, .. } => Some(PluginConfig::of(Source::File(file))),
-        Wanted::Missing { .. } => None,
+        Some(Wanted::Run { config, .. }) => Ok(*config),
+        Some(Wanted::Describe { file, .. }) => Ok(PluginConfig::of(Source::File(file))),
+        Some(Wanted::Missing { file }) => Err(HostError::Conflict(format!(
+            "the file `{file}` of plugin `{name}` is not in the plugins folder: put it there, or \
+             try the file itself"
+        ))),
+        None => Err(unknown_plugin(name)),
     }
 }
 
@@ -191,8 +199,17 @@ impl Files {
         }
     }
 
-    /// A plugin that came as a file of its name and nothing else.
-    fn configure(&self, plugin: &str) -> Option<PluginConfig> {
+    /// For a plugin that came as a file: what is configured for a file of that name, or
+    /// nothing, for one of the plugin's name.
+    fn configure(&self, host: &PluginHost, plugin: &str) -> Option<PluginConfig> {
+        let configured = configured_plugin(host, plugin).ok();
+        if let Some(config) = configured.filter(|config| self.has(&config.source)) {
+            // It is looked at before it is taken.
+            return Some(PluginConfig {
+                sha256: None,
+                ..config
+            });
+        }
         let source = Source::File(format!("{plugin}.wasm"));
         self.has(&source).then(|| PluginConfig::of(source))
     }

@@ -86,7 +86,7 @@ impl Walk {
         match stopped {
             None => {}
             Some(Stopped::Limit) => self.notes.push(format!(
-                "there are more events: it stopped after {}; raise limit, or begin later",
+                "there are more events: it stopped after {}; begin later, or ask for more with `limit`",
                 self.span.limit
             )),
             Some(Stopped::Time) => self.notes.push(format!(

@@ -5,7 +5,7 @@ use super::{
     batch::OpenBatch,
     decide::{Decided, Gates, Step, Undecided},
     once::OncePer,
-    when::Matcher,
+    when::{Matcher, WhenError},
 };
 use crate::{
     events::{Filter, Frame, FrameParts},
@@ -44,7 +44,7 @@ impl DryPipeline {
         when: &When,
         throttle: &Throttle,
         steps: Vec<(PluginRole, Runner, OnError)>,
-    ) -> Result<Self, globset::Error> {
+    ) -> Result<Self, WhenError> {
         let steps = steps.into_iter().map(|(role, runner, on_error)| Step {
             role,
             runner,

@@ -5,6 +5,19 @@ use crate::{
     model::{EventType, When},
 };
 
+/// Why a `when` is none.
+#[derive(Debug, thiserror::Error)]
+pub enum WhenError {
+    #[error(transparent)]
+    Glob(#[from] globset::Error),
+    #[error(
+        "no event type is called `{named}`, there are: {}; of these, {} are only let in by \
+         their full names",
+        names(&EventType::ALL), names(&BY_NAME_ONLY)
+    )]
+    NoType { named: String },
+}
+
 /// A compiled `when`.
 #[derive(Debug)]
 pub struct Matcher {
@@ -24,18 +37,9 @@ const BY_NAME_ONLY: [EventType; 4] = [
 ];
 
 impl Matcher {
-    /// `Err` says which glob is none.
-    pub fn new(when: &When) -> Result<Self, globset::Error> {
-        let kinds = globs(&when.types)?;
-        let types = EventType::ALL.into_iter().filter(|kind| match &kinds {
-            Some(globs) => {
-                let named = when.types.iter().any(|name| name == kind.as_str());
-                named || (globs.is_match(kind.as_str()) && !BY_NAME_ONLY.contains(kind))
-            }
-            None => !BY_NAME_ONLY.contains(kind),
-        });
+    pub fn new(when: &When) -> Result<Self, WhenError> {
         Ok(Self {
-            types: types.collect(),
+            types: types(&when.types)?,
             project: globs(&when.project)?,
             stage: globs(&when.stage)?,
             instance: globs(&when.instance)?,
@@ -58,6 +62,33 @@ impl Matcher {
             && one_of(&self.stage, parts.stage)
             && one_of(&self.instance, parts.instance)
     }
+}
+
+/// No list comes to none: that would be read as all of them.
+fn types(named: &[String]) -> Result<Vec<EventType>, WhenError> {
+    let mut wanted: Vec<EventType> = Vec::new();
+    for text in named {
+        let glob = Glob::new(text)?.compile_matcher();
+        let lets_in = |kind: &EventType| {
+            text == kind.as_str() || (glob.is_match(kind.as_str()) && !BY_NAME_ONLY.contains(kind))
+        };
+        let found: Vec<EventType> = EventType::ALL.into_iter().filter(lets_in).collect();
+        if found.is_empty() {
+            let named = text.clone();
+            return Err(WhenError::NoType { named });
+        }
+        wanted.extend(found);
+    }
+    let is_wanted = |kind: &EventType| match named {
+        [] => !BY_NAME_ONLY.contains(kind),
+        _ => wanted.contains(kind),
+    };
+    Ok(EventType::ALL.into_iter().filter(is_wanted).collect())
+}
+
+fn names(kinds: &[EventType]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    names.join(", ")
 }
 
 fn globs(texts: &[String]) -> Result<Option<GlobSet>, globset::Error> {
@@ -87,6 +118,19 @@ mod tests {
             ..When::default()
         };
         Matcher::new(&when).expect("globs").types
+    }
+
+    #[test]
+    fn what_matches_no_type_lets_in_nothing_and_says_so() {
+        for named in ["plugin_*", "deploy_l*", "deploy_statu"] {
+            let when = When {
+                types: vec!["system".to_owned(), named.to_owned()],
+                ..When::default()
+            };
+            let refused = Matcher::new(&when).expect_err("no type").to_string();
+            assert!(refused.contains(&format!("`{named}`")), "{refused}");
+            assert!(refused.ends_with("delivery_status are only let in by their full names"));
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What is asked and not given, in the words that the operator has to add.
 
+use std::collections::BTreeSet;
+
 use toml_edit::Key;
 
 use crate::{
-    model::Asked,
+    model::{Asked, SecretName},
     plugin_host::{
         capabilities::{is_granted, written_origin},
         config::PluginConfig,
@@ -14,30 +16,41 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Missing {
     pub http: Vec<String>,
-    secrets: Vec<String>,
+    pub secrets: Vec<MissingSecret>,
     /// Of TOML, one for each thing.
     pub lines: Vec<String>,
 }
 
+/// A secret that a plugin was not given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingSecret {
+    pub name: String,
+    /// One of this name is in the sealed store.
+    pub is_stored: bool,
+}
+
 impl Missing {
-    pub(super) fn of(asked: &Asked, config: &PluginConfig) -> Self {
+    /// `stored`: names in the sealed store.
+    pub(super) fn of(asked: &Asked, config: &PluginConfig, stored: &BTreeSet<SecretName>) -> Self {
         let http = asked.http.iter();
         let http: Vec<String> = http
             .filter(|origin| is_granted(&config.grants.http, origin) == Some(false))
             .cloned()
             .collect();
         let secrets = asked.secrets.iter();
-        let secrets: Vec<String> = secrets
+        let secrets: Vec<MissingSecret> = secrets
             .filter(|name| !config.secrets.contains_key(*name))
-            .cloned()
+            .map(|name| MissingSecret {
+                name: name.clone(),
+                is_stored: name.parse().is_ok_and(|name| stored.contains(&name)),
+            })
             .collect();
         let mut lines = Vec::new();
         if !http.is_empty() {
             let all = config.grants.http.iter().chain(&http);
             lines.push(format!("grants.http = {}", list(all)));
         }
-        let unset = secrets.iter();
-        lines.extend(unset.map(|name| format!("secrets.{name} = \"env:{name}\"")));
+        lines.extend(secrets.iter().map(MissingSecret::line));
         Self {
             http,
             secrets,
@@ -45,10 +58,24 @@ impl Missing {
         }
     }
 
+    pub fn lacks_secret(&self, name: &str) -> bool {
+        self.secrets.iter().any(|secret| secret.name == name)
+    }
+
     /// Whether it lacks something that the other one does not.
     pub(super) fn is_more_than(&self, other: &Self) -> bool {
-        let all_in = |these: &[String], those: &[String]| these.iter().all(|it| those.contains(it));
-        !all_in(&self.http, &other.http) || !all_in(&self.secrets, &other.secrets)
+        let mut secrets = self.secrets.iter();
+        !self.http.iter().all(|it| other.http.contains(it))
+            || !secrets.all(|secret| other.lacks_secret(&secret.name))
+    }
+}
+
+impl MissingSecret {
+    /// Of TOML.
+    pub fn line(&self) -> String {
+        let Self { name, is_stored } = self;
+        let place = if *is_stored { "store" } else { "env" };
+        format!("secrets.{name} = \"{place}:{name}\"")
     }
 }
 

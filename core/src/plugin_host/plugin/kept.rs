@@ -87,6 +87,8 @@ impl Kept {
 fn keep(folder: &Path, file: &Path, digest: &str) -> io::Result<bool> {
     let path = folder.join(file_name(digest));
     if path.exists() {
+        // What was there before may have outlived a kill.
+        remove_others(folder, digest)?;
         return Ok(true);
     }
     DirBuilder::new()
@@ -101,12 +103,15 @@ fn keep(folder: &Path, file: &Path, digest: &str) -> io::Result<bool> {
     let mut copy = fs::File::create(&unfinished)?;
     copy.write_all(&wasm)?;
     copy.sync_all()?;
-    let before: Vec<String> = digests(folder).collect();
     fs::rename(unfinished, path)?;
-    before
-        .iter()
-        .try_for_each(|digest| fs::remove_file(folder.join(file_name(digest))))?;
+    remove_others(folder, digest)?;
     Ok(true)
+}
+
+fn remove_others(folder: &Path, digest: &str) -> io::Result<()> {
+    digests(folder)
+        .filter(|other| other != digest)
+        .try_for_each(|other| fs::remove_file(folder.join(file_name(&other))))
 }
 
 fn digests(folder: &Path) -> impl Iterator<Item = String> {

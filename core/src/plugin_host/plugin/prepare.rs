@@ -77,6 +77,7 @@ impl Kit {
             .map_err(in_version)?
             .map_err(|errors| PrepareError::Config(describe_fields(&errors)))?;
         add_configured(&mut description, Some(&config.config));
+        let stored = self.secrets.names().await.unwrap_or_default();
         let granted = Granted {
             http: config.grants.http.clone(),
             networks: config
@@ -89,7 +90,7 @@ impl Kit {
         };
         Ok(Prepared {
             accepted: Accepted {
-                missing: Missing::of(&description.asked, config),
+                missing: Missing::of(&description.asked, config, &stored),
                 log: setup.log.clone(),
                 granted,
                 identity: identity(&module, description),

@@ -47,6 +47,7 @@ impl PrepareError {
         matches!(
             self,
             Self::Secret { .. }
+                | Self::Unreadable(_)
                 | Self::Sandbox(_)
                 | Self::File {
                     problem: FileProblem::Compile(CompileError::Unavailable(_)),

@@ -29,6 +29,25 @@ pub enum Wanted {
     Missing { file: String },
 }
 
+/// Why a version that could run does not.
+enum Objection {
+    OtherRole,
+    AsksForMore,
+}
+
+impl Wanted {
+    /// Whether the same file is to run otherwise: with another configuration, or, where
+    /// nothing of the wish has changed, with another secret.
+    fn reconfigures(&self, before: Option<&Self>) -> bool {
+        match (before, self) {
+            (Some(Self::Run { config: old, .. }), Self::Run { config: new, .. }) => {
+                old != new || before == Some(self)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Prepares each version of a plugin that is wanted, and publishes the good
 /// ones. A bad one leaves the old one running and says why.
 pub struct Supervisor {
@@ -59,16 +78,19 @@ impl Supervisor {
 
     /// Until cancelled. A newer wish ends the preparation of an older one.
     pub async fn run(mut self, token: CancellationToken) {
+        let mut before = None;
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
             let mut newer = self.wanted.clone();
+            let is_reconfigured = wanted.reconfigures(before.as_ref());
+            before = Some(wanted.clone());
             let retry = tokio::select! {
                 () = token.cancelled() => return,
                 changed = newer.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
-                retry = self.fulfil(wanted) => retry,
+                retry = self.fulfil(wanted, is_reconfigured) => retry,
             };
             let waited = async {
                 match retry {
@@ -79,17 +101,17 @@ impl Supervisor {
             tokio::select! {
                 () = token.cancelled() => return,
                 changed = newer.changed() => if changed.is_err() { return },
-                () = waited => {}
+                // It is no news.
+                () = waited => before = None,
             }
         }
     }
 
     /// After how long to try again, if that can help.
-    async fn fulfil(&self, wanted: Wanted) -> Option<Duration> {
+    async fn fulfil(&self, wanted: Wanted, is_reconfigured: bool) -> Option<Duration> {
         match wanted {
             Wanted::Run { config, .. } => {
                 self.status.set_file(config.source.to_string());
-                let is_pinned = config.sha256.is_some();
                 let newest = self
                     .kit
                     .prepare(self.status.name(), &config, self.status.metrics())
@@ -97,15 +119,25 @@ impl Supervisor {
                 if self.versions.borrow().is_none() {
                     self.resume(&config, &newest).await;
                 }
-                match newest {
+                let is_pinned = config.sha256.is_some();
+                let objection = match &newest {
+                    Ok(prepared) => self.objection(prepared, is_pinned),
+                    Err(_) => None,
+                };
+                let is_refused = objection.is_some()
+                    || newest.as_ref().is_err_and(PrepareError::is_about_the_file);
+                if is_refused && is_reconfigured {
+                    self.refresh(&config).await;
+                }
+                match (newest, objection) {
                     // Kept first: what is seen to run is found again after a restart.
-                    Ok(prepared) => {
-                        if self.may_run(&prepared, is_pinned) && self.keep(&config, &prepared).await
-                        {
+                    (Ok(prepared), None) => {
+                        if self.keep(&config, &prepared).await {
                             self.publish(prepared);
                         }
                     }
-                    Err(error) => return self.refuse(&error),
+                    (Ok(prepared), Some(objection)) => self.object(&prepared, objection),
+                    (Err(error), _) => return self.refuse(&error),
                 }
             }
             Wanted::Describe { file, .. } => {
@@ -148,6 +180,28 @@ impl Supervisor {
         }
     }
 
+    /// What runs on, since its newer file is not taken, follows its configuration all the
+    /// same: a secret that was changed, a grant that was taken back.
+    async fn refresh(&self, config: &PluginConfig) {
+        let name = self.status.name();
+        let running = self.versions.borrow().clone();
+        let (Some(running), Some(kept)) = (running, self.kit.kept.find(name).await) else {
+            return;
+        };
+        if kept.digest != running.module.digest() {
+            return;
+        }
+        let config = PluginConfig {
+            sha256: None,
+            ..config.clone()
+        };
+        let metrics = self.status.metrics();
+        // What keeps it from running with this configuration is told of the newer file.
+        if let Ok(same) = (self.kit.prepare_kept(name, &config, &kept, metrics)).await {
+            self.publish(same);
+        }
+    }
+
     /// False where another file has come in its place, which is looked at next.
     async fn keep(&self, config: &PluginConfig, prepared: &Prepared) -> bool {
         let digest = prepared.version.module.digest();
@@ -156,30 +210,33 @@ impl Supervisor {
     }
 
     /// Whoever has pinned a file by its digest has looked at what it asks for.
-    fn may_run(&self, prepared: &Prepared, is_pinned: bool) -> bool {
+    fn objection(&self, prepared: &Prepared, is_pinned: bool) -> Option<Objection> {
         let Prepared { version, accepted } = prepared;
         let role = version.module.role();
         if self.role.get().is_some_and(|before| *before != role) {
-            self.status.rejected(format!(
+            return Some(Objection::OtherRole);
+        }
+        let before = self.versions.borrow().clone()?;
+        let is_new_file = before.module.digest() != version.module.digest();
+        let asks_for_more = accepted.missing.is_more_than(&self.status.lacks());
+        (is_new_file && !is_pinned && asks_for_more).then_some(Objection::AsksForMore)
+    }
+
+    fn object(&self, prepared: &Prepared, objection: Objection) {
+        let Prepared { version, accepted } = prepared;
+        match objection {
+            Objection::OtherRole => self.status.rejected(format!(
                 "{} has the role {}, what ran before has another: give it a `[plugin.NAME]` of \
                  its own",
                 version.label(),
-                role.as_str()
-            ));
-            return false;
+                version.module.role().as_str()
+            )),
+            Objection::AsksForMore => {
+                let missing = accepted.missing.clone();
+                self.status
+                    .waits_for_approval(missing, version.module.digest());
+            }
         }
-        let before = self.versions.borrow().clone();
-        let Some(before) = before else {
-            return true;
-        };
-        let is_new_file = before.module.digest() != version.module.digest();
-        if is_new_file && !is_pinned && accepted.missing.is_more_than(&self.status.lacks()) {
-            let digest = version.module.digest();
-            let missing = accepted.missing.clone();
-            self.status.waits_for_approval(missing, digest);
-            return false;
-        }
-        true
     }
 
     fn publish(&self, Prepared { version, accepted }: Prepared) {
@@ -191,7 +248,7 @@ impl Supervisor {
     fn refuse(&self, error: &PrepareError) -> Option<Duration> {
         if matches!(error, PrepareError::Missing(_)) {
             self.withdraw(error);
-            return None;
+            return Some(RETRY_AFTER);
         }
         self.reject(error);
         error.may_pass().then_some(RETRY_AFTER)

@@ -2,6 +2,8 @@
 //! secret: should it find one out all the same, say from a target that repeats it in
 //! disguise, none of this carries it on. Nor is any text longer than somebody reads.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{Decision, DeliveryOutcome, Description, Fault, FieldError, contract::json};
@@ -62,6 +64,10 @@ pub(super) fn description(told: Description, scrubber: &Scrubber) -> Result<Desc
         let told = std::mem::take(origin);
         *origin = written_origin(&told).unwrap_or_else(|| text(told, scrubber));
     }
+    for list in [&mut asked.http, &mut asked.secrets] {
+        let mut seen = BTreeSet::new();
+        list.retain(|name| seen.insert(name.clone()));
+    }
     Ok(Description {
         name: scrubber.scrub_beginning(name, NAME_BYTES_MAX),
         version: scrubber.scrub_beginning(version, NAME_BYTES_MAX),
@@ -93,13 +99,19 @@ fn check_asked(asked: &Asked) -> Result<(), String> {
 
 /// What is added has to fit into an event of its own.
 pub(super) fn annotation(added: &str, scrubber: &Scrubber) -> Result<Map<String, Value>, String> {
-    let bytes = added.len();
-    if bytes > ANNOTATION_BYTES_MAX {
-        return Err(format!(
-            "{bytes} bytes of annotations are over the limit of {ANNOTATION_BYTES_MAX}"
-        ));
+    let too_many = |bytes: usize| {
+        format!("{bytes} bytes of annotations are over the limit of {ANNOTATION_BYTES_MAX}")
+    };
+    if added.len() > ANNOTATION_BYTES_MAX {
+        return Err(too_many(added.len()));
     }
-    Ok(object(json::object(added)?, scrubber))
+    let added = object(json::object(added)?, scrubber);
+    // As they are kept: a number may be longer there.
+    match serde_json::to_string(&added).map(|kept| kept.len()) {
+        Ok(bytes) if bytes <= ANNOTATION_BYTES_MAX => Ok(added),
+        Ok(bytes) => Err(too_many(bytes)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn text(told: String, scrubber: &Scrubber) -> String {

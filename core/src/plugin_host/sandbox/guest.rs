@@ -238,6 +238,7 @@ fn arm(
             Fault::OverCpu { limit }
         }
     };
+    store.data_mut().is_starting = budget == Budget::Start;
     let ends = store.data_mut().begin_call(now);
     store.set_epoch_deadline(1);
     Call {

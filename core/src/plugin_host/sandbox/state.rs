@@ -11,6 +11,9 @@ pub struct HostState {
     pub(in crate::plugin_host) requests: Vec<TestRequest>,
     /// The last error that this call wrote to the log, as it is shown; if it is.
     pub(in crate::plugin_host) error_said: Option<String>,
+    /// It describes or configures itself, or has not come as far: a file may be looked
+    /// at before it is approved, so nothing of that leaves.
+    pub(in crate::plugin_host) is_starting: bool,
     pub(super) memory: MemoryLimiter,
     host_calls_left: u32,
     call_ends: Instant,
@@ -23,6 +26,7 @@ impl HostState {
             writes: PendingWrites::default(),
             requests: Vec::new(),
             error_said: None,
+            is_starting: true,
             host_calls_left: 0,
             call_ends: Instant::now(),
             setup,

@@ -10,7 +10,7 @@ use crate::{
     sandbox::guest::{ANSWER, Source, drop_with},
     support::{
         binary::Binary,
-        folder::{built, put, webhook},
+        folder::{built, put, put_built, webhook},
     },
 };
 
@@ -162,6 +162,36 @@ async fn a_file_that_is_not_installed_is_tried_and_leaves_nothing_behind() {
     }
     let known = host.server.json("/api/plugins").await;
     assert_eq!(known["items"].as_array().map(Vec::len), Some(1), "{known}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_file_of_a_configured_plugin_is_tried_with_its_configuration() {
+    let mut host = Host::start().await;
+    put_built(&host.folder(), "rules", "rules.wasm");
+    put(
+        &host.folder(),
+        "rules.toml",
+        "[plugin.rules]\nfile = \"rules.wasm\"\n\
+         config.rules = [{ drop_if = 'project == \"noisy\"', reason = \"noise\" }]\n",
+    );
+    host.plugin_is("rules", "running").await;
+    for project in PROJECTS {
+        publish(&host.server, project).await;
+    }
+    let wasm = std::fs::read(built("rules")).expect("it is built");
+    let body = json!({"files": file("rules.wasm", &wasm)});
+    let run = tried(&host, "/api/plugins/rules/dry-run", &body).await;
+    let dropped = outcomes(&run).into_iter().filter(|it| *it == "dropped");
+    assert_eq!(dropped.count(), 1, "{run}");
+
+    std::fs::remove_file(host.folder().join("rules.wasm")).expect("removed");
+    host.plugin_is("rules", "missing").await;
+    let path = "/api/plugins/rules/dry-run";
+    let (status, problem) = host.server.post(path, &json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    let why = problem["detail"].as_str().expect("a reason");
+    assert!(why.contains("`rules.wasm`"), "{why}");
     host.server.stop().await;
 }
 

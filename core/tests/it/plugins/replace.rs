@@ -80,6 +80,59 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
 }
 
 #[tokio::test]
+async fn what_runs_on_beside_a_file_that_waits_has_the_secrets_and_grants_of_now() {
+    let host = Host::start().await;
+    let secrets = host.server.dir.path().join("secret");
+    std::fs::write(&secrets, "first-token").expect("written");
+    let (secret, origin) = (secrets.display(), host.target.origin());
+    let toml = |granted: &str| {
+        format!(
+            "[plugin.hook]\nfile = \"hook.wasm\"\nconfig.url = \"{origin}/\"\n\
+             config.sign_with = []\nconfig.headers.x-token = \"{{secret:TOKEN}}\"\n\
+             secrets.TOKEN = \"file:{secret}\"\ngrants.networks = [\"127.0.0.1/32\"]\n{granted}\n"
+        )
+    };
+    let granted = format!("grants.http = [\"{origin}\"]");
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    put(&host.folder(), "hook.toml", toml(&granted));
+    let running = |it: &Value| it["name"] == "hook" && it["state"] == "running";
+    let old = host.listed("/api/plugins", running).await;
+    put(&host.folder(), "hook.wasm", greedy());
+    let waits = |it: &Value| {
+        it["error"]
+            .as_str()
+            .is_some_and(|it| it.contains("asks for more"))
+    };
+    host.listed("/api/plugins", waits).await;
+
+    // Another secret, by a change of the configuration.
+    std::fs::write(&secrets, "second-token").expect("written");
+    put(
+        &host.folder(),
+        "hook.toml",
+        toml(&granted) + "# Changed.\nlimits.cpu_ms = 900\n",
+    );
+    let renewed = |it: &Value| waits(it) && it["loaded_at"] != old["loaded_at"];
+    let now = host.listed("/api/plugins", renewed).await;
+    assert_eq!(now["digest"], old["digest"]);
+    let nothing = json!({});
+    let test = || host.server.post("/api/plugins/hook/test", &nothing);
+    let (_, tested) = test().await;
+    assert_eq!(tested["outcome"], "ok", "{tested}");
+    let requests = host.target.received(1).await;
+    assert_eq!(requests[0].header("x-token"), "second-token");
+
+    // And one grant less.
+    put(&host.folder(), "hook.toml", toml(""));
+    let without = |it: &Value| waits(it) && it["granted"]["http"] == json!([]);
+    host.listed("/api/plugins", without).await;
+    let (_, tested) = test().await;
+    assert_ne!(tested["outcome"], "ok", "{tested}");
+    assert_eq!(host.target.requests().len(), 1);
+    host.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_file_that_asks_for_more_waits_through_a_restart_and_so_does_a_broken_one() {
     let mut host = Host::start().await;
     let secret = host.server.dir.path().join("secret");

@@ -1,6 +1,6 @@
 //! Secrets of the sealed store: set, used, changed, removed.
 
-use std::process::Output;
+use std::{fs, process::Output};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -89,6 +89,48 @@ async fn a_secret_is_missed_by_name_then_set_changed_and_used_without_a_restart(
 }
 
 #[tokio::test]
+async fn a_secret_that_a_plugin_asks_for_is_granted_once_it_is_in_the_store() {
+    let host = Host::start().await;
+    put(&host.folder(), "hook.toml", toml(&host, "# Ours."));
+    let lacks = async |line: &str| {
+        let missing = json!([line]);
+        host.listed("/api/plugins", |it| it["missing_grants"] == missing)
+            .await
+    };
+    lacks("secrets.TOKEN = \"env:TOKEN\"").await;
+    let grant = "/api/plugins/hook/grant";
+    let (status, problem) = host.server.post(grant, &json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    let remedy = problem["detail"].as_str().expect("a remedy");
+    assert!(remedy.contains("`tiny-forge secret set NAME`"), "{remedy}");
+    // What comes meanwhile waits.
+    publish(&host.server, "one").await;
+    let waiting = host
+        .listed("/api/deliveries", |it| it["status"] == "retrying")
+        .await;
+    let why = waiting["last_error"].as_str().expect("a reason");
+    assert!(why.contains("secrets.TOKEN = \"env:TOKEN\""), "{why}");
+
+    secret(&host, &["set", "TOKEN"], "granted-value").await;
+    let line = "secrets.TOKEN = \"store:TOKEN\"";
+    lacks(line).await;
+    let granted = Binary::against(&host.server);
+    let granted = granted.run(&["plugin", "grant", "hook"]).await;
+    assert_eq!(
+        said(&granted),
+        "hook has secret TOKEN from the sealed store\n"
+    );
+    host.listed("/api/plugins", |it| {
+        it["granted"]["secrets"] == json!(["TOKEN"])
+    })
+    .await;
+    let written = fs::read_to_string(host.folder().join("hook.toml")).expect("read");
+    assert!(written.contains(line), "{written}");
+    assert_eq!(tokens(&host, 1).await, ["granted-value"]);
+    host.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_secret_in_use_is_not_removed() {
     let host = Host::start().await;
     secret(&host, &["set", "hook-token"], "first-value").await;
@@ -163,7 +205,8 @@ async fn a_secret_goes_only_where_it_is_bound_to() {
     let (_, tested) = host.server.post("/api/plugins/hook/test", &test).await;
     let detail = tested["detail"].as_str().expect("a reason");
     assert!(
-        detail.contains("secret `TOKEN` may not go to http://127.0.0.1"),
+        detail.starts_with("not granted: http://127.0.0.1")
+            && detail.contains("`to` of secrets.TOKEN"),
         "{tested}"
     );
     assert_eq!(host.target.requests().len(), 0);

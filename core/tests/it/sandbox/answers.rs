@@ -116,7 +116,9 @@ async fn an_enricher_adds_an_object_or_nothing() {
     assert_eq!(added, json!({"owner": "alex"}).as_object().cloned());
     let mut silent = start(Source::new(Role::Enricher)).await;
     assert_eq!(silent.enrich(&event()).await, Ok(None));
-    for json in ["[1]", "{", "\"text\""] {
+    // Short as it is said, long as it is kept.
+    let numbers = format!("{{\"a\":[{}1]}}", "1e15,".repeat(6_000));
+    for json in ["[1]", "{", "\"text\"", &numbers] {
         let mut guest = start(add(json)).await;
         let fault = guest.enrich(&event()).await.expect_err("a fault");
         assert_eq!(fault.kind().as_str(), "bad_answer", "{fault}");

@@ -16,6 +16,7 @@ pub struct Source {
     start: String,
     realloc: String,
     describe: String,
+    configure: String,
     call: String,
     extra: String,
     encoding: StringEncoding,
@@ -46,6 +47,7 @@ impl Source {
                 (local.get $at)"
                 .into(),
             describe: "(i32.const 64)".into(),
+            configure: format!("(i32.const {ANSWER})"),
             call: format!("(i32.const {ANSWER})"),
             extra: String::new(),
             encoding: StringEncoding::UTF8,
@@ -110,6 +112,11 @@ impl Source {
         Self { describe, ..self }
     }
 
+    pub fn configure(self, body: &str) -> Self {
+        let configure = body.into();
+        Self { configure, ..self }
+    }
+
     /// More functions, globals, tables.
     pub fn extra(self, extra: &str) -> Self {
         let extra = extra.into();
@@ -141,6 +148,7 @@ impl Source {
             start,
             realloc,
             describe,
+            configure,
             call,
             extra,
             ..
@@ -164,7 +172,7 @@ impl Source {
                     {describe})
                 (func $configure (export "tiny-forge:plugin/plugin@1.0.0#configure")
                     (param i32 i32) (result i32)
-                    (i32.const {ANSWER}))
+                    {configure})
                 (func $call (export "tiny-forge:plugin/{interface}@1.0.0#{function}")
                     (param{params}) (result i32)
                     {call}))"#

@@ -18,14 +18,39 @@ pub struct Hostile {
     pub at_start: bool,
     /// What the operator set for it, as TOML.
     pub limits: &'static str,
+    /// Otherwise it is a step.
+    pub is_sink: bool,
 }
 
-/// All of them; filters and enrichers, since those are asked about every event.
+impl Hostile {
+    /// It, in a pipeline of its own for events of type `when`; steps before a sink `late`.
+    pub fn toml(&self, when: &str) -> String {
+        let Self { name, limits, .. } = self;
+        let steps_and_sinks = if self.is_sink {
+            format!("sinks = [\"{name}\"]")
+        } else {
+            format!("steps = [\"{name}\"]\nsinks = [\"late\"]")
+        };
+        format!(
+            "[plugin.{name}]\nfile = \"{name}.wasm\"\n{limits}\
+             [pipeline.{name}]\nwhen.type = \"{when}\"\n{steps_and_sinks}\n"
+        )
+    }
+}
+
+/// All of them; most are filters and enrichers, since those are asked about every event.
 pub fn all() -> Vec<Hostile> {
-    [computing(), growing(), trapping(), telling(), damaged()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        computing(),
+        growing(),
+        trapping(),
+        telling(),
+        delivering(),
+        damaged(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn in_call(name: &'static str, source: &Source, kind: &'static str) -> Hostile {
@@ -46,6 +71,7 @@ fn file(name: &'static str, wasm: Vec<u8>, kind: &'static str) -> Hostile {
         kind,
         at_start: true,
         limits: "",
+        is_sink: false,
     }
 }
 
@@ -182,6 +208,19 @@ fn many_headers() -> Source {
         .memory("64")
         .data(512, b"POST")
         .data(520, b"http://127.0.0.1/")
+}
+
+/// Sinks, which are asked again and again about the same event.
+fn delivering() -> Vec<Hostile> {
+    let sink = |name, call: &str, kind| Hostile {
+        is_sink: true,
+        ..in_call(name, &Source::new(Role::Sink).call(call), kind)
+    };
+    vec![
+        sink("sink-loop", SPIN, "over_cpu"),
+        sink("sink-trap", "(unreachable)", "trap"),
+        sink("sink-nowhere", "(i32.const -16)", "bad_answer"),
+    ]
 }
 
 /// What is wrong with their files.

@@ -133,8 +133,6 @@ pub struct Post<'t> {
 
 impl Post<'_> {
     pub fn source(&self) -> Source {
-        let pointer_and_length =
-            |at: u32, bytes: usize| format!("(i32.const {at}) (i32.const {bytes})");
         let mut source = Source::new(super::guest::Role::Filter)
             .import(
                 "send",
@@ -145,7 +143,6 @@ impl Post<'_> {
             .data(1024, b"POST")
             .data(1040, self.url.as_bytes())
             .data(2048, self.body);
-        let mut headers = 0;
         if let Some((name, value)) = self.header {
             let record: Vec<u8> = [3000, name.len() as u32, 3100, value.len() as u32]
                 .iter()
@@ -155,25 +152,9 @@ impl Post<'_> {
                 .data(2900, &record)
                 .data(3000, name.as_bytes())
                 .data(3100, value.as_bytes());
-            headers = 1;
         }
-        let body = if self.forward {
-            "(i32.load offset=72 (local.get 0)) (i32.load offset=76 (local.get 0))".to_owned()
-        } else {
-            pointer_and_length(2048, self.body.len())
-        };
-        let timeout = match self.timeout_ms {
-            0 => "(i32.const 0) (i32.const 0)".to_owned(),
-            ms => format!("(i32.const 1) (i32.const {ms})"),
-        };
         let call = [
-            "(call $send (i32.const 1024) (i32.const 4)".to_owned(),
-            pointer_and_length(1040, self.url.len()),
-            pointer_and_length(2900, headers),
-            "(i32.const 1)".to_owned(),
-            body,
-            timeout,
-            "(i32.const 600))".to_owned(),
+            self.call(),
             "(if (i32.load8_u (i32.const 600)) (then".to_owned(),
             answer_byte(0, 1),
             answer_word(4, "(i32.load (i32.const 608))"),
@@ -185,6 +166,31 @@ impl Post<'_> {
             format!("))(i32.const {ANSWER})"),
         ];
         source.call(call.concat()).memory("64")
+    }
+
+    /// What sends it: the answer is at 600.
+    pub fn call(&self) -> String {
+        let pointer_and_length =
+            |at: u32, length: usize| format!("(i32.const {at}) (i32.const {length})");
+        let body = if self.forward {
+            "(i32.load offset=72 (local.get 0)) (i32.load offset=76 (local.get 0))".to_owned()
+        } else {
+            pointer_and_length(2048, self.body.len())
+        };
+        let timeout = match self.timeout_ms {
+            0 => "(i32.const 0) (i32.const 0)".to_owned(),
+            ms => format!("(i32.const 1) (i32.const {ms})"),
+        };
+        [
+            "(call $send (i32.const 1024) (i32.const 4)".to_owned(),
+            pointer_and_length(1040, self.url.len()),
+            pointer_and_length(2900, self.header.iter().count()),
+            "(i32.const 1)".to_owned(),
+            body,
+            timeout,
+            "(i32.const 600))".to_owned(),
+        ]
+        .join(" ")
     }
 
     /// The answer's body, or the error's words.

@@ -370,8 +370,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Grants a plugin the origins that it asks for, by adding them to the file that
-         *     configures it.
+         * Grants a plugin what it asks for, by adding it to the file that configures it: origins,
+         *     and secrets that are in the sealed store under the same name.
          */
         post: operations["post_plugins_name_grant"];
         delete?: never;
@@ -389,7 +389,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Tries all dead letters of a sink again, the oldest first, under their old ids. */
+        /**
+         * Tries the dead letters of a sink again, the oldest first, under their old ids, as many as
+         *     its queue has room for.
+         */
         post: operations["post_plugins_name_replay"];
         delete?: never;
         options?: never;
@@ -1311,9 +1314,14 @@ export interface components {
             /** @description Names of the secrets that are set. */
             secrets: string[];
         };
-        /** @description What was granted. */
+        /** @description What was granted at once. */
         GrantedNow: {
+            /** @description Origins. */
             http: string[];
+            /** @description Names of those in the sealed store that it is given under the same name. */
+            secrets: string[];
+            /** @description What it asks for besides, as lines to add by hand. */
+            left: string[];
         };
         /** @enum {string} */
         Health: "none" | "starting" | "healthy" | "unhealthy";
@@ -2051,9 +2059,11 @@ export interface components {
             username: string;
             password?: string | null;
         };
-        /** @description What came of a wish to have dead letters tried again. */
+        /** @description What came of a wish to have a sink's dead letters tried again. */
         Replayed: {
             replayed: number;
+            /** @description Those that its queue has no room for. */
+            left: number;
         };
         /** @enum {string} */
         RestartPolicy: "no" | "always" | "unless-stopped" | "on-failure";

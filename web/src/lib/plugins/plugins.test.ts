@@ -109,14 +109,15 @@ describe('a delivery', () => {
 	});
 
 	it('that are dead can all be replayed', async () => {
-		reply = () => Response.json({ replayed: 3 }, { status: 202 });
+		reply = () => Response.json({ replayed: 3, left: 2 }, { status: 202 });
 		const onchange = vi.fn();
-		render(ReplayAll, { sink: 'slack', dead: 3, onchange });
+		render(ReplayAll, { sink: 'slack', dead: 5, onchange });
 		await userEvent
 			.setup()
-			.click(screen.getByRole('button', { name: 'Replay all 3 dead letters' }));
+			.click(screen.getByRole('button', { name: 'Replay all 5 dead letters' }));
 		expect(asked[0]).toMatch('POST /plugins/slack/replay');
 		expect(onchange).toHaveBeenCalledOnce();
+		expect(screen.getByRole('status')).toHaveTextContent('2 dead letters stayed');
 	});
 
 	it('that was delivered cannot', () => {
@@ -127,11 +128,20 @@ describe('a delivery', () => {
 });
 
 it('what a plugin asks for can be granted', async () => {
-	reply = () => Response.json({ http: ['https://ntfy.sh'] }, { status: 202 });
-	const missing_grants = ['grants.http = ["https://ntfy.sh"]'];
+	const given = { http: ['https://ntfy.sh'], secrets: ['TOKEN'], left: [] };
+	reply = () => Response.json(given, { status: 202 });
+	const missing_grants = ['grants.http = ["https://ntfy.sh"]', 'secrets.TOKEN = "store:TOKEN"'];
 	render(Permissions, { plugin: plugin('ntfy', { missing_grants }) });
-	await userEvent.setup().click(screen.getByRole('button', { name: 'Grant the addresses' }));
+	const button = screen.getByRole('button', { name: 'Grant the addresses and secrets' });
+	await userEvent.setup().click(button);
 	expect(asked[0]).toMatch('POST /plugins/ntfy/grant');
+});
+
+it('a secret that is not in the store has to be set before it is granted', () => {
+	const missing_grants = ['secrets.TOKEN = "env:TOKEN"'];
+	render(Permissions, { plugin: plugin('ntfy', { missing_grants }) });
+	expect(screen.queryByRole('button', { name: /Grant/ })).toBeNull();
+	expect(screen.getByRole('link', { name: 'set here' })).toHaveAttribute('href', '/plugins');
 });
 
 describe('a test of a sink', () => {

@@ -1,7 +1,7 @@
 use std::{
     error::Error as StdError,
     io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
     sync::Arc,
     time::Duration,
 };
@@ -29,6 +29,11 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 100;
 /// Stands for a body in which a secret could not be found.
 const WITHHELD: &str = "(a compressed answer, which nobody asked for, is withheld)";
+
+/// Whether this machine has the address: only then can a socket be bound to it.
+pub(super) fn is_local(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
 
 /// A client, made when it is first needed: most plugins seldom send anything,
 /// and clients and the certificates that they trust take memory.
@@ -220,7 +225,7 @@ mod tests {
 
     fn networks(granted: &[&str]) -> Arc<Networks> {
         let granted = granted.iter().map(|text| text.parse().expect("a network"));
-        Arc::new(Networks::new(granted.collect(), Vec::new()))
+        Arc::new(Networks::new(granted.collect(), Vec::new(), |_| false))
     }
 
     async fn client(port: u16, lookup: Lookup) -> Client {

@@ -37,6 +37,10 @@ use crate::{
 /// A guest may write a megabyte where a URL belongs, and do so in each host call.
 const SHOWN_BYTES_MAX: usize = 4 << 10;
 
+/// To one that describes or configures itself.
+const NOT_YET: &str = "`describe` and `configure` reach nothing, a plugin sends when it is \
+    called with an event";
+
 /// What the operator granted for outgoing HTTP.
 #[derive(Debug, Clone, Default)]
 pub struct HttpGrants {
@@ -103,7 +107,8 @@ impl HttpAccess {
             })
         };
         let origins: Vec<Origin> = grants.origins.iter().map(parse).collect::<Result<_, _>>()?;
-        let networks = Arc::new(Networks::new(grants.networks.clone(), blocked));
+        let granted = grants.networks.clone();
+        let networks = Arc::new(Networks::new(granted, blocked, client::is_local));
         let client = |port| LazyClient::new(&networks, port, user_agent, trust);
         let ports = origins.iter().map(Origin::port);
         let clients = ports.map(|port| (port, client(port))).collect();
@@ -252,6 +257,7 @@ impl v1::http::Host for HostState {
         let (method, url) = (scrub(&request.method), scrub(&request.url));
         let left = self.time_left();
         let answer = match self.setup.rehearsal.clone() {
+            _ if self.is_starting => Err(Error::Denied(NOT_YET.into())),
             Some(rehearsal) => http.rehearse(request, &secrets, left, &rehearsal).await,
             None => http.send(request, &secrets, left).await,
         };

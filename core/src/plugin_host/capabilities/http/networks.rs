@@ -51,8 +51,10 @@ pub(super) struct Networks {
     granted: Vec<IpNet>,
     closed: Vec<IpNet>,
     metadata: Vec<IpAddr>,
-    /// Our own addresses.
+    /// Our own addresses; an unspecified one stands for all that the machine has.
     blocked: Vec<SocketAddr>,
+    /// Whether the machine has this address.
+    is_local: fn(IpAddr) -> bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,11 @@ pub(super) enum Refusal {
 }
 
 impl Networks {
-    pub(super) fn new(granted: Vec<IpNet>, blocked: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(
+        granted: Vec<IpNet>,
+        blocked: Vec<SocketAddr>,
+        is_local: fn(IpAddr) -> bool,
+    ) -> Self {
         let parsed = |text: &str| text.parse().expect("the networks above are well-formed");
         let address = |text: &str| text.parse().expect("the addresses above are well-formed");
         Self {
@@ -72,6 +78,7 @@ impl Networks {
             closed: CLOSED.iter().map(|text| parsed(text)).collect(),
             metadata: METADATA.iter().map(|text| address(text)).collect(),
             blocked,
+            is_local,
         }
     }
 
@@ -94,8 +101,9 @@ impl Networks {
     fn is_own(&self, ip: IpAddr, port: u16) -> bool {
         self.blocked.iter().any(|own| {
             let own_ip = own.ip().to_canonical();
-            own.port() == port
-                && (own_ip == ip || own_ip.is_unspecified() && contains(&self.closed, ip))
+            // What is closed may be a way to us that no address of the machine tells.
+            let any = || contains(&self.closed, ip) || (self.is_local)(ip);
+            own.port() == port && (own_ip == ip || own_ip.is_unspecified() && any())
         })
     }
 
@@ -148,12 +156,16 @@ fn wrapped(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::{Networks, Refusal};
 
     fn check(granted: &[&str], address: &str) -> Result<(), Refusal> {
         let granted = granted.iter().map(|text| text.parse().expect("a network"));
-        let own = "127.0.0.1:8080".parse().expect("an address");
-        let networks = Networks::new(granted.collect(), vec![own]);
+        let own = ["127.0.0.1:8080", "0.0.0.0:9090"];
+        let own = own.map(|text| text.parse().expect("an address"));
+        let ours = |ip: IpAddr| ip.to_string() == "93.184.216.34";
+        let networks = Networks::new(granted.collect(), own.to_vec(), ours);
         let address: std::net::SocketAddr = address.parse().expect("an address");
         networks.check(address.ip(), address.port())
     }
@@ -240,6 +252,10 @@ mod tests {
             "[fe80::a9fe:a9fe]:80",
             "[::127.0.0.1]:8080",
             "[64:ff9b::7f00:1]:8080",
+            "127.0.0.1:9090",
+            "10.1.2.3:9090",
+            "93.184.216.34:9090",
+            "[::ffff:93.184.216.34]:9090",
         ] {
             let refusal = check(&all, address);
             assert!(
@@ -248,5 +264,6 @@ mod tests {
             );
         }
         assert_eq!(check(&all, "127.0.0.1:8081"), Ok(()));
+        assert_eq!(check(&all, "93.184.216.35:9090"), Ok(()));
     }
 }

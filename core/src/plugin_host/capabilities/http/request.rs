@@ -6,7 +6,10 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{super::secrets::SecretsFor, Error};
+use super::{
+    super::secrets::{SecretRefused, SecretsFor},
+    Error,
+};
 use crate::plugin_host::sandbox::v1::http::{Header, Request};
 
 const TIMEOUT_MS_DEFAULT: u32 = 10_000;
@@ -124,7 +127,7 @@ fn fill_header(
     }
     let filled = secrets.fill(value.as_bytes(), str::to_owned);
     // The value itself stays out of the message: it may be a secret.
-    let mut value = HeaderValue::from_bytes(&filled.map_err(Error::Invalid)?)
+    let mut value = HeaderValue::from_bytes(&filled.map_err(refused)?)
         .map_err(|_| Error::Invalid(format!("header `{name}` has a value that cannot be sent")))?;
     // Neither shown nor kept by those who see it on its way.
     value.set_sensitive(true);
@@ -140,11 +143,19 @@ fn fill_body(body: &[u8], headers: &HeaderMap, secrets: SecretsFor<'_>) -> Resul
         kind if kind.ends_with("/json") || kind.ends_with("+json") => secrets.fill(body, json),
         _ => secrets.fill(body, str::to_owned),
     };
-    filled.map_err(Error::Invalid)
+    filled.map_err(refused)
 }
 
-fn text(filled: Result<Vec<u8>, String>) -> Result<String, Error> {
-    let bytes = filled.map_err(Error::Invalid)?;
+/// What the operator has not given yet may be there at the next attempt.
+fn refused(refused: SecretRefused) -> Error {
+    match refused {
+        SecretRefused::NotGranted(line) => Error::Denied(line),
+        SecretRefused::Invalid(why) => Error::Invalid(why),
+    }
+}
+
+fn text(filled: Result<Vec<u8>, SecretRefused>) -> Result<String, Error> {
+    let bytes = filled.map_err(refused)?;
     String::from_utf8(bytes).map_err(|_| Error::Invalid("the URL is no text".into()))
 }
 
