@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use tiny_forge_proxy::descriptors_max;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
@@ -140,7 +141,7 @@ impl App {
             bus: bus.clone(),
             fanout: fanout.clone(),
             engine,
-            limits: config.limits,
+            limits: config.limits.within(descriptors_max()),
             public_url: config.public_url,
             stopping: serving.clone(),
         });

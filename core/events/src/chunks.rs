@@ -68,6 +68,17 @@ impl Chunks {
             .slice(chunk.start + CHUNK_HEAD..chunk.end - CHUNK_END.len())
     }
 
+    /// A copy of one frame alone.
+    pub(crate) fn only(&self, index: usize) -> Self {
+        let bytes = Bytes::copy_from_slice(&self.bytes[self.chunk(index)]);
+        let end = u32::try_from(bytes.len()).expect("shorter than all of them");
+        let id = self.id(index);
+        Self {
+            bytes,
+            marks: vec![Mark { id, end }],
+        }
+    }
+
     /// Bytes that they hold in memory, about.
     pub fn weight(&self) -> usize {
         self.bytes.len() + self.marks.len() * size_of::<Mark>()

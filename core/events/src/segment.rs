@@ -37,6 +37,20 @@ struct Span {
     end: u32,
 }
 
+impl Span {
+    /// Of a name, at the end of the others.
+    fn of(name: Option<&str>, names: &mut String) -> Option<Self> {
+        let name = name?;
+        let end = |names: &String| u32::try_from(names.len()).expect("names are short");
+        let start = end(names);
+        names.push_str(name);
+        Some(Self {
+            start,
+            end: end(names),
+        })
+    }
+}
+
 /// What filters match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameParts<'n> {
@@ -110,6 +124,34 @@ impl Frame {
     pub fn json(&self) -> &str {
         let json = self.segment.entries[self.index].json.clone();
         std::str::from_utf8(&self.segment.chunks.bytes()[json]).expect("made from a string")
+    }
+
+    /// A copy in a segment of its own: who keeps few of many events keeps no others.
+    pub fn alone(&self) -> Self {
+        let chunks = self.segment.chunks.only(self.index);
+        let entry = &self.segment.entries[self.index];
+        let before = self.segment.chunks.chunk(self.index).start;
+        let parts = self.parts();
+        let mut names = String::new();
+        let entry = Entry {
+            kind: entry.kind,
+            severity: entry.severity,
+            time: entry.time,
+            deploy: entry.deploy,
+            project: Span::of(parts.project, &mut names),
+            stage: Span::of(parts.stage, &mut names),
+            instance: Span::of(parts.instance, &mut names),
+            json: entry.json.start - before..entry.json.end - before,
+        };
+        let segment = Segment {
+            chunks,
+            entries: vec![entry],
+            names,
+        };
+        Self {
+            segment: Arc::new(segment),
+            index: 0,
+        }
     }
 
     /// As `text/event-stream` has it: `id: …\ndata: …\n\n`.
@@ -251,24 +293,13 @@ impl SegmentBuilder {
             severity: parts.severity,
             time: parts.time,
             deploy: parts.deploy,
-            project: self.keep(parts.project),
-            stage: self.keep(parts.stage),
-            instance: self.keep(parts.instance),
+            project: Span::of(parts.project, &mut self.names),
+            stage: Span::of(parts.stage, &mut self.names),
+            instance: Span::of(parts.instance, &mut self.names),
             json,
         };
         self.entries.push(entry);
         bytes
-    }
-
-    fn keep(&mut self, name: Option<&str>) -> Option<Span> {
-        let name = name?;
-        let end = |names: &String| u32::try_from(names.len()).expect("names are short");
-        let start = end(&self.names);
-        self.names.push_str(name);
-        Some(Span {
-            start,
-            end: end(&self.names),
-        })
     }
 
     /// The last one's JSON, and what it matches on.
@@ -345,6 +376,12 @@ mod tests {
             wire.extend(&sse[..]);
             wire.extend(b"\r\n");
         }
+        let alone = frames[1].alone();
+        assert_eq!(alone.parts(), frames[1].parts());
+        assert_eq!(
+            (alone.json(), alone.sse()),
+            (frames[1].json(), frames[1].sse())
+        );
         let chunks = segment.chunks();
         assert_eq!(chunks.bytes(), &wire);
         assert_eq!(chunks.frame_at(chunks.chunk(1).start), 1);

@@ -54,6 +54,7 @@ pub use control::{
 };
 pub use handover::TakeOverError;
 pub use home::HomeError;
+pub use limits::descriptors_max;
 pub use route::{BadRoute, Route, RouteStatus, UpstreamStatus};
 pub use route_file::BadRouteFile;
 pub use serve::{Ended, ServeError, Start, serve};

@@ -30,14 +30,15 @@ impl<T: DeserializeOwned, S: Sync, const BYTES_MAX: usize> FromRequest<S> for Bo
             &bytes
         };
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        serde_path_to_error::deserialize(&mut json)
-            .map(Self)
-            .map_err(|error| {
-                ApiError::invalid(vec![FieldProblem {
-                    field: pointer(error.path()),
-                    message: without_position(&error.inner().to_string()),
-                }])
-            })
+        let invalid = |field: String, error: &serde_json::Error| {
+            let message = without_position(&error.to_string());
+            ApiError::invalid(vec![FieldProblem { field, message }])
+        };
+        let value = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| invalid(pointer(error.path()), error.inner()))?;
+        // Nothing follows it that would go unread.
+        json.end().map_err(|error| invalid(String::new(), &error))?;
+        Ok(Self(value))
     }
 }
 

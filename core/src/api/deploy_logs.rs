@@ -1,9 +1,14 @@
+use std::io;
+
 use axum::{
     Json,
+    body::Body,
     extract::{Path, State},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,7 +25,7 @@ use crate::{
         Deploy, DeployId, Event, EventId, EventType, LogStream, Payload, Position, StepName,
         Timestamp,
     },
-    store::PageRequest,
+    store::{PageRequest, StoreError},
 };
 
 /// Lines read at once for `logs.txt`.
@@ -101,26 +106,32 @@ pub async fn text(
     Path(id): Path<i64>,
 ) -> Result<Response, ApiError> {
     let deploy = find(&state, DeployId(id)).await?;
-    let mut text = String::new();
-    let mut next = Some(before_first(&deploy));
-    while let Some(after) = next {
-        let (lines, more, _) = read(&state, &deploy, after, CHUNK_LINES).await?;
-        for line in lines {
-            text.push_str(&format!(
-                "{} {} {}\n",
-                line.time,
-                line.step.as_str(),
-                line.line
-            ));
+    // A part at a time, as the client takes them.
+    let text = async_stream::try_stream! {
+        let mut next = Some(before_first(&deploy));
+        while let Some(after) = next {
+            let (lines, more, _) = read(&state, &deploy, after, CHUNK_LINES).await?;
+            let text: String = lines.iter().map(line_of_text).collect();
+            if !text.is_empty() {
+                yield Bytes::from(text);
+            }
+            next = more;
         }
-        next = more;
-    }
+    };
+    let text = Body::from_stream(text.map_err(|error: StoreError| io::Error::other(error)));
     let name = format!("attachment; filename=\"deploy-{id}.log\"");
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
     Ok((headers, text).into_response())
+}
+
+fn line_of_text(line: &LogLine) -> String {
+    let LogLine {
+        time, step, line, ..
+    } = line;
+    format!("{time} {} {line}\n", step.as_str())
 }
 
 async fn follow(
@@ -192,7 +203,7 @@ async fn read(
     deploy: &Deploy,
     after: EventId,
     limit: usize,
-) -> Result<(Vec<LogLine>, Option<EventId>, Position), ApiError> {
+) -> Result<(Vec<LogLine>, Option<EventId>, Position), StoreError> {
     let filter = Filter {
         types: vec![EventType::DeployLog],
         deploys: vec![deploy.summary.id],

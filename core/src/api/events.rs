@@ -145,6 +145,12 @@ fn annotated(
 async fn page(state: &ApiState, filter: Filter, query: &Query) -> Result<EventPage, ApiError> {
     let limit = query.limit()?;
     match query.text("order").unwrap_or("asc") {
+        "asc" if query.text("before").is_some() => Err(ApiError::bad_request(
+            "parameter `before`: it is for pages from the newest on, with `order=desc`",
+        )),
+        "desc" if query.text("after").is_some() => Err(ApiError::bad_request(
+            "parameter `after`: pages with `order=desc` go down from `before`",
+        )),
         "asc" => page_ascending(state, filter, query, limit).await,
         "desc" => page_descending(state, filter, query, limit).await,
         other => Err(ApiError::bad_request(format!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -33,7 +33,7 @@ pub async fn guard(State(hosts): State<AllowedHosts>, request: Request, next: Ne
     match check(
         &hosts,
         request.method(),
-        request.uri().host(),
+        request.uri().authority().map(Authority::as_str),
         request.headers(),
     ) {
         Ok(()) => next.run(request).await,
@@ -44,11 +44,12 @@ pub async fn guard(State(hosts): State<AllowedHosts>, request: Request, next: Ne
 fn check(
     hosts: &AllowedHosts,
     method: &Method,
-    uri_host: Option<&str>,
+    authority: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<(), ApiError> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).or(uri_host).unwrap_or_default();
+    // HTTP/2 has it in the place of `Host`, with the port.
+    let host = text(header::HOST).or(authority).unwrap_or_default();
     if !hosts.contains(host) {
         return Err(ApiError::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -92,5 +93,29 @@ fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty() => name,
         _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(authority: &str, origin: &str) -> Result<(), ApiError> {
+        let hosts = AllowedHosts::new(&["forge.lan".to_owned()]);
+        let headers = [
+            (header::ORIGIN, origin),
+            (header::CONTENT_TYPE, "application/json"),
+        ];
+        let headers = headers.map(|(name, value)| (name, value.parse().expect("a value")));
+        let headers = HeaderMap::from_iter(headers);
+        check(&hosts, &Method::POST, Some(authority), &headers)
+    }
+
+    #[test]
+    fn over_http_2_the_port_counts_as_it_does_in_host() {
+        assert!(written("forge.lan:8443", "https://forge.lan:8443").is_ok());
+        assert!(written("forge.lan", "https://forge.lan").is_ok());
+        assert!(written("forge.lan:8443", "https://forge.lan").is_err());
+        assert!(written("forge.lan:8443", "https://other.lan:8443").is_err());
     }
 }

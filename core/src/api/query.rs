@@ -16,6 +16,8 @@ const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 500;
 /// Types, names and numbers in a filter.
 const NAMED_MAX: usize = 1_000;
+/// Longer than any name of a container, project or stage.
+const NAME_BYTES_MAX: usize = 255;
 
 /// The parameters of a request; each may be repeated or comma-separated.
 pub struct Query(Vec<(String, String)>);
@@ -182,6 +184,13 @@ pub fn within_reason(filter: Filter) -> Result<Filter, ApiError> {
     if named > NAMED_MAX {
         return Err(ApiError::bad_request(format!(
             "the filter names {named} things, and {NAMED_MAX} are the most"
+        )));
+    }
+    let names = [&filter.projects, &filter.stages, &filter.instances];
+    if let Some(long) = (names.into_iter().flatten()).find(|name| name.len() > NAME_BYTES_MAX) {
+        return Err(ApiError::bad_request(format!(
+            "the filter has a name of {} bytes, and none is longer than {NAME_BYTES_MAX}",
+            long.len()
         )));
     }
     Ok(filter)

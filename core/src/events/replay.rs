@@ -7,8 +7,9 @@ use crate::{
     store::{PageRequest, Store},
 };
 
-/// Frames read at once for a socket: about what it takes at once.
+/// Frames read at once for a socket, and their bytes: about what it takes at once.
 const PAGE: usize = 1_024;
+const PAGE_BYTES: usize = 512 << 10;
 
 /// The journal, for subscribers that have fallen out of memory.
 impl Replay for Store {
@@ -26,6 +27,7 @@ impl Replay for Store {
                         after,
                         until: Some(until),
                         limit: PAGE,
+                        bytes: PAGE_BYTES,
                     };
                     let is_incomplete = after < reader.floor(&filter)?;
                     let (chunks, scanned_to) = reader.wire_page(&filter, &request)?;

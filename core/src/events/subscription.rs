@@ -233,7 +233,10 @@ impl Subscription {
         let (floor, page) = self
             .store
             .read(move |reader| {
-                let request = PageRequest::new(after, BATCH);
+                let request = PageRequest {
+                    bytes: BATCH_BYTES,
+                    ..PageRequest::new(after, BATCH)
+                };
                 Ok((
                     reader.floor(&filter)?,
                     reader.journal_page(&filter, &request)?,

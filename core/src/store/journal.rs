@@ -15,6 +15,9 @@ use crate::{
 /// transactions short, so that checkpoints go on.
 const SCAN_IDS_MAX: i64 = 50_000;
 
+/// Of one page, where nobody says otherwise.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+
 /// Which part of the journal to read.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
@@ -24,6 +27,8 @@ pub struct PageRequest {
     pub until: Option<EventId>,
     /// Rows at most.
     pub limit: usize,
+    /// Of JSON, after which no further row is taken.
+    pub bytes: usize,
 }
 
 impl PageRequest {
@@ -33,6 +38,7 @@ impl PageRequest {
             after,
             until: None,
             limit,
+            bytes: PAGE_BYTES_MAX,
         }
     }
 
@@ -111,11 +117,12 @@ impl Reader<'_> {
             filter,
             range: (request.after, last),
             limit: request.limit,
+            bytes: request.bytes,
             descending: false,
         };
-        let segment = self.select(&query, &position.journal)?;
+        let (segment, is_full) = self.select(&query, &position.journal)?;
         let scanned_to = match &segment {
-            Some(full) if full.chunks().len() == request.limit => full.chunks().last(),
+            Some(full) if is_full => full.chunks().last(),
             _ => last,
         };
         Ok(JournalPage {
@@ -159,16 +166,17 @@ impl Reader<'_> {
             filter,
             range: (request.after, last),
             limit: request.limit,
+            bytes: request.bytes,
             descending: false,
         };
-        self.each_row(&query, |row| {
+        let is_full = self.each_row(&query, |row| {
             let json = text(row, 1)?.as_bytes();
             found.push(EventId(row.get(0)?), |bytes| bytes.extend_from_slice(json));
-            Ok(())
+            Ok(json.len())
         })?;
         let chunks = found.seal();
         let scanned_to = match &chunks {
-            Some(full) if full.len() == request.limit => full.last(),
+            Some(full) if is_full => full.last(),
             _ => last,
         };
         Ok((chunks, scanned_to))
@@ -192,9 +200,10 @@ impl Reader<'_> {
             filter,
             range: (first, last),
             limit,
+            bytes: usize::MAX,
             descending: true,
         };
-        let found = self.select(&query, &position.journal)?;
+        let (found, _) = self.select(&query, &position.journal)?;
         Ok((frames_of(found.as_ref()).collect(), first))
     }
 
@@ -207,9 +216,10 @@ impl Reader<'_> {
             filter: &filter,
             range: (EventId(id.0.saturating_sub(1)), id),
             limit: 1,
+            bytes: usize::MAX,
             descending: false,
         };
-        let found = self.select(&query, &journal)?;
+        let (found, _) = self.select(&query, &journal)?;
         Ok(frames_of(found.as_ref()).next())
     }
 
@@ -222,20 +232,27 @@ impl Reader<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn select(&self, query: &Query<'_>, journal: &str) -> Result<Option<Arc<Segment>>, StoreError> {
+    fn select(
+        &self,
+        query: &Query<'_>,
+        journal: &str,
+    ) -> Result<(Option<Arc<Segment>>, bool), StoreError> {
         let mut found = SegmentBuilder::new(journal);
-        self.each_row(query, |row| {
-            found.push_stored(&parts_of(row)?, text(row, 8)?);
-            Ok(())
+        let is_full = self.each_row(query, |row| {
+            let json = text(row, 8)?;
+            found.push_stored(&parts_of(row)?, json);
+            Ok(json.len())
         })?;
-        Ok(found.seal())
+        Ok((found.seal(), is_full))
     }
 
+    /// `each` says how large a row was. Whether there was an end because of the limits, and
+    /// so may be more.
     fn each_row(
         &self,
         query: &Query<'_>,
-        mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        mut each: impl FnMut(&Row<'_>) -> Result<usize, StoreError>,
+    ) -> Result<bool, StoreError> {
         let (sql, values) = select_sql(query);
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let (after, last) = query.range;
@@ -243,10 +260,15 @@ impl Reader<'_> {
         bound.extend(values.iter().map(|value| value as &dyn ToSql));
         let mut statement = self.sql().prepare_cached(&sql)?;
         let mut rows = statement.query(bound.as_slice())?;
+        let (mut count, mut bytes) = (0, 0);
         while let Some(row) = rows.next()? {
-            each(row)?;
+            bytes += each(row)?;
+            count += 1;
+            if bytes >= query.bytes {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(count == query.limit)
     }
 }
 

@@ -152,7 +152,11 @@ impl Reader<'_> {
         cursor: EventId,
         limit: usize,
     ) -> Result<usize, StoreError> {
-        let page = self.journal_page(filter, &PageRequest::new(cursor, limit))?;
+        let request = PageRequest {
+            bytes: usize::MAX,
+            ..PageRequest::new(cursor, limit)
+        };
+        let page = self.journal_page(filter, &request)?;
         Ok(page.frames().count())
     }
 

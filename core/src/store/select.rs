@@ -14,6 +14,8 @@ pub(super) struct Query<'f> {
     /// Without the first, with the last.
     pub range: (EventId, EventId),
     pub limit: usize,
+    /// Of JSON, after which no further row is taken.
+    pub bytes: usize,
     pub descending: bool,
 }
 

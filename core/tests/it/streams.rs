@@ -166,6 +166,51 @@ async fn what_is_rare_is_found_however_far_it_is_back() {
 }
 
 #[tokio::test]
+async fn what_would_not_be_used_of_a_question_is_refused() {
+    let server = Server::start().await;
+    let long = format!("instance={}", "x".repeat(256));
+    for question in ["before=5", "order=desc&after=5", &long] {
+        let url = server.url(&format!("/api/events?{question}"));
+        let asked = server.http.get(url).header("accept", "application/json");
+        let answer = asked.send().await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{question}");
+    }
+    let url = server.url("/api/projects");
+    let two = server
+        .http
+        .post(url)
+        .header("content-type", "application/json");
+    let two = two.body(r#"{"name":"one"} {"name":"two"}"#).send().await;
+    assert_eq!(two.expect("an answer").status(), 422);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_large_events_ends_early_and_says_how_to_go_on() {
+    let server = Server::start().await;
+    let large = "x".repeat(50 << 10);
+    let many = (0..200).map(|_| note(&large)).collect();
+    server.bus().publish_all(many).await.expect("published");
+    let (mut after, mut seen, mut pages) = ("0".to_owned(), 0, 0);
+    loop {
+        let path = format!("/api/events?type=system&limit=500&after={after}");
+        let page = server.json(&path).await;
+        let items = page["items"].as_array().expect("items").iter();
+        seen += items
+            .filter(|it| it["payload"]["message"] == *large)
+            .count();
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, 200);
+    assert!(pages > 2, "{pages} pages of 10 MiB");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn pages_of_past_events_go_both_ways() {
     let server = Server::start().await.restart().await.restart().await;
     let newest = server.json("/api/events?order=desc&limit=2").await;

@@ -92,9 +92,16 @@ impl Shard {
         let Some(subscriber) = self.subscribers.get_mut(key) else {
             return;
         };
-        // It may have changed its filter, or be another one by now.
-        if !matches!(subscriber.place, Place::Reading { ticket: now, .. } if now == ticket) {
-            return;
+        match subscriber.place {
+            Place::Reading { ticket: now, .. } if now == ticket => {}
+            // It has changed its filter.
+            Place::Outdated { after, ticket: now } if now == ticket => {
+                subscriber.place = Place::Behind(after);
+                self.eager.push(key);
+                return;
+            }
+            // It is another one by now.
+            _ => return,
         }
         let sent = match page {
             Ok(page) if page.is_incomplete => {

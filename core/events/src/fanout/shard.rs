@@ -22,6 +22,9 @@ pub const DOORBELL: Token = Token(usize::MAX);
 const BOOKMARK_TICKS: usize = 15;
 const TICK: Duration = Duration::from_secs(1);
 
+/// At a time, for those who are behind.
+const CATCHING_UP: Duration = Duration::from_millis(5);
+
 /// Frames that are looked at together: what one subscriber gets in a turn.
 pub(super) const FRAMES_AT_ONCE: usize = 4_096;
 
@@ -94,9 +97,7 @@ impl Shard {
             for event in events.iter().filter(|event| event.token() != DOORBELL) {
                 self.socket_moved(event);
             }
-            for key in std::mem::take(&mut self.eager) {
-                self.advance(key);
-            }
+            self.catch_up();
             let commands = self.take_commands();
             // Before them: nobody attaches ahead of this thread's cursor.
             self.send_news();
@@ -128,6 +129,22 @@ impl Shard {
             std::io::ErrorKind::Interrupted => Ok(()),
             _ => Err(error),
         })
+    }
+
+    /// Those who are behind, for a while: what is new is sent in between.
+    fn catch_up(&mut self) {
+        let ends = Instant::now() + CATCHING_UP;
+        let mut eager = std::mem::take(&mut self.eager).into_iter();
+        for key in eager.by_ref() {
+            self.advance(key);
+            if Instant::now() >= ends {
+                break;
+            }
+        }
+        // Who had no turn is before who wants another one.
+        let mut next: Vec<usize> = eager.collect();
+        next.append(&mut self.eager);
+        self.eager = next;
     }
 
     fn take_commands(&self) -> Vec<Command> {
@@ -222,7 +239,7 @@ impl Shard {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let socket = &mut self.subscribers[key].socket;
         match self.poll.registry().register(socket, Token(key), interest) {
-            Ok(()) => self.advance(key),
+            Ok(()) => self.eager.push(key),
             Err(error) => {
                 tracing::warn!(%error, "an event stream could not be waited for");
                 self.remove(key);
@@ -235,31 +252,28 @@ impl Shard {
         let Some(key) = self.find(number) else { return };
         let new = self.intern(filter);
         let old = self.subscribers[key].filter;
-        let from = match self.subscribers[key].place {
+        let place = match self.subscribers[key].place {
             Place::Live => {
                 self.leave_live(key);
-                self.cursor
+                Place::Behind(self.cursor)
             }
-            Place::Behind(after) | Place::Reading { after, .. } => after,
+            Place::Reading { after, ticket } => Place::Outdated { after, ticket },
+            place => place,
         };
         self.filters.release(old);
         let subscriber = &mut self.subscribers[key];
         subscriber.filter = new;
-        subscriber.place = Place::Behind(from);
+        subscriber.place = place;
         // Who asked may have gone away; the filter holds all the same.
-        let _ = reply.send(from);
-        self.advance(key);
+        let _ = reply.send(place.after(self.cursor));
+        self.eager.push(key);
     }
 
     fn tell(&self, number: u64, reply: oneshot::Sender<Progress>) {
         let Some(key) = self.find(number) else { return };
         let subscriber = &self.subscribers[key];
-        let after = match subscriber.place {
-            Place::Live => self.cursor,
-            Place::Behind(after) | Place::Reading { after, .. } => after,
-        };
         let _ = reply.send(Progress {
-            after,
+            after: subscriber.place.after(self.cursor),
             filter: self.filters.filter(subscriber.filter).clone(),
             sent_bytes: subscriber.sent_bytes,
         });
@@ -274,7 +288,7 @@ impl Shard {
         if is_gone || (event.is_readable() && subscriber.listen().is_err()) {
             self.remove(key);
         } else if event.is_writable() {
-            self.advance(key);
+            self.eager.push(key);
         }
     }
 

@@ -47,6 +47,20 @@ pub enum Place {
     Behind(EventId),
     /// The same, and the next page of the journal is being read.
     Reading { after: EventId, ticket: u64 },
+    /// The same, and that page is not wanted any more: of each there is one at a time.
+    Outdated { after: EventId, ticket: u64 },
+}
+
+impl Place {
+    /// Everything up to there was sent or did not match; the thread is at `cursor`.
+    pub fn after(self, cursor: EventId) -> EventId {
+        match self {
+            Self::Live => cursor,
+            Self::Behind(after) | Self::Reading { after, .. } | Self::Outdated { after, .. } => {
+                after
+            }
+        }
+    }
 }
 
 /// The connection is no more.

@@ -14,8 +14,9 @@ use crate::{
     store::StoreError,
 };
 
-/// Events that wait at most, whatever the time.
+/// Events that wait at most, and their bytes, whatever the time.
 const WAITING_MAX: usize = 4_096;
+const WAITING_BYTES_MAX: usize = 1 << 20;
 
 /// Holds events back for a while, and forgets those that are outdated by then.
 pub struct Coalescer {
@@ -24,6 +25,7 @@ pub struct Coalescer {
     /// When what is waiting goes out.
     until: Option<Instant>,
     waiting: BTreeMap<EventId, Frame>,
+    bytes: usize,
     /// The last event about each subject; of containers, whose names may come again,
     /// about each of them.
     newest: HashMap<(EventType, String), EventId>,
@@ -35,6 +37,7 @@ impl Coalescer {
             window,
             until: None,
             waiting: BTreeMap::new(),
+            bytes: 0,
             newest: HashMap::new(),
         }
     }
@@ -48,7 +51,7 @@ impl Coalescer {
         loop {
             let next = match self.until {
                 None => subscription.next().await?,
-                Some(until) if self.waiting.len() < WAITING_MAX => {
+                Some(until) if !self.is_full() => {
                     match timeout_at(until, subscription.next()).await {
                         Ok(next) => next?,
                         Err(_) => return Ok(self.release()),
@@ -84,16 +87,22 @@ impl Coalescer {
             // Log lines are no state: none replaces another.
             if kind != EventType::DeployLog {
                 let key = (kind, about(frame));
-                if let Some(outdated) = self.newest.insert(key, frame.id()) {
-                    self.waiting.remove(&outdated);
-                }
+                let outdated = self.newest.insert(key, frame.id());
+                let outdated = outdated.and_then(|id| self.waiting.remove(&id));
+                self.bytes -= outdated.map_or(0, |frame| frame.sse().len());
             }
-            self.waiting.insert(frame.id(), frame.clone());
+            self.bytes += frame.sse().len();
+            // A copy: what it stays behind is not kept with it.
+            self.waiting.insert(frame.id(), frame.alone());
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX || self.bytes >= WAITING_BYTES_MAX
+    }
+
     fn release(&mut self) -> Next {
-        self.until = None;
+        (self.until, self.bytes) = (None, 0);
         self.newest.clear();
         Next::Events(std::mem::take(&mut self.waiting).into_values().collect())
     }

@@ -25,6 +25,30 @@ pub struct Limits {
     pub streams_per_client: usize,
 }
 
+/// File descriptors that are kept for all that is no event stream.
+const OTHER_DESCRIPTORS: usize = 512;
+
+impl Limits {
+    /// No more than a process with so many file descriptors can serve: beyond them nobody
+    /// would be told to come later, and nothing else would work.
+    pub fn within(self, descriptors: usize) -> Self {
+        let free = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
+        let limits = Self {
+            streams_max: self.streams_max.min(free),
+            streams_per_client: self.streams_per_client.min(free),
+        };
+        if limits != self {
+            tracing::warn!(
+                streams_max = limits.streams_max,
+                descriptors,
+                "the system allows fewer file descriptors than `streams_max` needs: raise them \
+                 with `ulimit -n`, or `LimitNOFILE` of a systemd unit"
+            );
+        }
+        limits
+    }
+}
+
 /// Knows every open stream. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry(Arc<Shared>);

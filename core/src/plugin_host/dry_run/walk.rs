@@ -94,6 +94,10 @@ impl Walk {
                 RUN_FOR.as_secs()
             )),
         }
+        if self.rehearsal.is_cut() {
+            self.notes
+                .push("it made more requests than are shown".to_owned());
+        }
         Ok(DryRun {
             since: self.span.since,
             until: self.span.until,
@@ -123,9 +127,8 @@ impl Walk {
             let (filter, until) = (self.cast.pipeline.filter(), self.head);
             let page = self.store.read(move |reader| {
                 let request = PageRequest {
-                    after,
                     until: Some(until),
-                    limit: PAGE,
+                    ..PageRequest::new(after, PAGE)
                 };
                 reader.journal_page(&filter, &request)
             });
