@@ -20,6 +20,8 @@ export class FollowedDeploy {
 	readonly #start: number;
 	/** Events since the last snapshot: one that was read before them must not undo them. */
 	#told: Event[] = [];
+	/** Of the newest snapshot that was taken: answers may overtake each other. */
+	#asOf = 0;
 	#unwatch = () => {};
 	readonly #left = new AbortController();
 
@@ -89,6 +91,8 @@ export class FollowedDeploy {
 	}
 
 	#takeSnapshot(deploy: LoadedDeploy): void {
+		if (deploy.as_of.id < this.#asOf) return;
+		this.#asOf = deploy.as_of.id;
 		this.#told = this.#told.filter((event) => event.id > deploy.as_of.id);
 		this.deploy = this.#told.reduce(fold, deploy);
 	}
@@ -104,6 +108,7 @@ export class FollowedDeploy {
 	async #lost(reason: string): Promise<void> {
 		// Ids of another journal say nothing about the snapshot to come.
 		this.#told = [];
+		this.#asOf = 0;
 		await this.reload();
 		this.feed.log.note(`gap: ${whyLost(reason)} · reloaded`);
 	}

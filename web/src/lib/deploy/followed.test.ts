@@ -63,6 +63,31 @@ describe('a followed deploy', () => {
 		expect(followed.deploy.status).toBe('gating');
 	});
 
+	it('does not go back when an older answer comes last', async () => {
+		const { followed } = follow();
+		const answers: (() => void)[] = [];
+		vi.stubGlobal('fetch', async ({ url }: Request) => {
+			const said = Response.json(reply(new URL(url)));
+			if (url.endsWith('/deploys/7')) await new Promise<void>((go) => answers.push(go));
+			return said;
+		});
+		server.deploy = deploy({ status: 'gating', as_of: { journal: 'j', id: 13 } });
+		server.tell(moved(13, { step: 'pull', step_status: 'succeeded' }));
+		await vi.waitFor(() => expect(answers).toHaveLength(1));
+		server.deploy = deploy({
+			status: 'failed',
+			digest: 'sha256:2',
+			as_of: { journal: 'j', id: 15 },
+		});
+		server.tell(moved(15, { status: 'failed' }));
+		await vi.waitFor(() => expect(answers).toHaveLength(2));
+		answers[1]?.();
+		await vi.waitFor(() => expect(followed.deploy.digest).toBe('sha256:2'));
+		answers[0]?.();
+		await new Promise((done) => setTimeout(done));
+		expect(followed.deploy.status).toBe('failed');
+	});
+
 	it('tells lines apart that were written while the stream was away', () => {
 		const { followed } = follow();
 		followed.feed.resumed(Date.parse(at(20)));

@@ -25,7 +25,11 @@ export class DeployList {
 
 	constructor(readonly wanted: Wanted) {
 		this.#newest = follow({
-			load: () => this.#ask(),
+			load: async () => {
+				const page = await this.#ask();
+				this.#keep(page);
+				return page;
+			},
 			concerns: (event) =>
 				event.type === 'deploy_status' && !event.payload.progress && this.#isOurs(event),
 		});
@@ -64,6 +68,21 @@ export class DeployList {
 			this.loadingOlder = false;
 		}
 	};
+
+	/** What a new page has no room for any more is older now; of another history nothing is. */
+	#keep({ items, as_of }: { items: DeploySummary[]; as_of: { journal: string } }): void {
+		const before = this.#newest.data;
+		if (!before || this.#next === undefined) return;
+		if (before.as_of.journal !== as_of.journal) {
+			this.#older = [];
+			this.#next = undefined;
+			return;
+		}
+		const last = items.at(-1)?.id ?? Infinity;
+		const first = this.#older[0]?.id ?? -Infinity;
+		const gone = before.items.filter(({ id }) => id < last && id > first);
+		this.#older = [...gone, ...this.#older];
+	}
 
 	get #cursor(): string | null | undefined {
 		return this.#next === undefined ? this.#newest.data?.next : this.#next;

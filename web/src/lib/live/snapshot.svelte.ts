@@ -42,12 +42,14 @@ export class Snapshot<T extends { as_of: Position }> {
 			this.#unwatch?.();
 			this.#unwatch = undefined;
 			clearTimeout(this.#timer);
+			this.#timer = undefined;
 		};
 	}
 
 	refresh = async (): Promise<void> => {
 		this.#outdated = this.#loading;
-		if (this.#loading) return;
+		// It is asked in a moment anyway.
+		if (this.#ended || this.#loading || this.#timer !== undefined) return;
 		this.#loading = true;
 		try {
 			const data = await this.#options.load();
@@ -56,7 +58,12 @@ export class Snapshot<T extends { as_of: Position }> {
 			this.problem = error;
 		}
 		this.#loading = false;
-		if (this.#outdated && !this.#ended) this.#timer = setTimeout(this.refresh, REST_MS);
+		if (this.#outdated && !this.#ended) this.#timer = setTimeout(this.#rested, REST_MS);
+	};
+
+	#rested = (): void => {
+		this.#timer = undefined;
+		void this.refresh();
 	};
 
 	#show(data: T): void {

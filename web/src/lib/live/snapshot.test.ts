@@ -56,6 +56,24 @@ describe('a snapshot', () => {
 		expect(thing.loads).toBeLessThanOrEqual(4);
 	});
 
+	it('rests between two loads, also where something happens meanwhile', async () => {
+		const { thing, shown, stop } = await started();
+		const changes = () => void [shown.refresh(), shown.refresh()];
+		changes();
+		await settle();
+		expect(thing.loads).toBe(2);
+		page.server.last.facts(10);
+		await settle();
+		expect(thing.loads).toBe(2);
+		await vi.advanceTimersByTimeAsync(1_000);
+		expect(thing.loads).toBe(3);
+		changes();
+		await settle();
+		stop();
+		await vi.advanceTimersByTimeAsync(1_000);
+		expect(thing.loads).toBe(4);
+	});
+
 	it('keeps what it had when the server fails, and says why', async () => {
 		const { thing, shown } = await started();
 		thing.fail = true;
