@@ -117,11 +117,11 @@ impl Event {
             .map(|(_, instance)| instance)
     }
 
-    /// A subject with more than two parts starts with a project and a stage.
+    /// What is of a deploy or an instance names its project and stage.
     fn lane(&self) -> Option<(&str, &str)> {
-        let mut parts = self.subject.splitn(3, '/');
+        let mut parts = self.subject.splitn(4, '/');
         let lane = (parts.next()?, parts.next()?);
-        parts.next().map(|_| lane)
+        matches!(parts.next()?, "deploys" | "instances").then_some(lane)
     }
 }
 

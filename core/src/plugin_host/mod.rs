@@ -14,6 +14,7 @@ pub mod compile;
 pub mod metrics;
 
 mod builtin;
+mod clip;
 mod config;
 mod folder;
 

@@ -89,11 +89,16 @@ fn section(story: &Story, with_headline: bool) -> Value {
         room -= chars;
         lines.push(detail.clone());
     }
-    json!({ "type": "section", "text": { "type": "mrkdwn", "text": lines.join("\n") } })
+    json!({ "type": "section", "text": mrkdwn_text(&lines.join("\n")) })
 }
 
 const CUT: &str = "_more was cut_";
 
 fn context(text: &str) -> Value {
-    json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": text }] })
+    json!({ "type": "context", "elements": [mrkdwn_text(text)] })
+}
+
+/// Slack looks for nothing in it that we have not marked: no names, no addresses.
+fn mrkdwn_text(text: &str) -> Value {
+    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
 }

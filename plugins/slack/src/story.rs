@@ -79,7 +79,8 @@ fn tell(event: &Event) -> Telling {
     let payload = event.payload_json();
     let said = ["message", "line", "reason", "error"]
         .iter()
-        .find_map(|field| payload[*field].as_str());
+        .filter_map(|field| payload[*field].as_str())
+        .find(|text| !text.trim().is_empty());
     let details = match said {
         Some(text) => vec![mrkdwn::escape(text, 1_000)],
         None => vec![mrkdwn::code_block(&payload.to_string(), 500)],

@@ -41,6 +41,21 @@ struct Data<'a> {
     events: &'a [Event],
 }
 
+/// Set by the server for each connection.
+const HOST_HEADERS: [&str; 11] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "proxy-authorization",
+    "accept-encoding",
+    "range",
+    "if-range",
+];
+
 /// Set by us, so not by the operator.
 const OUR_HEADERS: [&str; 4] = [
     "content-type",
@@ -55,11 +70,25 @@ impl Plugin for Webhook {
     }
 
     fn check(&self) -> Vec<FieldError> {
-        self.headers
-            .keys()
-            .filter(|name| OUR_HEADERS.contains(&name.to_ascii_lowercase().as_str()))
-            .map(|name| FieldError::new(format!("/headers/{name}"), "is set by the plugin itself"))
-            .collect()
+        let problem = |name: &String| {
+            let why = problem_of(&name.to_ascii_lowercase())?;
+            Some(FieldError::new(format!("/headers/{name}"), why))
+        };
+        self.headers.keys().filter_map(problem).collect()
+    }
+}
+
+/// Why a request cannot have this header, in lower case.
+fn problem_of(name: &str) -> Option<&'static str> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if OUR_HEADERS.contains(&name) {
+        Some("is set by the plugin itself")
+    } else if HOST_HEADERS.contains(&name) {
+        Some("is set by the server itself")
+    } else if name.is_empty() || !name.bytes().all(is_token) {
+        Some("is no name for a header")
+    } else {
+        None
     }
 }
 

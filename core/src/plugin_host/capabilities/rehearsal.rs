@@ -1,5 +1,5 @@
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, MutexGuard, PoisonError,
     atomic::{AtomicI64, Ordering},
 };
 
@@ -10,15 +10,27 @@ use crate::{
 
 /// What is shown of a body.
 const BODY_BYTES_SHOWN: usize = 4 << 10;
+/// Of all headers of a request.
+const HEADERS_BYTES_SHOWN: usize = 16 << 10;
 /// Requests that are remembered until they are taken.
 const MADE_MAX: usize = 100;
+/// Of all that are remembered in a run.
+const RUN_BYTES_MAX: usize = 8 << 20;
 
 /// What guests are lent while they only rehearse: the time of the event that
 /// they are asked about, and an answer that nobody gave. Nothing leaves.
 pub struct Rehearsal {
     answer: DryAnswer,
     now_ms: AtomicI64,
-    made: Mutex<Vec<DryRunRequestMade>>,
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    requests: Vec<DryRunRequestMade>,
+    /// Of those that were taken, too.
+    bytes: usize,
+    is_cut: bool,
 }
 
 impl Rehearsal {
@@ -41,7 +53,16 @@ impl Rehearsal {
 
     /// The requests since this was last asked.
     pub fn take_made(&self) -> Vec<DryRunRequestMade> {
-        std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.lock().requests)
+    }
+
+    /// Whether some requests are not told, since there were too many.
+    pub fn is_cut(&self) -> bool {
+        self.lock().is_cut
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn answer(&self) -> Response {
@@ -53,18 +74,35 @@ impl Rehearsal {
     }
 
     pub(super) fn add(&self, made: DryRunRequestMade) {
-        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < MADE_MAX {
-            all.push(made);
+        let mut all = self.lock();
+        let bytes = all.bytes + weight(&made);
+        if all.requests.len() < MADE_MAX && bytes <= RUN_BYTES_MAX {
+            all.bytes = bytes;
+            all.requests.push(made);
+        } else {
+            all.is_cut = true;
         }
     }
 }
 
+fn weight(made: &DryRunRequestMade) -> usize {
+    let headers = made.headers.iter();
+    let headers: usize = headers.map(|it| it.name.len() + it.value.len()).sum();
+    let texts = [Some(&made.url), made.body.as_ref(), made.refused.as_ref()];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    size_of::<DryRunRequestMade>() + made.method.len() + headers + texts
+}
+
 /// A request as the guest wrote it: with the names of secrets, not their values.
 pub(super) fn as_written(request: &Request) -> DryRunRequestMade {
-    let headers = request.headers.iter().map(|header| DryRunHeader {
-        name: shown(header.name.as_bytes()),
-        value: shown(header.value.as_bytes()),
+    let mut room = HEADERS_BYTES_SHOWN;
+    let headers = request.headers.iter().map_while(|header| {
+        let bytes = header.name.len() + header.value.len();
+        room = room.checked_sub(bytes.min(2 * BODY_BYTES_SHOWN))?;
+        Some(DryRunHeader {
+            name: shown(header.name.as_bytes()),
+            value: shown(header.value.as_bytes()),
+        })
     });
     DryRunRequestMade {
         method: shown(request.method.as_bytes()),
@@ -75,7 +113,7 @@ pub(super) fn as_written(request: &Request) -> DryRunRequestMade {
     }
 }
 
-fn shown(body: &[u8]) -> String {
+pub(super) fn shown(body: &[u8]) -> String {
     let cut = &body[..body.len().min(BODY_BYTES_SHOWN)];
     let mut text = String::from_utf8_lossy(cut).into_owned();
     if cut.len() < body.len() {

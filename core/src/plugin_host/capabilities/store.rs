@@ -161,13 +161,14 @@ impl v1::store::Host for HostState {
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
         self.count_host_call()?;
+        // First: what is large is not searched.
+        if let Err(problem) = check_sizes(&key, value.len()) {
+            return Ok(Err(problem));
+        }
         let secrets = self.setup.secrets.scrubber();
         if secrets.finds(key.as_bytes()) || secrets.finds(&value) {
             let problem = "there is a secret in it: keep its name, and let the host fill it in";
             return Ok(Err(problem.into()));
-        }
-        if let Err(problem) = check_sizes(&key, value.len()) {
-            return Ok(Err(problem));
         }
         let stored = self.setup.values.sizes().await.map_err(unreadable)?;
         let total = self.writes.total_bytes_with(&stored, &key, value.len());

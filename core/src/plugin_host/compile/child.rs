@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{CompileError, WASM_BYTES_MAX};
+use super::{CompileError, WASM_BYTES_MAX, weight};
 use crate::plugin_host::sandbox;
 
 /// A hostile function of 1 MB makes Cranelift use 240 MB; an honest interpreter
@@ -22,6 +22,8 @@ pub(super) const MEMORY_BYTES_MAX: u64 = 2 << 30;
 const CPU_SECONDS_MAX: u64 = 300;
 const CODE_BYTES_MAX: u64 = 512 << 20;
 const COMPLAINT_BYTES_MAX: u64 = 16 << 10;
+/// How the child says so.
+const TOO_HEAVY: &str = "too heavy: ";
 /// Everything else comes first. A tenth of the processor is left for it where
 /// everything else never ends: at 19 it is a seventieth, and seconds take minutes.
 const NICENESS: i32 = 10;
@@ -89,7 +91,10 @@ fn refusal(status: ExitStatus, complaint: &[u8]) -> CompileError {
         Some(signal) => CompileError::Crashed {
             reason: format!("signal {signal} {complaint}").trim_end().to_owned(),
         },
-        None => CompileError::Invalid(complaint),
+        None => match complaint.strip_prefix(TOO_HEAVY) {
+            Some(why) => CompileError::TooHeavy(why.to_owned()),
+            None => CompileError::Invalid(complaint),
+        },
     }
 }
 
@@ -102,6 +107,7 @@ pub fn compile_in_this_process() -> io::Result<()> {
         .lock()
         .take(WASM_BYTES_MAX as u64)
         .read_to_end(&mut wasm)?;
+    weight::check(&wasm).map_err(|why| io::Error::other(format!("{TOO_HEAVY}{why}")))?;
     let told = |error: wasmtime::Error| io::Error::other(format!("{error:#}"));
     let engine = sandbox::engine().map_err(told)?;
     let code = engine.precompile_component(&wasm).map_err(told)?;

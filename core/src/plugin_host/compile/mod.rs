@@ -3,6 +3,7 @@
 
 mod cache;
 mod child;
+mod weight;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -57,6 +58,8 @@ pub enum CompileError {
     TooLarge { bytes: usize, limit_bytes: usize },
     #[error("it is damaged: {0}")]
     Invalid(String),
+    #[error("it takes too much of the server's memory: {0}")]
+    TooHeavy(String),
     #[error(
         "it took longer than {} ms to compile: make it smaller, or split its largest function",
         limit.as_millis()
@@ -75,7 +78,7 @@ impl CompileError {
     pub(super) const fn kind(&self) -> FaultKind {
         match self {
             Self::NotWasm | Self::NotAComponent | Self::Invalid(_) => FaultKind::Invalid,
-            Self::TooLarge { .. } => FaultKind::TooLarge,
+            Self::TooLarge { .. } | Self::TooHeavy(_) => FaultKind::TooLarge,
             Self::TooSlow { .. } | Self::Crashed { .. } => FaultKind::Compile,
             Self::Unavailable(_) => FaultKind::Host,
         }

@@ -11,6 +11,7 @@ use crate::{
     failpoint::{self, Failpoint},
     model::{AttemptOutcome, Severity, TestOutcome, Timestamp},
     plugin_host::{
+        clip::clipped,
         metrics::DeliveryEnd,
         plugin::{RunError, Runner},
         sandbox::{DeliveryContext, DeliveryOutcome, GuestEvent},
@@ -183,7 +184,7 @@ impl SinkTask {
             latency_ms: i64::try_from(Timestamp::now().ms_since(at)).unwrap_or(i64::MAX),
             at,
             outcome: verdict.outcome,
-            reason: verdict.reason,
+            reason: verdict.reason.map(clipped),
             next: verdict.next,
         };
         self.write_down(queued.delivery.id, record, token).await?;

@@ -2,27 +2,38 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError, Tx};
+use super::PipelineStatus;
+use crate::{
+    model::PipelineState,
+    store::{Store, StoreError, Tx},
+};
 
 pub(super) const RETRY_STORE: Duration = Duration::from_millis(500);
 
-/// Writes, and goes on trying while the store is busy or the disk is full.
-/// `None` when cancelled before it was done.
+/// Writes, and goes on trying while the store is busy or the disk is full, which its
+/// `status` tells. `None` when cancelled before it was done.
 pub(super) async fn store_until_done<T, F>(
     store: &Store,
     change: impl Fn() -> F,
+    status: &PipelineStatus,
     token: &CancellationToken,
 ) -> Option<T>
 where
     T: Send + 'static,
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
 {
+    let before = status.known();
     loop {
         match store.write(change()).await {
-            Ok(done) => return Some(done),
+            Ok(done) => {
+                status.set(before.state, before.error);
+                return Some(done);
+            }
             Err(StoreError::Closed) => return None,
             Err(error) => {
                 tracing::warn!(%error, "a pipeline waits for the store");
+                let waits = format!("waits for the store: {error}");
+                status.set(PipelineState::Paused, Some(waits));
                 sleep_unless(RETRY_STORE, token).await?;
             }
         }

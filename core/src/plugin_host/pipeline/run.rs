@@ -248,7 +248,7 @@ impl Running {
             let name = name.clone();
             move |tx: &mut Tx<'_>| tx.advance_pipeline(&name, &progress)
         };
-        store_until_done(&self.task.store, advance, token).await?;
+        store_until_done(&self.task.store, advance, &self.task.status, token).await?;
         self.stored = to;
         Some(())
     }
@@ -294,7 +294,7 @@ impl Running {
             let change = kept.clone();
             move |tx: &mut Tx<'_>| change.apply(tx)
         };
-        let shed = store_until_done(&self.task.store, write, token).await?;
+        let shed = store_until_done(&self.task.store, write, &self.task.status, token).await?;
         self.stored = cursor;
         self.count_shed(&shed);
         if has_deliveries {

@@ -73,7 +73,7 @@ impl PipelineTask {
                 })
             }
         };
-        let Some(memory) = store_until_done(&self.store, open, &token).await else {
+        let Some(memory) = store_until_done(&self.store, open, &self.status, &token).await else {
             return;
         };
         let Some(steps) = self.start_steps(&token).await else {

@@ -66,11 +66,15 @@ impl Kit {
         let number = description.version.clone();
         let in_version =
             |fault: Fault| blame(&config.source, module.digest(), Some(&number), fault);
-        let schema = schema::compile(&description.config_schema).map_err(|problem| {
-            let problem = format!("the `config-schema` of `describe`: {problem}");
-            in_version(Fault::BadAnswer(problem))
+        let schema = description.config_schema.clone();
+        let checked = schema::check_apart(schema, config.config.clone()).await;
+        checked.map_err(|problem| match problem {
+            schema::Problem::Schema(problem) => {
+                let problem = format!("the `config-schema` of `describe`: {problem}");
+                in_version(Fault::BadAnswer(problem))
+            }
+            schema::Problem::Config(problem) => PrepareError::Config(problem),
         })?;
-        schema::check(&config.config, &schema).map_err(PrepareError::Config)?;
         guest
             .configure(&text)
             .await

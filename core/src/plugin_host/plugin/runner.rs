@@ -9,6 +9,7 @@ use super::{PluginStatus, Version, Versions, quarantine::Quarantine, rest::Rest}
 use crate::{
     model::TestRequest,
     plugin_host::{
+        clip::clipped,
         metrics::Metrics,
         sandbox::{
             Decision, DeliveryContext, DeliveryOutcome, Fault, FieldError, Guest, GuestEvent,
@@ -282,7 +283,7 @@ pub(super) fn describe_fields(errors: &[FieldError]) -> String {
     if errors.len() > FIELDS_TOLD {
         told.push(format!("and {} more", errors.len() - FIELDS_TOLD));
     }
-    told.join("; ")
+    clipped(told.join("; "))
 }
 
 type JsonObject = serde_json::Map<String, serde_json::Value>;

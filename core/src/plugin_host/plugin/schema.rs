@@ -2,10 +2,12 @@
 //! nothing interrupts the host while it works on it: so what that can take is known
 //! before.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jsonschema::Validator;
 use serde_json::Value;
+
+use crate::plugin_host::clip::clipped;
 
 /// Schemas in a schema, with each `$ref` counted as what it stands for.
 const PARTS_MAX: usize = 10_000;
@@ -15,12 +17,37 @@ const DEPTH_MAX: usize = 200;
 const PATTERN_BYTES_MAX: usize = 64 << 10;
 /// Of what is wrong with a configuration.
 const ERRORS_TOLD: usize = 10;
-const ERROR_BYTES_MAX: usize = 4 << 10;
 /// Patterns in a schema; each takes up to a millisecond.
 const PATTERNS_MAX: usize = 100;
 
+/// More than any honest one takes.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is wrong with a schema, or with a configuration by it.
+#[derive(Debug)]
+pub enum Problem {
+    Schema(String),
+    Config(String),
+}
+
+/// On a thread of its own: should the bounds above not hold, nobody else waits.
+pub async fn check_apart(schema: Value, config: Value) -> Result<(), Problem> {
+    let checking = tokio::task::spawn_blocking(move || {
+        let schema = compile(&schema).map_err(|why| Problem::Schema(clipped(why)))?;
+        check(&config, &schema).map_err(Problem::Config)
+    });
+    match tokio::time::timeout(TIMEOUT, checking).await {
+        Ok(Ok(checked)) => checked,
+        Ok(Err(panic)) => Err(Problem::Schema(format!("checking by it panicked: {panic}"))),
+        Err(_) => Err(Problem::Schema(format!(
+            "checking by it takes longer than {} s",
+            TIMEOUT.as_secs()
+        ))),
+    }
+}
+
 /// The error says what is wrong with the schema.
-pub fn compile(schema: &Value) -> Result<Validator, String> {
+fn compile(schema: &Value) -> Result<Validator, String> {
     bound(schema)?;
     let patterns = jsonschema::PatternOptions::regex()
         .size_limit(PATTERN_BYTES_MAX)
@@ -33,7 +60,7 @@ pub fn compile(schema: &Value) -> Result<Validator, String> {
 }
 
 /// The error says what is wrong with the configuration.
-pub fn check(config: &Value, schema: &Validator) -> Result<(), String> {
+fn check(config: &Value, schema: &Validator) -> Result<(), String> {
     let errors: Vec<String> = schema
         .iter_errors(config)
         .take(ERRORS_TOLD)
@@ -46,15 +73,6 @@ pub fn check(config: &Value, schema: &Validator) -> Result<(), String> {
         return Ok(());
     }
     Err(clipped(errors.join("; ")))
-}
-
-/// An error may repeat what is wrong, however long that is.
-fn clipped(mut text: String) -> String {
-    if text.len() > ERROR_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
-        text.push('…');
-    }
-    text
 }
 
 /// References make a schema larger than its text, each time twice as large if they
@@ -98,6 +116,10 @@ impl<'s> Size<'s> {
                         ("$ref", Value::String(target)) => self.of_target(target)?,
                         ("$dynamicRef" | "$recursiveRef", _) => {
                             return Err(format!("`{key}` is not taken: write `$ref`"));
+                        }
+                        // What was evaluated below is found out again at each level.
+                        ("unevaluatedProperties" | "unevaluatedItems", _) if self.depth > 1 => {
+                            return Err(format!("`{key}` is taken at the beginning only"));
                         }
                         // References below it would be to parts of it.
                         ("$id", Value::String(_)) if self.depth > 1 => {
@@ -209,6 +231,18 @@ mod tests {
         assert!(refused(&schema).contains("`$id`"));
         let named_so = json!({"properties": {"$id": {"type": "string"}}});
         assert!(compile(&named_so).is_ok());
+    }
+
+    #[test]
+    fn what_is_evaluated_again_at_each_level_is_refused() {
+        let mut nested = json!({});
+        for _ in 0..40 {
+            nested = json!({"allOf": [nested], "unevaluatedProperties": {}});
+        }
+        assert!(refused(&nested).contains("at the beginning only"));
+        let once = json!({"properties": {"a": {}}, "unevaluatedProperties": false});
+        let once = compile(&once).expect("a schema");
+        assert!(check(&json!({"b": 1}), &once).is_err());
     }
 
     #[test]

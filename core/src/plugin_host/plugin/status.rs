@@ -245,7 +245,9 @@ impl PluginStatus {
         // One that only says no is asked again with the next event.
         if is_said {
             let kind = fault.kind().as_str();
-            tracing::warn!(plugin = self.name, version, kind, %fault, "a plugin failed");
+            // Quoted, so that it makes no lines of its own.
+            let fault = fault.to_string();
+            tracing::warn!(plugin = self.name, version, kind, fault, "a plugin failed");
         }
     }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Kit, PluginStatus, Version, Versions, prepare::Prepared, prepare_error::PrepareError};
 use crate::{
     model::PluginRole,
-    plugin_host::{config::PluginConfig, folder::Stamp},
+    plugin_host::{clip::clipped, config::PluginConfig, folder::Stamp},
 };
 
 /// How soon what may have passed is tried again, as a secret that was not there.
@@ -258,7 +258,7 @@ impl Supervisor {
         if let Some(kind) = error.kind() {
             self.status.metrics().faults.add(kind);
         }
-        self.status.rejected(error.to_string());
+        self.status.rejected(clipped(error.to_string()));
     }
 
     fn withdraw(&self, error: &PrepareError) {

@@ -69,8 +69,8 @@ pub(super) fn description(told: Description, scrubber: &Scrubber) -> Result<Desc
         list.retain(|name| seen.insert(name.clone()));
     }
     Ok(Description {
-        name: scrubber.scrub_beginning(name, NAME_BYTES_MAX),
-        version: scrubber.scrub_beginning(version, NAME_BYTES_MAX),
+        name: self::name(name, scrubber),
+        version: self::name(version, scrubber),
         description: text(description, scrubber),
         config_schema: value(config_schema, scrubber),
         asked,
@@ -115,7 +115,25 @@ pub(super) fn annotation(added: &str, scrubber: &Scrubber) -> Result<Map<String,
 }
 
 fn text(told: String, scrubber: &Scrubber) -> String {
-    scrubber.scrub_beginning(told, TEXT_BYTES_MAX)
+    visible(scrubber.scrub_beginning(told, TEXT_BYTES_MAX))
+}
+
+/// Without what would move a terminal's cursor, or turn the direction of text.
+fn visible(text: String) -> String {
+    let is_hidden = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_hidden) {
+        return text;
+    }
+    text.replace(is_hidden, "\u{fffd}")
+}
+
+/// In one line.
+fn name(told: String, scrubber: &Scrubber) -> String {
+    let name = visible(scrubber.scrub_beginning(told, NAME_BYTES_MAX));
+    name.replace(['\n', '\t'], " ")
 }
 
 fn object(object: Map<String, Value>, scrubber: &Scrubber) -> Map<String, Value> {
@@ -151,7 +169,7 @@ pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
             said,
             backtrace: backtrace
                 .into_iter()
-                .map(|frame| scrubber.scrub_beginning(frame, NAME_BYTES_MAX * 2))
+                .map(|frame| visible(scrubber.scrub_beginning(frame, NAME_BYTES_MAX * 2)))
                 .collect(),
         },
         Fault::Refused(told) => Fault::Refused(text(told, scrubber)),
@@ -201,6 +219,13 @@ mod tests {
             panic!("another fault");
         };
         assert!(told.len() < 5_000);
+    }
+
+    #[test]
+    fn what_a_guest_tells_moves_no_cursor_and_turns_no_text() {
+        let told = Fault::Refused("a\u{1b}[8mb\r\u{202e}c\nd\te".into());
+        let shown = "a\u{fffd}[8mb\u{fffd}\u{fffd}c\nd\te".into();
+        assert_eq!(fault(told, &Scrubber::default()), Fault::Refused(shown));
     }
 
     #[test]

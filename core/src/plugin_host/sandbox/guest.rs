@@ -56,7 +56,8 @@ impl Guest {
         let mut store = new_store(sandbox, setup, &meter);
         let call = arm(sandbox, &mut store, &meter, Budget::Start, Duration::ZERO);
         let ended = call.run(module.instantiate(&mut store)).await;
-        let exports = judge(ended, &store)?;
+        let exports =
+            judge(ended, &store).map_err(|fault| clean::fault(fault, setup.secrets.scrubber()))?;
         Ok(Self {
             sandbox: sandbox.clone(),
             start_spent: meter.spent(),

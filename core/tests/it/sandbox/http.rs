@@ -271,6 +271,17 @@ async fn a_secret_in_the_host_is_no_url_and_an_unknown_one_is_named() {
 }
 
 #[tokio::test]
+async fn what_stands_apart_in_a_url_is_not_put_together() {
+    let target = Target::start().await;
+    for apart in ["{\tsecret:TOKEN}", "{sec\nret:TOKEN}", "{secret:TO\rKEN}"] {
+        let url = format!("{}/?text={apart}", target.origin());
+        let refused = post(&url, target.granted()).await.expect_err("refused");
+        assert!(refused.contains("control characters"), "{refused}");
+    }
+    assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test]
 async fn a_failed_connection_does_not_tell_the_secret() {
     // A port that was just free, with nobody behind it.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -27,6 +27,8 @@ const LOOKUPS_MAX: usize = 4;
 /// What a guest gets of an answer; the rest is cut.
 const BODY_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 100;
+/// Of a body; a longer one is not searched among guests.
+const SEARCHED_AT_ONCE: usize = 16 << 10;
 /// Stands for a body in which a secret could not be found.
 const WITHHELD: &str = "(a compressed answer, which nobody asked for, is withheld)";
 
@@ -189,13 +191,24 @@ pub(super) async fn read(
     }
     let is_cut = body.len() > BODY_BYTES_MAX;
     body.truncate(BODY_BYTES_MAX);
-    let mut body = secrets.disarm_answer(body, is_cut);
+    let mut body = searched(body, is_cut, secrets).await;
     body.truncate(BODY_BYTES_MAX);
     Ok(v1::http::Response {
         status,
         headers,
         body,
     })
+}
+
+/// A large one on a thread of its own: a target may answer with what takes long to search.
+async fn searched(body: Vec<u8>, is_cut: bool, secrets: &Secrets) -> Vec<u8> {
+    if body.len() <= SEARCHED_AT_ONCE {
+        return secrets.disarm_answer(body, is_cut);
+    }
+    let secrets = secrets.clone();
+    let searching = spawn_blocking(move || secrets.disarm_answer(body, is_cut));
+    // It does not panic; if it did, nothing of the body could be shown.
+    searching.await.unwrap_or_default()
 }
 
 /// Although it was told not to.

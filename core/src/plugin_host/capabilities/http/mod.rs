@@ -22,7 +22,10 @@ use self::{
     client::LazyClient,
     networks::{Networks, Refusal},
 };
-use super::{Rehearsal, Secrets, rehearsal::as_written};
+use super::{
+    Rehearsal, Secrets,
+    rehearsal::{self, as_written},
+};
 use crate::{
     model::{DryRunRequestMade, PluginLogLevel, TestRequest},
     plugin_host::{
@@ -140,6 +143,12 @@ impl HttpAccess {
         secrets: &Secrets,
         time_left: Duration,
     ) -> Result<RequestBuilder, Error> {
+        // Parsing takes tabs and line ends out, and what stood apart would name a secret.
+        if request.url.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(Error::Invalid(
+                "a URL has no tabs, line ends or other control characters: escape them".into(),
+            ));
+        }
         let url = Url::parse(&request.url)
             .map_err(|error| Error::Invalid(format!("the URL cannot be read: {error}")))?;
         let origin = Origin::of(&url).map_err(Error::Invalid)?;
@@ -160,13 +169,13 @@ impl HttpAccess {
     ) -> Result<v1::http::Response, Error> {
         let written = as_written(&request);
         let ready = self.ready(request, secrets, time_left).await;
-        let refused = ready.as_ref().err();
+        let refused = ready.as_ref().err().map(|error| match error {
+            Error::Denied(line) => format!("not granted: add {line}"),
+            Error::Invalid(why) | Error::Connection(why) => why.clone(),
+            Error::Timeout => "no time was left".to_owned(),
+        });
         rehearsal.add(DryRunRequestMade {
-            refused: refused.map(|error| match error {
-                Error::Denied(line) => format!("not granted: add {line}"),
-                Error::Invalid(why) | Error::Connection(why) => why.clone(),
-                Error::Timeout => "no time was left".to_owned(),
-            }),
+            refused: refused.map(|why| rehearsal::shown(why.as_bytes())),
             ..written
         });
         ready.map(|_| rehearsal.answer())
