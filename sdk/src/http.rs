@@ -217,7 +217,8 @@ impl Response {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// Not granted; the text is the line to add to the configuration.
+    /// Not granted, or not given a secret: the text is what to add to the configuration. In
+    /// `describe` and `configure` everything is denied.
     Denied(String),
     /// The URL, a header or a secret's name is wrong; retrying will not help.
     Invalid(String),

@@ -106,15 +106,19 @@ pub async fn text(
     Path(id): Path<i64>,
 ) -> Result<Response, ApiError> {
     let deploy = find(&state, DeployId(id)).await?;
-    // A part at a time, as the client takes them.
+    let before = before_first(&deploy);
+    let part = async move |after| {
+        let (lines, more, _) = read(&state, &deploy, after, CHUNK_LINES).await?;
+        let text: String = lines.iter().map(line_of_text).collect();
+        Ok::<_, StoreError>((Bytes::from(text), more))
+    };
+    // The first one shows whether it can be read; the others as the client takes them.
+    let (first, mut next) = part(before).await?;
     let text = async_stream::try_stream! {
-        let mut next = Some(before_first(&deploy));
+        yield first;
         while let Some(after) = next {
-            let (lines, more, _) = read(&state, &deploy, after, CHUNK_LINES).await?;
-            let text: String = lines.iter().map(line_of_text).collect();
-            if !text.is_empty() {
-                yield Bytes::from(text);
-            }
+            let (text, more) = part(after).await?;
+            yield text;
             next = more;
         }
     };

@@ -195,7 +195,7 @@ async fn page_descending(
     let mut before = query.parsed::<i64>("before", "an event id")?.map(EventId);
     let mut frames = Vec::new();
     // However rare it is what is asked for, no read takes long.
-    let (oldest, as_of) = loop {
+    let ((oldest, as_of), is_full) = loop {
         let (filter, left) = (filter.clone(), limit - frames.len());
         let read = state.store.read(move |reader| {
             let found = reader.journal_before(&filter, before, left)?;
@@ -203,15 +203,15 @@ async fn page_descending(
         });
         let ((found, first), span) = read.await?;
         frames.extend(found);
-        if frames.len() == limit || first == EventId(0) {
-            break span;
+        match first {
+            None => break (span, true),
+            Some(EventId(0)) => break (span, false),
+            Some(first) => before = Some(EventId(first.0 + 1)),
         }
-        before = Some(EventId(first.0 + 1));
     };
-    let full = frames.len() == limit;
     let next = frames
         .last()
-        .filter(|_| full)
+        .filter(|_| is_full)
         .map(|frame| frame.id().to_string());
     Ok(EventPage {
         items: raw(&frames),

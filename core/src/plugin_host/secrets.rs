@@ -40,7 +40,7 @@ impl PluginHost {
     ) -> Result<Secret, HostError> {
         let stored = self.shared().kit.secrets.put(name.clone(), value).await?;
         tracing::info!(secret = %name, "a secret was set");
-        self.changed(&name);
+        self.changed(&name, true);
         Ok(shown(stored, &self.live().secret_users))
     }
 
@@ -55,18 +55,15 @@ impl PluginHost {
             return Err(not_found("secret", name.as_str()));
         }
         tracing::info!(secret = %name, "a secret was removed");
-        self.changed(&name);
+        self.changed(&name, false);
         Ok(())
     }
 
-    /// Prepared again, a plugin reads the new value, and a guest of its own follows; what it
-    /// lacks can be granted where it is there by now.
-    fn changed(&self, name: &SecretName) {
+    /// Prepared again, a plugin reads the new value, and a guest of its own follows.
+    fn changed(&self, name: &SecretName, is_stored: bool) {
         for plugin in self.live().plugins.values() {
-            let lacks_it = plugin.status.asks_for().lacks_secret(name.as_str());
-            plugin
-                .wanted
-                .send_if_modified(|wanted| lacks_it || takes(wanted, name));
+            plugin.status.note_stored(name.as_str(), is_stored);
+            plugin.wanted.send_if_modified(|wanted| takes(wanted, name));
         }
     }
 }

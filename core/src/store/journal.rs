@@ -183,13 +183,13 @@ impl Reader<'_> {
     }
 
     /// The newest matching events with an id below `before`, newest first, as far as one
-    /// page looks; and the event after which everything was looked at.
+    /// page looks; and the event after which everything was looked at, if it is not full.
     pub fn journal_before(
         &self,
         filter: &Filter,
         before: Option<EventId>,
         limit: usize,
-    ) -> Result<(Vec<Frame>, EventId), StoreError> {
+    ) -> Result<(Vec<Frame>, Option<EventId>), StoreError> {
         let position = self.head()?;
         let last = before.map_or(position.id, |before| {
             EventId(before.0.saturating_sub(1)).min(position.id)
@@ -200,11 +200,12 @@ impl Reader<'_> {
             filter,
             range: (first, last),
             limit,
-            bytes: usize::MAX,
+            bytes: PAGE_BYTES_MAX,
             descending: true,
         };
-        let (found, _) = self.select(&query, &position.journal)?;
-        Ok((frames_of(found.as_ref()).collect(), first))
+        let (found, is_full) = self.select(&query, &position.journal)?;
+        let frames = frames_of(found.as_ref()).collect();
+        Ok((frames, (!is_full).then_some(first)))
     }
 
     /// One event by its id.

@@ -8,7 +8,10 @@ use std::{
 
 use crate::{
     model::{PluginLogLevel, PluginLogLine, Timestamp},
-    plugin_host::sandbox::{HostState, v1},
+    plugin_host::{
+        clip::visible,
+        sandbox::{HostState, v1},
+    },
     scrub::Scrubber,
 };
 
@@ -63,8 +66,8 @@ impl PluginLog {
             return None;
         }
         let scrubber = &self.0.scrubber;
-        let message = scrubber.scrub_beginning(message.to_owned(), LINE_BYTES_MAX);
-        tracing::debug!(plugin = self.0.plugin, ?level, message);
+        let message = visible(scrubber.scrub_beginning(message.to_owned(), LINE_BYTES_MAX));
+        tracing::debug!(plugin = self.0.plugin, ?level, line = ?message);
         self.ring().push(level, message.clone());
         Some(message)
     }

@@ -5,7 +5,10 @@ use std::sync::{
 
 use crate::{
     model::{DryAnswer, DryRunHeader, DryRunRequestMade, Timestamp},
-    plugin_host::sandbox::v1::http::{Request, Response},
+    plugin_host::{
+        clip::visible,
+        sandbox::v1::http::{Request, Response},
+    },
 };
 
 /// What is shown of a body.
@@ -119,5 +122,5 @@ pub(super) fn shown(body: &[u8]) -> String {
     if cut.len() < body.len() {
         text.push('…');
     }
-    text
+    visible(text)
 }

@@ -202,8 +202,10 @@ impl SecretsFor<'_> {
         let Bound { value, to } = self.secrets.bound(name)?;
         let origins = to.as_deref().unwrap_or_default();
         if to.is_some() && !origins.iter().any(|origin| origin.covers(self.origin)) {
-            return Err(SecretRefused::NotGranted(format!(
-                "{origin} to the `to` of secrets.{name}",
+            // The operator has said where it may go.
+            return Err(SecretRefused::Invalid(format!(
+                "secret `{name}` may not go to {origin}: add it to the `to` of that secret, if it \
+                 is to go there",
                 origin = self.origin
             )));
         }

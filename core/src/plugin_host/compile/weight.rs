@@ -1,7 +1,9 @@
 //! What instances take in the host beside linear memory and tables, which no limiter is
 //! asked about: globals, and what tables are filled from.
 
-use wasmparser::{BinaryReaderError, ElementItems, Encoding, Instance, Parser, Payload};
+use wasmparser::{BinaryReaderError, ElementItems, Instance, Parser, Payload};
+
+use crate::plugin_host::sandbox::INSTANCES_MAX;
 
 const BYTES_MAX: u64 = 32 << 20;
 const GLOBAL_BYTES: u64 = 16;
@@ -11,7 +13,8 @@ const ELEMENT_BYTES: u64 = 32;
 struct Weight {
     /// Of the largest module.
     module_bytes: u64,
-    /// Instantiations that the file asks for, each as often as its component is at most.
+    /// Instances of modules: as many as the file makes, or as there may be where components
+    /// in it make some of their own.
     instances: u64,
 }
 
@@ -39,13 +42,16 @@ pub fn check(wasm: &[u8]) -> Result<(), String> {
 
 fn weigh(wasm: &[u8]) -> Result<Weight, BinaryReaderError> {
     let (mut largest, mut module) = (0, 0);
-    let (mut instances, mut components) = (0_u64, 1_u64);
+    let (mut instances, mut is_nested) = (0_u64, false);
+    // What is being read: a component, what is in it, and so on.
+    let mut inside = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         match payload? {
-            Payload::Version {
-                encoding: Encoding::Module,
-                ..
-            } => module = 0,
+            Payload::Version { encoding, .. } => {
+                inside.push(encoding);
+                module = 0;
+            }
+            Payload::End(_) => drop(inside.pop()),
             Payload::GlobalSection(globals) => module += u64::from(globals.count()) * GLOBAL_BYTES,
             Payload::ElementSection(elements) => {
                 for element in elements {
@@ -57,14 +63,12 @@ fn weigh(wasm: &[u8]) -> Result<Weight, BinaryReaderError> {
                 }
             }
             Payload::InstanceSection(section) => {
+                is_nested |= inside.len() > 1;
                 for instance in section {
                     if matches!(instance?, Instance::Instantiate { .. }) {
                         instances += 1;
                     }
                 }
-            }
-            Payload::ComponentInstanceSection(section) => {
-                components += u64::from(section.count());
             }
             _ => {}
         }
@@ -72,7 +76,11 @@ fn weigh(wasm: &[u8]) -> Result<Weight, BinaryReaderError> {
     }
     Ok(Weight {
         module_bytes: largest,
-        instances: instances.saturating_mul(components),
+        instances: if is_nested {
+            INSTANCES_MAX as u64
+        } else {
+            instances.min(INSTANCES_MAX as u64)
+        },
     })
 }
 
@@ -94,5 +102,11 @@ mod tests {
         assert!(check(&component(1_000, 3)).is_ok());
         let refused = check(&component(50_000, 60)).expect_err("too much");
         assert!(refused.starts_with("60 instances"), "{refused}");
+
+        // However often what is inside is made, a guest has no more instances than that.
+        let inside = "(component $c (core module $m) (core instance (instantiate $m)))";
+        let nested = format!("(component {inside} (instance (instantiate $c)))");
+        let nested = weigh(&wat::parse_str(nested).expect("a component"));
+        assert_eq!(nested.expect("it can be read").instances, 64);
     }
 }

@@ -58,8 +58,19 @@ impl Missing {
         }
     }
 
-    pub fn lacks_secret(&self, name: &str) -> bool {
+    fn lacks_secret(&self, name: &str) -> bool {
         self.secrets.iter().any(|secret| secret.name == name)
+    }
+
+    /// There is one of this name in the sealed store by now, or none any more.
+    pub(super) fn note_stored(&mut self, name: &str, is_stored: bool) {
+        for secret in self.secrets.iter_mut().filter(|it| it.name == name) {
+            let before = secret.line();
+            secret.is_stored = is_stored;
+            for line in self.lines.iter_mut().filter(|line| **line == before) {
+                *line = secret.line();
+            }
+        }
     }
 
     /// Whether it lacks something that the other one does not.

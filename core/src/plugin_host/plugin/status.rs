@@ -227,6 +227,15 @@ impl PluginStatus {
         self.lock().asked_for().clone()
     }
 
+    /// What it asks for can be granted from the sealed store, or not any more.
+    pub fn note_stored(&self, secret: &str, is_stored: bool) {
+        let mut known = self.lock();
+        known.missing.note_stored(secret, is_stored);
+        if let Some(waiting) = &mut known.waiting {
+            waiting.note_stored(secret, is_stored);
+        }
+    }
+
     /// Its file is gone.
     pub fn missing(&self, error: String) {
         self.lock().waiting = None;

@@ -78,11 +78,12 @@ impl Supervisor {
 
     /// Until cancelled. A newer wish ends the preparation of an older one.
     pub async fn run(mut self, token: CancellationToken) {
-        let mut before = None;
+        let (mut before, mut is_outdated) = (None, false);
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
             let mut newer = self.wanted.clone();
-            let is_reconfigured = wanted.reconfigures(before.as_ref());
+            // Until something has been published that says otherwise.
+            is_outdated |= wanted.reconfigures(before.as_ref());
             before = Some(wanted.clone());
             let retry = tokio::select! {
                 () = token.cancelled() => return,
@@ -90,7 +91,7 @@ impl Supervisor {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
-                retry = self.fulfil(wanted, is_reconfigured) => retry,
+                retry = self.fulfil(wanted, &mut is_outdated) => retry,
             };
             let waited = async {
                 match retry {
@@ -107,8 +108,9 @@ impl Supervisor {
         }
     }
 
-    /// After how long to try again, if that can help.
-    async fn fulfil(&self, wanted: Wanted, is_reconfigured: bool) -> Option<Duration> {
+    /// After how long to try again, if that can help. `is_outdated`: what runs was
+    /// configured otherwise.
+    async fn fulfil(&self, wanted: Wanted, is_outdated: &mut bool) -> Option<Duration> {
         match wanted {
             Wanted::Run { config, .. } => {
                 self.status.set_file(config.source.to_string());
@@ -126,19 +128,23 @@ impl Supervisor {
                 };
                 let is_refused = objection.is_some()
                     || newest.as_ref().is_err_and(PrepareError::is_about_the_file);
-                if is_refused && is_reconfigured {
-                    self.refresh(&config).await;
+                let mut retry = None;
+                if is_refused && *is_outdated {
+                    *is_outdated = !self.refresh(&config).await;
+                    retry = is_outdated.then_some(RETRY_AFTER);
                 }
                 match (newest, objection) {
                     // Kept first: what is seen to run is found again after a restart.
                     (Ok(prepared), None) => {
                         if self.keep(&config, &prepared).await {
                             self.publish(prepared);
+                            *is_outdated = false;
                         }
                     }
                     (Ok(prepared), Some(objection)) => self.object(&prepared, objection),
-                    (Err(error), _) => return self.refuse(&error),
+                    (Err(error), _) => return self.refuse(&error).or(retry),
                 }
+                return retry;
             }
             Wanted::Describe { file, .. } => {
                 match self.kit.describe(&file, self.status.metrics()).await {
@@ -181,24 +187,36 @@ impl Supervisor {
     }
 
     /// What runs on, since its newer file is not taken, follows its configuration all the
-    /// same: a secret that was changed, a grant that was taken back.
-    async fn refresh(&self, config: &PluginConfig) {
+    /// same: a secret that was changed, a grant that was taken back. False where it should
+    /// be tried again.
+    async fn refresh(&self, config: &PluginConfig) -> bool {
         let name = self.status.name();
         let running = self.versions.borrow().clone();
         let (Some(running), Some(kept)) = (running, self.kit.kept.find(name).await) else {
-            return;
+            return true;
         };
         if kept.digest != running.module.digest() {
-            return;
+            return true;
         }
         let config = PluginConfig {
             sha256: None,
             ..config.clone()
         };
         let metrics = self.status.metrics();
-        // What keeps it from running with this configuration is told of the newer file.
-        if let Ok(same) = (self.kit.prepare_kept(name, &config, &kept, metrics)).await {
-            self.publish(same);
+        match (self.kit.prepare_kept(name, &config, &kept, metrics)).await {
+            Ok(same) => {
+                self.publish(same);
+                true
+            }
+            Err(error) => {
+                let error = clipped(error.to_string());
+                tracing::warn!(
+                    plugin = name,
+                    error,
+                    "what runs cannot follow its configuration"
+                );
+                false
+            }
         }
     }
 

@@ -9,7 +9,10 @@ use serde_json::{Map, Value};
 use super::{Decision, DeliveryOutcome, Description, Fault, FieldError, contract::json};
 use crate::{
     model::Asked,
-    plugin_host::capabilities::{is_secret_name, written_origin},
+    plugin_host::{
+        capabilities::{is_secret_name, written_origin},
+        clip::visible,
+    },
     scrub::Scrubber,
 };
 
@@ -116,18 +119,6 @@ pub(super) fn annotation(added: &str, scrubber: &Scrubber) -> Result<Map<String,
 
 fn text(told: String, scrubber: &Scrubber) -> String {
     visible(scrubber.scrub_beginning(told, TEXT_BYTES_MAX))
-}
-
-/// Without what would move a terminal's cursor, or turn the direction of text.
-fn visible(text: String) -> String {
-    let is_hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(is_hidden) {
-        return text;
-    }
-    text.replace(is_hidden, "\u{fffd}")
 }
 
 /// In one line.

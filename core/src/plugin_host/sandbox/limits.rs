@@ -5,7 +5,7 @@ use wasmtime::ResourceLimiter;
 use crate::{model::PluginRole, plugin_host::metrics::GuestMemory};
 
 /// A component may be made of several core modules (Python's are).
-const INSTANCES_MAX: usize = 64;
+pub const INSTANCES_MAX: usize = 64;
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 8;
 const TABLE_ELEMENTS_MAX: usize = 100_000;

@@ -23,7 +23,7 @@ mod words;
 pub use engine::{Sandbox, SandboxError};
 pub use fault::Fault;
 pub use guest::Guest;
-pub use limits::Limits;
+pub use limits::{INSTANCES_MAX, Limits};
 pub use load_error::LoadError;
 pub use module::Module;
 pub use setup::Setup;

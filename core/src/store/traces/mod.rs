@@ -99,10 +99,13 @@ impl Reader<'_> {
         let mut too_much = bytes - BYTES_MAX;
         let now = Timestamp::now().unix_ms();
         let mut statement = self.sql().prepare_cached(
-            "SELECT pipeline, last, time, octet_length(json) FROM (
-                SELECT * FROM (SELECT * FROM traces WHERE time > ?1 ORDER BY time DESC LIMIT ?2)
-                UNION ALL
-                SELECT * FROM (SELECT * FROM traces WHERE time <= ?1 ORDER BY time LIMIT ?2))",
+            "SELECT * FROM (
+                SELECT pipeline, last, time, octet_length(json) FROM traces
+                WHERE time > ?1 ORDER BY time DESC LIMIT ?2)
+             UNION ALL
+             SELECT * FROM (
+                SELECT pipeline, last, time, octet_length(json) FROM traces
+                WHERE time <= ?1 ORDER BY time LIMIT ?2)",
         )?;
         let mut rows = statement.query(params![now, CHUNK_ROWS])?;
         let (mut doomed, mut taken) = (Vec::new(), 0);
@@ -118,6 +121,8 @@ impl Reader<'_> {
                 });
                 too_much -= bytes;
                 taken += bytes;
+            } else if time <= now {
+                break;
             }
         }
         Ok(doomed)

@@ -51,3 +51,19 @@ it('no deploy goes missing between the newest page and the older ones', async ()
 	await screen.findByText('shop:103');
 	expect(shown()).toHaveLength(103);
 });
+
+it('where more came than a page holds, what lies between is loaded again', async () => {
+	render(Deploys, { none: 'None.' });
+	await screen.findByText('shop:100');
+	const older = () => screen.getByRole('button', { name: 'Load older deploys' });
+	await userEvent.setup().click(older());
+	await screen.findByText('shop:1');
+	server.newest = 300;
+	const event = { type: 'deploy_status', payload: { project: 'shop' } } as Event;
+	server.watches.at(-1)?.onEvents([event]);
+	await screen.findByText('shop:300');
+	expect(shown()).toHaveLength(50);
+	await userEvent.setup().click(older());
+	await screen.findByText('shop:201');
+	expect(shown()).toHaveLength(100);
+});

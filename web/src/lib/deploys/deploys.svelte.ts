@@ -69,16 +69,20 @@ export class DeployList {
 		}
 	};
 
-	/** What a new page has no room for any more is older now; of another history nothing is. */
+	/**
+	 * What a new page has no room for any more is older now. Of another history nothing is,
+	 * nor where more came than a page holds: what lies between is not known.
+	 */
 	#keep({ items, as_of }: { items: DeploySummary[]; as_of: { journal: string } }): void {
 		const before = this.#newest.data;
-		if (!before || this.#next === undefined) return;
-		if (before.as_of.journal !== as_of.journal) {
+		if (!before || (this.#next === undefined && !this.loadingOlder)) return;
+		const last = items.at(-1)?.id ?? Infinity;
+		const isApart = last > (before.items[0]?.id ?? Infinity);
+		if (isApart || before.as_of.journal !== as_of.journal) {
 			this.#older = [];
 			this.#next = undefined;
 			return;
 		}
-		const last = items.at(-1)?.id ?? Infinity;
 		const first = this.#older[0]?.id ?? -Infinity;
 		const gone = before.items.filter(({ id }) => id < last && id > first);
 		this.#older = [...gone, ...this.#older];
