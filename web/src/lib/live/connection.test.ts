@@ -3,6 +3,11 @@ import { listener, settle, tab } from './harness';
 
 const page = tab();
 
+function look(state: DocumentVisibilityState): void {
+	vi.spyOn(document, 'visibilityState', 'get').mockReturnValue(state);
+	document.dispatchEvent(new Event('visibilitychange'));
+}
+
 describe('the connection', () => {
 	it('is live once the server has said hello', async () => {
 		expect(page.live.status.kind).toBe('connecting');
@@ -33,6 +38,31 @@ describe('the connection', () => {
 		page.server.last.end();
 		await vi.advanceTimersByTimeAsync(600);
 		expect(page.server.last.query.get('after')).toBe('j-40');
+	});
+
+	it('is left to other tabs while nobody looks, and goes on where it was', async () => {
+		const { seen } = listener(page.live, 5);
+		await settle();
+		page.server.last.accept(5).facts(6);
+		await settle();
+		look('hidden');
+		await vi.advanceTimersByTimeAsync(5_000);
+		look('visible');
+		await vi.advanceTimersByTimeAsync(20_000);
+		expect(page.server.last.signal.aborted).toBe(false);
+
+		look('hidden');
+		await vi.advanceTimersByTimeAsync(11_000);
+		expect(page.server.last.signal.aborted).toBe(true);
+		await vi.advanceTimersByTimeAsync(600_000);
+		expect(page.server.opened).toHaveLength(1);
+		look('visible');
+		await settle();
+		expect(page.server.last.query.get('after')).toBe('j-6');
+		page.server.last.accept(8).facts(7, 8);
+		await settle();
+		expect(page.live.status.kind).toBe('live');
+		expect(seen).toEqual([6, 7, 8]);
 	});
 
 	it('backs off while the server does not answer, and says when it tries again', async () => {

@@ -1,6 +1,7 @@
 import { createContext } from 'svelte';
 import type { Event } from '$lib/api/schema';
 import { backoffMs } from './backoff';
+import { Onlooker } from './onlooker';
 import { parsePosition, streamPath } from './position';
 import { readStream, StreamRefused, type Frame } from './sse';
 import { Subscription } from './subscription';
@@ -55,15 +56,24 @@ export class Live {
 	#serverRetryMs = 0;
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	#watchdog: ReturnType<typeof setTimeout> | undefined;
+	/** What happens while nobody looks is told when somebody does again. */
+	#onlooker = new Onlooker({
+		leave: () => {
+			this.#close();
+			this.status = { kind: 'connecting' };
+		},
+		comeBack: () => this.#open(),
+		look: () => this.#wake(),
+	});
 
 	/** Connects, and stays connected until the returned function is called. */
 	start(): () => void {
 		addEventListener('online', this.#wake);
-		document.addEventListener('visibilitychange', this.#wake);
+		const unseen = this.#onlooker.start();
 		this.#open();
 		return () => {
 			removeEventListener('online', this.#wake);
-			document.removeEventListener('visibilitychange', this.#wake);
+			unseen();
 			this.#close();
 		};
 	}
@@ -140,6 +150,7 @@ export class Live {
 		});
 		// A watch may have come while the stream was being opened.
 		this.#subscription.serve();
+		this.#onlooker.notice();
 	}
 
 	#reset(frame: Frame): void {
