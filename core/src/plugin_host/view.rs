@@ -76,6 +76,8 @@ impl PluginHost {
     }
 
     pub async fn pipelines(&self) -> Result<(Vec<Pipeline>, Position), HostError> {
+        // First: what is shown is at least as new.
+        let as_of = self.shared().store.read(|reader| reader.head()).await?;
         let mut views: Vec<Pipeline> = self
             .live()
             .pipelines
@@ -86,9 +88,9 @@ impl PluginHost {
             for view in &mut views {
                 fill(view, reader)?;
             }
-            Ok((views, reader.head()?))
+            Ok(views)
         });
-        Ok(filled.await?)
+        Ok((filled.await?, as_of))
     }
 }
 

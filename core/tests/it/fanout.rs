@@ -55,6 +55,31 @@ async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
 }
 
 #[tokio::test]
+async fn who_wants_nothing_that_comes_is_told_how_far_the_journal_is() {
+    let server = Server::start().await;
+    let path = "/api/events?type=watch_gap";
+    let mut socket = Raw::open(&server, path).await;
+    let mut body = Raw::open(&server, &format!("{path}&format=ndjson")).await;
+    socket.until("event: hello").await;
+    body.until("hello").await;
+    publish(&server, 0..50).await;
+    let (told, told_too) = (socket.until("event: bookmark\n"), body.until("bookmark"));
+    tokio::join!(told, told_too);
+    socket.until("\n\n").await;
+    let head = server.bus().head();
+    let before = socket.text.split("event: bookmark").next().expect("a part");
+    let id = before
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("id: "));
+    assert_eq!(id, Some(head.to_string().as_str()));
+    let resumed = Sse::open(&server.http, &server.url(path), id).await;
+    assert_eq!(resumed.hello["resumed"], true);
+    assert_eq!(resumed.hello["missed"], 0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn two_hundred_clients_that_attach_at_any_time_miss_nothing_and_see_nothing_twice() {
     const LAST: usize = 3_060;
     let server = Server::start().await;

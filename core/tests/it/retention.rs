@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tiny_forge::{
     events::{Filter, Gaps, Next, ResetReason, Start},
     model::{EventId, EventType, Timestamp},
-    store::{Amount, Retention, StoreError},
+    store::{self, Amount, Retention, StoreError},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     journal::{Journal, log_line, take},
@@ -170,6 +171,37 @@ async fn a_page_says_from_which_event_on_nothing_of_its_kind_was_deleted() {
     let rare = server.json("/api/events?type=watch_gap&order=desc").await;
     assert_eq!(rare["oldest"]["id"], 1);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn log_lines_in_bulk_push_nothing_out_but_log_lines() {
+    let journal = Journal::new();
+    journal.publish(5).await;
+    let lines = (0..1_500).map(|n| log_line(1, &n.to_string())).collect();
+    journal.bus.publish_all(lines).await.expect("published");
+    let retention = Retention {
+        logs_max: 100,
+        events_max: 1_000,
+        ..Retention::default()
+    };
+    let token = CancellationToken::new();
+    let trimming = store::run_retention(journal.store.clone(), retention, token.clone());
+    let rows = async |kind: EventType| {
+        let kept = journal.store.read(|reader| reader.kept()).await;
+        let mut kept = kept.expect("readable").into_iter();
+        let found = kept.find(|kept| kept.kind == kind);
+        found.map_or(0, |kept| kept.amount.rows)
+    };
+    let watching = async {
+        let done = async || (rows(EventType::DeployLog).await == 100).then_some(());
+        wait::answer(done).await.expect("retention is done in time");
+        token.cancel();
+    };
+    tokio::join!(trimming, watching);
+    assert_eq!(rows(EventType::System).await, 5);
+    let floor = |kind| journal.store.floor(&only(kind));
+    assert_eq!(floor(EventType::System), EventId(0));
+    assert_eq!(floor(EventType::DeployLog), EventId(1_405));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Host, publish};
 use crate::support::{
-    folder::put,
+    folder::{put, webhook},
     target::{Answer, Target},
 };
 
@@ -139,6 +139,28 @@ async fn a_refused_delivery_is_a_dead_letter_that_can_be_replayed_and_holds_up_n
     );
     let listed = host.server.json("/api/plugins/slack").await;
     assert_eq!(listed["queue"]["dead"], 0);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_sink_that_has_to_try_again_sends_nothing_again_to_one_that_took_it() {
+    let host = Host::start().await;
+    let busy = Target::start().await;
+    busy.answer_next([Answer::new(503, "busy"), Answer::new(503, "busy")]);
+    let toml = webhook("good", "builtin:webhook", &host.target)
+        + &webhook("late", "builtin:webhook", &busy)
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"late\", \"good\"]\n";
+    put(&host.folder(), "all.toml", toml);
+    host.pipeline(|all| all["state"] == "running").await;
+    publish(&host.server, "shop").await;
+    let attempts = busy.received(3).await;
+    let delivered = |it: &Value| it["sink"] == "late" && it["status"] == "delivered";
+    host.listed("/api/deliveries", delivered).await;
+    let ids: Vec<&str> = attempts.iter().map(|it| it.header("webhook-id")).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let taken = host.target.requests();
+    assert_eq!(taken.len(), 1);
+    assert_ne!(taken[0].header("webhook-id"), ids[0]);
     host.server.stop().await;
 }
 

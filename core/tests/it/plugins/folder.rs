@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Host, projects_told, publish};
 use crate::support::{
@@ -176,6 +176,26 @@ async fn a_pinned_digest_lets_no_other_file_in() {
     let refused = host.plugin_is("hook", "failed").await;
     let error = refused["error"].as_str().expect("a reason");
     assert!(error.contains("sha256 = \""), "{error}");
+
+    // And no change of the one that runs.
+    let (_, told) = error.rsplit_once("sha256 = \"").expect("the digest");
+    let digest = told.split('"').next().expect("a digest").to_owned();
+    let pinned = webhook("hook", "hook.wasm", &host.target) + &format!("sha256 = \"{digest}\"\n");
+    put(&host.folder(), "hook.toml", pinned);
+    host.plugin_is("hook", "running").await;
+    let mut changed = fs::read(host.folder().join("hook.wasm")).expect("read");
+    changed.extend([0, 5, 4, b'm', b'a', b'r', b'k']);
+    put(&host.folder(), "hook.wasm", changed);
+    let waits = |it: &Value| {
+        it["error"]
+            .as_str()
+            .is_some_and(|it| it.contains("sha256 = "))
+    };
+    let waiting = host.listed("/api/plugins", waits).await;
+    assert_eq!(
+        (&waiting["digest"], &waiting["state"]),
+        (&json!(digest), &json!("running"))
+    );
     host.server.stop().await;
 }
 
