@@ -298,7 +298,7 @@ async fn a_request_without_a_grant_is_denied_with_the_line_to_add() {
 #[tokio::test]
 async fn what_deliveries_cause_does_not_go_round_in_circles() {
     let mut host = Host::start().await;
-    let toml = crate::support::folder::webhook("hook", "builtin:webhook", &host.target)
+    let toml = webhook("hook", "builtin:webhook", &host.target)
         + "[pipeline.loop]\nwhen.type = [\"project_status\", \"delivery_status\"]\nsinks = [\"hook\"]\n";
     put(&host.folder(), "hook.toml", toml);
     host.plugin_is("hook", "running").await;

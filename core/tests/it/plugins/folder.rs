@@ -64,7 +64,7 @@ async fn a_bad_change_leaves_the_old_version_running_and_says_why() {
         ),
     ] {
         put(&host.folder(), name, content);
-        let refused = |event: &serde_json::Value| event["payload"]["error"].is_string();
+        let refused = |event: &Value| event["payload"]["error"].is_string();
         let told = host.events.until(refused).await;
         let error = told["payload"]["error"].as_str().expect("a reason");
         assert!(error.contains(why), "{name}: {error}");
@@ -87,7 +87,7 @@ async fn a_configuration_that_cannot_be_read_is_listed_and_changes_nothing() {
     put(&host.folder(), "hook.toml", &good);
     host.plugin_is("hook", "running").await;
     put(&host.folder(), "hook.toml", good + "\ncolour = \"red\"\n");
-    let is_file = |item: &serde_json::Value| item["name"] == "hook.toml";
+    let is_file = |item: &Value| item["name"] == "hook.toml";
     let broken = host.listed("/api/plugins", is_file).await;
     let error = broken["error"].as_str().expect("a reason");
     assert!(
@@ -99,7 +99,7 @@ async fn a_configuration_that_cannot_be_read_is_listed_and_changes_nothing() {
 
     let link = host.folder().join("elsewhere.toml");
     std::os::unix::fs::symlink("not-mounted.toml", link).expect("a link");
-    let is_link = |item: &serde_json::Value| item["name"] == "elsewhere.toml";
+    let is_link = |item: &Value| item["name"] == "elsewhere.toml";
     let unreadable = host.listed("/api/plugins", is_link).await;
     let error = unreadable["error"].as_str().expect("a reason");
     assert!(error.contains("cannot be read"), "{error}");
@@ -147,9 +147,7 @@ async fn a_pipeline_that_cannot_work_says_which_plugin_is_in_the_wrong_place() {
     put(&host.folder(), "all.toml", toml);
     host.plugin_is("hook", "running").await;
     let is_failed = |name: &'static str| {
-        move |pipeline: &serde_json::Value| {
-            pipeline["name"] == name && pipeline["state"] == "failed"
-        }
+        move |pipeline: &Value| pipeline["name"] == name && pipeline["state"] == "failed"
     };
     let upside = host.pipeline(is_failed("upside")).await;
     let error = upside["error"].as_str().expect("a reason");
