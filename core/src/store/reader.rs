@@ -30,6 +30,21 @@ impl<'c> Reader<'c> {
         Self { sql }
     }
 
+    /// The names in a column that an index begins with. Each is looked for in the index: rows
+    /// are many, names few.
+    pub(super) fn names_in(&self, table: &str, column: &str) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.sql().prepare_cached(&format!(
+            "WITH RECURSIVE names (name) AS (
+                SELECT min({column}) FROM {table}
+                UNION ALL
+                SELECT (SELECT min({column}) FROM {table} WHERE {column} > name)
+                FROM names WHERE name IS NOT NULL)
+             SELECT name FROM names WHERE name IS NOT NULL"
+        ))?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
     /// For the typed statements in this folder.
     pub(super) fn sql(&self) -> &'c Connection {
         self.sql

@@ -141,7 +141,7 @@ impl Tx<'_> {
 impl Reader<'_> {
     /// A chunk of what ended long ago, or is too much of it.
     pub fn doomed_deliveries(&self) -> Result<Vec<String>, StoreError> {
-        for sink in self.sinks()? {
+        for sink in self.names_in("deliveries", "sink")? {
             for (state, most) in &ENDED {
                 let doomed = self.doomed_of(&sink, *state, *most)?;
                 if !doomed.is_empty() {
@@ -150,20 +150,6 @@ impl Reader<'_> {
             }
         }
         Ok(Vec::new())
-    }
-
-    /// Each name is looked for in the index: deliveries are many, names few.
-    fn sinks(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.sql().prepare_cached(
-            "WITH RECURSIVE names (name) AS (
-                SELECT min(sink) FROM deliveries
-                UNION ALL
-                SELECT (SELECT min(sink) FROM deliveries WHERE sink > name)
-                FROM names WHERE name IS NOT NULL)
-             SELECT name FROM names WHERE name IS NOT NULL",
-        )?;
-        let names = statement.query_map([], |row| row.get(0))?;
-        Ok(names.collect::<Result<_, _>>()?)
     }
 
     fn doomed_of(

@@ -55,7 +55,7 @@ impl Reader<'_> {
     /// In the order in which they decided.
     pub fn traces(&self, event: EventId) -> Result<Vec<PipelineTrace>, StoreError> {
         let mut traces = Vec::new();
-        for pipeline in self.traced_pipelines()? {
+        for pipeline in self.names_in("traces", "pipeline")? {
             // Its rows follow each other in the journal: no other holds the event.
             let json: Option<String> = self
                 .sql()
@@ -72,20 +72,6 @@ impl Reader<'_> {
         }
         traces.sort_by_key(|trace| trace.decided_at);
         Ok(traces)
-    }
-
-    /// Each name is looked for in the index: rows are many, names few.
-    fn traced_pipelines(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.sql().prepare_cached(
-            "WITH RECURSIVE names (name) AS (
-                SELECT min(pipeline) FROM traces
-                UNION ALL
-                SELECT (SELECT min(pipeline) FROM traces WHERE pipeline > name)
-                FROM names WHERE name IS NOT NULL)
-             SELECT name FROM names WHERE name IS NOT NULL",
-        )?;
-        let names = statement.query_map([], |row| row.get(0))?;
-        Ok(names.collect::<Result<_, _>>()?)
     }
 
     /// A chunk of those that are a day old, or too much: of a clock that was ahead first,
