@@ -9,10 +9,12 @@
 pub enum Failpoint {
     /// Events are on disk; nobody has been told of them yet.
     EventsCommitted,
+    /// A step of a pipeline has answered; the next one has not been asked.
+    StepAnswered,
     /// A pipeline has decided about events; nothing of it is stored.
     EventsDecided,
     /// What was decided is stored; no sink has been woken.
-    DeliveriesStored,
+    DecisionsStored,
     /// A sink's target has answered; the answer is not written down.
     DeliveryAttempted,
     /// The attempt is written down.
@@ -30,10 +32,11 @@ pub enum Failpoint {
 }
 
 impl Failpoint {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::EventsCommitted,
+        Self::StepAnswered,
         Self::EventsDecided,
-        Self::DeliveriesStored,
+        Self::DecisionsStored,
         Self::DeliveryAttempted,
         Self::DeliveryRecorded,
         Self::DeployActed,
@@ -46,8 +49,9 @@ impl Failpoint {
     pub const fn name(self) -> &'static str {
         match self {
             Self::EventsCommitted => "events_committed",
+            Self::StepAnswered => "step_answered",
             Self::EventsDecided => "events_decided",
-            Self::DeliveriesStored => "deliveries_stored",
+            Self::DecisionsStored => "decisions_stored",
             Self::DeliveryAttempted => "delivery_attempted",
             Self::DeliveryRecorded => "delivery_recorded",
             Self::DeployActed => "deploy_acted",

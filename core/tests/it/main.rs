@@ -18,6 +18,7 @@ mod invariants;
 mod keys;
 mod kills;
 mod kills_of_deliveries;
+mod kills_of_steps;
 mod lanes;
 mod plugins;
 mod previews;

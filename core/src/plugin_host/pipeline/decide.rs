@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     events::Frame,
+    failpoint::{self, Failpoint},
     model::{EventId, EventType, OnError, PluginRole, StepTrace, Timestamp, TraceOutcome},
     plugin_host::{
         event::guest_event,
@@ -196,6 +197,7 @@ impl Step {
             Err(RunError::Absent { .. }) => return Err(Undecided::Absent),
             said => said,
         };
+        failpoint::reached(Failpoint::StepAnswered);
         trail.asked(&self.runner, &said);
         match said {
             Ok(Said::Keep | Said::Added(None)) => Ok(Passed::On),

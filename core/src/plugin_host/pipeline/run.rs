@@ -285,10 +285,7 @@ impl Running {
                 cooldown: once.cooldown(),
             }),
         });
-        let has_deliveries = !change.deliveries.is_empty();
-        if has_deliveries {
-            failpoint::reached(Failpoint::EventsDecided);
-        }
+        failpoint::reached(Failpoint::EventsDecided);
         let kept = change.clone();
         let write = move || {
             let change = kept.clone();
@@ -297,9 +294,7 @@ impl Running {
         let shed = store_until_done(&self.task.store, write, &self.task.status, token).await?;
         self.stored = cursor;
         self.count_shed(&shed);
-        if has_deliveries {
-            failpoint::reached(Failpoint::DeliveriesStored);
-        }
+        failpoint::reached(Failpoint::DecisionsStored);
         for name in change.sinks() {
             for sink in self.task.sinks.iter().filter(|sink| sink.name == name) {
                 sink.wake.notify_one();

@@ -248,7 +248,7 @@ pub fn answer_word(offset: u32, value: &str) -> String {
     format!("(i32.store (i32.const {}) {value})", ANSWER + offset)
 }
 
-/// A filter's `drop` with the text at an address.
+/// A filter's `drop` with the text at an address, or what an enricher adds: they look alike.
 pub fn drop_with(pointer: &str, length: &str) -> String {
     [
         answer_byte(4, 1),
