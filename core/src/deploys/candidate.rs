@@ -27,11 +27,10 @@ impl Run {
                 if !is_own || found.status != InstanceStatus::Created {
                     return Err(failed(conflict));
                 }
-                self.tools
-                    .engine
-                    .remove(&container.name)
-                    .await
-                    .map_err(failed)?;
+                self.tools.planned.begin(&found.id);
+                let removed = self.tools.engine.remove(&found.id).await;
+                self.tools.planned.end(&found.id);
+                removed.map_err(failed)?;
                 self.tools.engine.create(&container).await
             }
             other => other,

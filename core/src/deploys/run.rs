@@ -125,7 +125,10 @@ impl Run {
             outcome
         };
         let (outcome, ()) = tokio::join!(switching, following);
-        self.tools.planned.end(&candidate);
+        match &outcome {
+            Ok(()) => self.tools.planned.release(&candidate),
+            Err(_) => self.tools.planned.end(&candidate),
+        }
         outcome
     }
 

@@ -11,18 +11,24 @@ const SLACK_MS: u64 = 2_000;
 const REMEMBERED_MS: u64 = 30_000;
 
 /// Containers that an operation of ours works on: what happens to them is
-/// planned, and nothing to be alarmed about.
+/// planned, and nothing to be alarmed about. With each, until when it is.
 #[derive(Clone, Default)]
 pub struct Planned(Arc<Mutex<HashMap<String, Option<Timestamp>>>>);
 
 impl Planned {
-    /// From now on, until [`Planned::end`].
+    /// From now on, until [`Planned::end`] or [`Planned::release`].
     pub fn begin(&self, id: &str) {
         self.lock().insert(id.to_owned(), None);
     }
 
-    /// What happens from now on is not planned; what has happened may be told later.
+    /// We have stopped or removed it; its end may carry a time of a clock that is ahead.
     pub fn end(&self, id: &str) {
+        let until = Timestamp::now().plus_ms(SLACK_MS);
+        self.lock().insert(id.to_owned(), Some(until));
+    }
+
+    /// It serves, and what happens from now on it does by itself. Its start may be told later.
+    pub fn release(&self, id: &str) {
         self.lock().insert(id.to_owned(), Some(Timestamp::now()));
     }
 
@@ -30,9 +36,9 @@ impl Planned {
     pub fn contains(&self, id: &str, at: Timestamp) -> bool {
         let mut planned = self.lock();
         let now = Timestamp::now();
-        planned.retain(|_, end| end.is_none_or(|end| now <= end.plus_ms(REMEMBERED_MS)));
-        let end = planned.get(id);
-        end.is_some_and(|end| end.is_none_or(|end| at <= end.plus_ms(SLACK_MS)))
+        planned.retain(|_, until| until.is_none_or(|it| now <= it.plus_ms(REMEMBERED_MS)));
+        let until = planned.get(id);
+        until.is_some_and(|until| until.is_none_or(|until| at <= until))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Option<Timestamp>>> {
@@ -55,5 +61,11 @@ mod tests {
         assert!(planned.contains("old", during));
         assert!(!planned.contains("old", during.plus_ms(10_000)));
         assert!(!planned.contains("other", during));
+
+        planned.begin("new");
+        let during = Timestamp::now();
+        planned.release("new");
+        assert!(planned.contains("new", during));
+        assert!(!planned.contains("new", during.plus_ms(500)));
     }
 }

@@ -249,6 +249,9 @@ impl Watcher {
     ) -> Result<(), StoreError> {
         let mut circumstances = self.circumstances(&now, source, time.or(last_turn(&now)));
         let (before, at) = (self.known.get(&now.id), time.unwrap_or(now.updated_at));
+        // Only our deploys create managed ones, whose ids they learn too late to tell us.
+        let is_created = |change: &Change| change.reason == InstanceReason::Created;
+        circumstances.planned |= now.managed && change.as_ref().is_some_and(is_created);
         // What a deploy does, and what it watches, is judged by the deploy.
         let news = change.as_ref().filter(|_| !circumstances.planned);
         let complete_until = self.complete_until;

@@ -12,11 +12,14 @@ mod image;
 mod messages;
 mod metrics;
 mod outgoing;
+mod overtaken;
+mod planned;
 mod reloads;
 mod replace;
 mod restart;
 mod secrets;
 mod throttle;
+mod trace;
 mod trust;
 
 use std::path::PathBuf;

@@ -231,55 +231,8 @@ async fn what_makes_no_sense_is_refused_with_what_to_write_instead() {
     host.server.stop().await;
 }
 
-#[tokio::test]
-async fn an_event_tells_who_saw_it_what_they_said_and_where_it_went() {
-    let mut host = Host::start().await;
-    let toml = webhook("hook", "builtin:webhook", &host.target)
-        + "[plugin.pick]\nfile = \"builtin:rules\"\n\
-           config.rules = [{ drop_if = 'project.startsWith(\"draft-\")', reason = \"no drafts\" }]\n\
-           [pipeline.all]\nwhen.type = \"project_status\"\nsteps = [\"pick\"]\nsinks = [\"hook\"]\n";
-    put(&host.folder(), "hook.toml", toml);
-    host.plugin_is("hook", "running").await;
-    host.pipeline(|all| all["state"] == "running").await;
-    publish(&host.server, "draft-1").await;
-    publish(&host.server, "shop").await;
-    host.delivery_is("delivered").await;
-
-    let digest = host.server.json("/api/plugins/pick").await["digest"].clone();
-    let trace = async |project: &str| {
-        let page = host.server.json("/api/events?type=project_status").await;
-        let mut items = page["items"].as_array().expect("items").iter();
-        let event = items.find(|event| event["payload"]["project"] == project);
-        let id = &event.expect("it was published")["id"];
-        host.server.json(&format!("/api/events/{id}/trace")).await
-    };
-    let sent = trace("shop").await;
-    assert_eq!(sent["pipelines"][0]["pipeline"], "all");
-    assert_eq!(sent["pipelines"][0]["outcome"], "passed");
-    let step = &sent["pipelines"][0]["steps"][0];
-    assert_eq!(
-        (&step["plugin"], &step["decision"]),
-        (&"pick".into(), &"keep".into())
-    );
-    assert_eq!(step["digest"], digest);
-    assert!(
-        step["version"].is_string() && step["duration_us"].is_u64(),
-        "{step}"
-    );
-    assert_eq!(sent["deliveries"][0]["status"], "delivered");
-
-    let dropped = trace("draft-1").await;
-    assert_eq!(dropped["pipelines"][0]["outcome"], "dropped");
-    let step = &dropped["pipelines"][0]["steps"][0];
-    assert_eq!(step["detail"], "no drafts");
-    assert_eq!(dropped["deliveries"], serde_json::json!([]));
-    let url = host.server.url("/api/events/999999/trace");
-    let absent = host.server.http.get(url).send().await.expect("an answer");
-    assert_eq!(absent.status(), 404);
-    host.server.stop().await;
-}
-
-fn planned(requests: &[Received]) -> Vec<bool> {
+/// Whether our own deploys did what the events tell of, in order.
+pub fn planned(requests: &[Received]) -> Vec<bool> {
     let events = requests.iter().flat_map(|request| {
         let events = request.json()["data"]["events"].as_array().cloned();
         events.unwrap_or_default()

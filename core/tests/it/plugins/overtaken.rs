@@ -1,0 +1,96 @@
+//! A pipeline that was away for longer than the journal remembers.
+
+use serde_json::Value;
+
+use super::Host;
+use crate::{
+    sandbox::guest::{ANSWER, Source},
+    support::{
+        folder::{put, webhook},
+        note::note,
+        server::Server,
+        wait,
+    },
+};
+
+const KEPT: u64 = 1_000;
+const NOTES: i64 = 1_300;
+
+#[tokio::test]
+async fn what_retention_took_is_counted_as_skipped_and_what_it_left_is_told() {
+    let server = Server::configured(|_, args| args.events_max = Some(KEPT.to_string())).await;
+    let mut host = Host::on(server).await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[plugin.late]\nfile = \"late.wasm\"\n\
+           [pipeline.all]\nwhen.type = \"system\"\nsteps = [\"late\"]\nsinks = [\"hook\"]\n\
+           batch = { events = 500, wait = \"1s\" }\n";
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    let waits = |it: &Value| it["error"] == "waits for plugin `late`";
+    let cursor = host.pipeline(waits).await["cursor"].as_i64();
+    let cursor = cursor.expect("it has its place before its plugins are there");
+
+    let notes = (0..NOTES).map(|n| note(&n.to_string())).collect();
+    host.server
+        .bus()
+        .publish_all(notes)
+        .await
+        .expect("published");
+    drop(host.events);
+    // It is deleted at a start, at the latest.
+    let server = host.server.restart().await;
+    let trimmed = wait::answer(async || {
+        let page = server.json("/api/events?type=system").await;
+        (page["oldest"]["id"].as_i64() > Some(cursor + 1)).then_some(())
+    });
+    trimmed.await.expect("retention is done in time");
+    let events = server.sse("/api/events?after=0").await;
+    let host = Host {
+        server,
+        events,
+        target: host.target,
+    };
+    let pipeline = host.pipeline(waits).await;
+    assert_eq!(
+        (&pipeline["cursor"], &pipeline["skipped"]),
+        (&cursor.into(), &0.into())
+    );
+
+    let keep = format!("(i32.const {ANSWER})");
+    put(
+        &host.folder(),
+        "late.wasm",
+        Source::filter(keep).component(),
+    );
+    let last = (NOTES - 1).to_string();
+    let requests = host.target.until(|requests| {
+        let mut told = requests.iter().flat_map(|it| notes_in(&it.json()));
+        told.any(|(_, message)| message == last)
+    });
+    let told: Vec<(i64, String)> = requests
+        .await
+        .iter()
+        .flat_map(|it| notes_in(&it.json()))
+        .collect();
+    let (first, message) = &told[0];
+    let number: i64 = message.parse().expect("a number");
+    assert!(number > 0, "retention has taken none");
+    let left: Vec<String> = (number..NOTES).map(|n| n.to_string()).collect();
+    let messages: Vec<&String> = told.iter().map(|(_, message)| message).collect();
+    assert_eq!(messages, left.iter().collect::<Vec<_>>());
+    let pipeline = host.pipeline(|it| it["state"] == "running").await;
+    assert_eq!(pipeline["skipped"], first - 1 - cursor, "{pipeline}");
+    host.server.stop().await;
+}
+
+/// Ids and messages of the notes that a request tells of.
+fn notes_in(body: &Value) -> Vec<(i64, String)> {
+    let events = body["data"]["events"].as_array().expect("events").iter();
+    let notes = events.filter(|it| it["payload"]["what"] == "note");
+    notes
+        .map(|it| {
+            let message = it["payload"]["message"].as_str().expect("a message");
+            (it["id"].as_i64().expect("an id"), message.to_owned())
+        })
+        .collect()
+}
