@@ -19,7 +19,8 @@ fn main() -> anyhow::Result<()> {
     let folder = folder.context("the folder to write to is missing")?;
     let bomb = Hostile {
         name: "compile-bomb",
-        wasm: compile_bomb(60_000),
+        // More than the compiler may take by default, which is 2 GiB.
+        wasm: compile_bomb(300_000),
         kind: "compile",
         at_start: true,
         limits: "",

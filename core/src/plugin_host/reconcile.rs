@@ -285,3 +285,20 @@ fn boxed(
 ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(task)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::guarded;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_task_is_told_only_when_it_panics() {
+        let told = Cell::new(0);
+        let tell = || told.set(told.get() + 1);
+        guarded(async {}, tell).await;
+        assert_eq!(told.get(), 0);
+        guarded(async { panic!("ours") }, tell).await;
+        assert_eq!(told.get(), 1);
+    }
+}
