@@ -16,7 +16,7 @@ use crate::support::{
     journal::{Journal, log_line, take},
     note::{gap, note},
     server::Server,
-    sse::Sse,
+    sse::{PATIENCE, Sse},
     wait,
 };
 
@@ -298,5 +298,68 @@ async fn who_resumes_is_told_what_is_missing_and_why() {
     // Nobody who asks for a page is shown that of another journal.
     let page = server.get("/api/events?after=jother-7").send().await;
     assert_eq!(page.expect("an answer").status(), 400);
+    server.stop().await;
+}
+
+/// The ids of the events before a reset, and the reset.
+async fn up_to_reset(stream: &mut Sse) -> (Vec<i64>, Value) {
+    let mut ids = Vec::new();
+    loop {
+        let frame = stream.frame().await.expect("the stream goes on");
+        let data: Value = serde_json::from_str(&frame.data).expect("JSON");
+        match frame.event.as_str() {
+            "reset" => return (ids, data),
+            "message" => ids.push(data["id"].as_i64().expect("an id")),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_lags_behind_retention_is_told_in_the_middle_of_its_stream_and_goes_on() {
+    let server = Server::configured(|_, args| args.events_mib = Some("1".into())).await;
+    let over_http2 = Client::builder().no_proxy().http2_prior_knowledge();
+    let mut streams = Vec::new();
+    for http in [server.http.clone(), over_http2.build().expect("a client")] {
+        streams.push(Sse::open(&http, &server.url("/api/events"), None).await);
+    }
+    let listed = server.json("/api/subscriptions").await;
+    let transports = [0, 1].map(|nth| listed["items"][nth]["transport"].clone());
+    assert_eq!(transports, ["socket", "body"]);
+
+    // More than sockets and memory hold together, and nobody reads.
+    let large = "x".repeat(50 << 10);
+    for _ in 0..8 {
+        let many = (0..100).map(|_| note(&large)).collect();
+        server.bus().publish_all(many).await.expect("published");
+    }
+    let head = server.bus().head();
+    let trimmed = wait::answer(async || {
+        let page = server.json("/api/events?type=system&limit=1").await;
+        (page["oldest"]["id"].as_i64()? > head.id.0 - 100).then_some(())
+    });
+    trimmed.await.expect("retention works");
+
+    for stream in &mut streams {
+        let told = tokio::time::timeout(PATIENCE, up_to_reset(stream)).await;
+        let (before, reset) = told.expect("a reset in time");
+        assert!(before.len() < 800, "it has missed some");
+        assert!(before.windows(2).all(|pair| pair[1] == pair[0] + 1));
+        assert_eq!(reset["reason"], "retention");
+        let at = reset["head"].as_str().expect("a position");
+        assert_eq!(stream.last_id, at, "from there a client resumes");
+        let at: i64 = at
+            .rsplit('-')
+            .next()
+            .expect("a number")
+            .parse()
+            .expect("a number");
+        assert!(at >= head.id.0 && Some(&at) > before.last());
+        let gaps = vec![gap(), gap()];
+        server.bus().publish_all(gaps).await.expect("published");
+        let next = [stream.event().await, stream.event().await];
+        let next = next.map(|event| event.expect("the stream goes on")["id"].as_i64());
+        assert_eq!(next, [Some(at + 1), Some(at + 2)]);
+    }
     server.stop().await;
 }
