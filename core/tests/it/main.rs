@@ -15,6 +15,7 @@ mod held_ports;
 mod history;
 mod http;
 mod invariants;
+mod joins;
 mod keys;
 mod kills;
 mod kills_of_deliveries;
