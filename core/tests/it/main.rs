@@ -21,6 +21,7 @@ mod kills;
 mod kills_of_deliveries;
 mod kills_of_steps;
 mod lanes;
+mod leaving;
 mod plugins;
 mod previews;
 mod process;
