@@ -11,7 +11,9 @@ use std::{net::SocketAddr, path::PathBuf};
 pub use args::{DataArg, ServeArgs, ServerArg};
 pub use sources::ConfigError;
 use sources::Sources;
-use values::{at_least_one, certificates, count, days, engine, loopback, mib, port, web_url};
+use values::{
+    at_least_one, certificates, count, days, engine, host_names, loopback, mib, port, web_url,
+};
 
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
@@ -84,7 +86,7 @@ impl Config {
             engine: key("engine", &args.engine)
                 .or_else(|| sources.variable("engine", "DOCKER_HOST"))
                 .map_or(Ok(DEFAULT_ENGINE.to_owned()), |found| engine(&found))?,
-            hosts: key("hosts", &args.hosts).map_or_else(Vec::new, |found| found.list()),
+            hosts: key("hosts", &args.hosts).map_or(Ok(Vec::new()), |found| host_names(&found))?,
             public_url: key("public_url", &args.public_url)
                 .map(|found| web_url(&found))
                 .transpose()?,
@@ -266,6 +268,38 @@ mod tests {
             error.contains("lisen") && error.contains("line 2"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn host_names_are_names_alone_as_requests_have_them() {
+        let hosts = |names: &str| {
+            let args = ServeArgs {
+                hosts: Some(names.into()),
+                ..ServeArgs::default()
+            };
+            load(&args, &[]).map(|config| config.hosts)
+        };
+        let read = hosts("Forge.lan, 10.0.0.7,[fd00::0:1],bücher.example").expect("valid");
+        let expected = [
+            "forge.lan",
+            "10.0.0.7",
+            "[fd00::1]",
+            "xn--bcher-kva.example",
+        ];
+        assert_eq!(read, expected);
+        for wrong in [
+            "forge.lan:8080",
+            "http://forge.lan",
+            "*.lan",
+            "fd00::1",
+            "a b",
+        ] {
+            let error = hosts(&format!("good.lan,{wrong}")).expect_err("refused");
+            assert!(
+                error.contains("--hosts") && error.contains("without scheme, port"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

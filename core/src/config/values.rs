@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::sources::{ConfigError, Key};
 use crate::routing::Certificates;
@@ -29,6 +29,17 @@ pub(super) fn engine(found: &Key) -> Result<String, ConfigError> {
         return Ok(found.text.clone());
     }
     Err(found.wrong("unix:///path/to/docker.sock or tcp://host:port"))
+}
+
+/// As requests have them in `Host`, whose port is not looked at.
+pub(super) fn host_names(found: &Key) -> Result<Vec<String>, ConfigError> {
+    let expected =
+        "names without scheme, port and `*`, e.g. forge.lan, which is served at any port";
+    let name = |text: String| match Host::parse(&text) {
+        Ok(host) if !text.contains('*') => Ok(host.to_string()),
+        Ok(_) | Err(_) => Err(found.wrong(expected)),
+    };
+    found.list().into_iter().map(name).collect()
 }
 
 pub(super) fn web_url(found: &Key) -> Result<String, ConfigError> {
