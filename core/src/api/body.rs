@@ -3,6 +3,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::StatusCode,
 };
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, FieldProblem};
@@ -19,11 +20,7 @@ impl<T: DeserializeOwned, S: Sync, const BYTES_MAX: usize> FromRequest<S> for Bo
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let bytes = to_bytes(request.into_body(), BYTES_MAX)
             .await
-            .map_err(|_| {
-                let most = BYTES_MAX >> 20;
-                let detail = format!("the body is larger than {most} MiB, or broke off");
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-            })?;
+            .map_err(|error| unread(&error, BYTES_MAX))?;
         let bytes = if bytes.is_empty() {
             b"{}".as_slice()
         } else {
@@ -40,6 +37,18 @@ impl<T: DeserializeOwned, S: Sync, const BYTES_MAX: usize> FromRequest<S> for Bo
         json.end().map_err(|error| invalid(String::new(), &error))?;
         Ok(Self(value))
     }
+}
+
+fn unread(error: &axum::Error, bytes_max: usize) -> ApiError {
+    let cause = std::error::Error::source(error);
+    if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
+        let detail = format!(
+            "the body is larger than the {} MiB allowed",
+            bytes_max >> 20
+        );
+        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
+    }
+    ApiError::bad_request(format!("the body broke off, send it again: {error}"))
 }
 
 /// `/spec/ports/0/host`; empty for the whole.

@@ -1,10 +1,6 @@
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
-use super::{ApiError, ApiState, list::List, query::Query};
+use super::{ApiError, ApiState, list::List, path::Path, query::Query};
 use crate::{
     model::{Delivery, DeliveryDetail, DeliveryState, Principal},
     store::DeliveryQuery,

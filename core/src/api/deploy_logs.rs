@@ -3,7 +3,7 @@ use std::io;
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::{
     ApiError, ApiState,
     format::{self, Answer, Format, PageFormat},
+    path::Path,
     query::Query,
     serve::Connection,
     stream::{self, Ending, Wanted},

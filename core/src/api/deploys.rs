@@ -1,6 +1,6 @@
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -11,6 +11,7 @@ use super::{
     ApiError, ApiState,
     body::Body,
     list::{AsOf, List},
+    path::Path,
     projects::project_name,
     query::Query,
 };

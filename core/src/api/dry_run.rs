@@ -1,9 +1,6 @@
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 
-use super::{ApiError, ApiState, body::Body};
+use super::{ApiError, ApiState, body::Body, path::Path};
 use crate::{
     model::{DryRun, DryRunRequest, Principal},
     plugin_host::Tried,

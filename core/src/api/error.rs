@@ -1,6 +1,6 @@
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,8 @@ use crate::{
     deploys::DeployError, engine::EngineError, model::SpecError, plugin_host::HostError,
     store::StoreError,
 };
+
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// An error as clients see it: RFC 9457 `application/problem+json`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -42,6 +44,7 @@ pub struct ApiError {
     detail: String,
     errors: Vec<FieldProblem>,
     retry_after_s: Option<u32>,
+    allow: Option<HeaderValue>,
 }
 
 impl ApiError {
@@ -52,6 +55,7 @@ impl ApiError {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after_s: None,
+            allow: None,
         }
     }
 
@@ -69,6 +73,17 @@ impl ApiError {
 
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    /// `allow` are the methods that there are.
+    pub fn method_not_allowed(method: &Method, path: &str, allow: HeaderValue) -> Self {
+        let methods = allow.to_str().unwrap_or_default().replace(',', ", ");
+        let detail = format!("`{path}` has no {method}, there are: {methods}");
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+        Self {
+            allow: Some(allow),
+            ..error
+        }
     }
 
     pub fn conflict(detail: impl Into<String>) -> Self {
@@ -114,6 +129,7 @@ impl IntoResponse for ApiError {
             detail,
             errors,
             retry_after_s,
+            allow,
         } = self;
         if status.is_server_error() {
             tracing::warn!(%status, code, detail, "a request could not be served");
@@ -128,13 +144,13 @@ impl IntoResponse for ApiError {
         };
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(allow) = allow {
+            headers.insert(header::ALLOW, allow);
         }
         response
     }

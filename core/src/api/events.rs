@@ -1,6 +1,6 @@
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{
         HeaderMap,
         header::{CONTENT_TYPE, LINK},
@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::{
     ApiError, ApiState,
     format::{self, Answer, CloudEvent, Format, PageFormat},
+    path::Path,
     query::Query,
     serve::Connection,
     stream::{self, Wanted},

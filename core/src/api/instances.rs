@@ -1,11 +1,9 @@
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 
 use super::{
     ApiError, ApiState,
     list::{AsOf, List},
+    path::Path,
     query::Query,
 };
 use crate::{engine::EngineState, model::Instance};

@@ -16,8 +16,10 @@ pub mod format;
 mod guard;
 mod instances;
 mod list;
+mod method;
 mod metrics;
 pub mod openapi;
+mod path;
 mod pipelines;
 mod plugins;
 mod projects;
@@ -104,13 +106,17 @@ impl std::ops::Deref for ApiState {
 /// Every route there is.
 pub fn router(state: ApiState, hosts: AllowedHosts) -> Router {
     let (router, _) = routes_with_schema().split_for_parts();
-    router
+    let routed = router
         .with_state(state)
         .layer(compress::json())
-        .layer(middleware::map_response(security_headers::on))
-        // What is embedded is compressed already, and has its headers ready.
-        .fallback(spa::serve)
+        // What is embedded is compressed already.
+        .fallback(spa::serve);
+    // Around all of it: what a route's own layers see of a refused method is without `Allow`.
+    Router::new()
+        .fallback_service(routed)
+        .layer(middleware::from_fn(method::name_allowed))
         .layer(middleware::from_fn_with_state(hosts, guard::guard))
+        .layer(middleware::map_response(security_headers::on))
 }
 
 fn routes_with_schema() -> OpenApiRouter<ApiState> {

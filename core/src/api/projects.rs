@@ -1,8 +1,4 @@
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,6 +7,7 @@ use super::{
     body::Body,
     instances::mark_stale,
     list::{AsOf, List},
+    path::Path,
     query::Query,
 };
 use crate::model::{InvalidName, Lane, Principal, Project, ProjectName, Spec, StageName};
@@ -33,7 +30,8 @@ pub struct StageSpec {
 }
 
 /// All projects.
-#[utoipa::path(get, path = "/api/projects", tag = "projects", responses((status = 200, body = List<Project>)))]
+#[utoipa::path(get, path = "/api/projects", tag = "projects", 
+    responses((status = 200, body = List<Project>)))]
 pub async fn list(
     State(state): State<ApiState>,
     query: Query,

@@ -1,8 +1,4 @@
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -10,6 +6,7 @@ use super::{
     ApiError, ApiState, FieldProblem,
     body::Body,
     list::{AsOf, List},
+    path::Path,
 };
 use crate::model::{Principal, Secret, SecretName};
 

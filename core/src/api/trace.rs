@@ -1,9 +1,6 @@
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 
-use super::{ApiError, ApiState};
+use super::{ApiError, ApiState, path::Path};
 use crate::model::{EventId, Trace};
 
 /// Which pipelines and plugins saw an event, what they said of it, and where it

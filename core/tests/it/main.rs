@@ -27,6 +27,7 @@ mod previews;
 mod process;
 mod proxy;
 mod reboots;
+mod refusals;
 mod registries;
 mod retention;
 mod rollbacks;

@@ -4,11 +4,11 @@ mod files;
 
 use axum::{
     extract::Request,
-    http::{Method, StatusCode, header::ALLOW},
+    http::{HeaderValue, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 
-use super::{ApiError, security_headers};
+use super::ApiError;
 use files::Files;
 
 /// A file, or the page itself.
@@ -26,18 +26,17 @@ fn is_read(method: &Method) -> bool {
 
 fn elsewhere(files: &Files, request: &Request) -> Response {
     let path = request.uri().path();
-    let mut response = if path == "/api" || path.starts_with("/api/") {
+    if path == "/api" || path.starts_with("/api/") {
         ApiError::not_found("path", path).into_response()
     } else if !is_read(request.method()) {
-        (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response()
+        let allow = HeaderValue::from_static("GET,HEAD");
+        ApiError::method_not_allowed(request.method(), path, allow).into_response()
     } else if path.starts_with("/_app/") {
         StatusCode::NOT_FOUND.into_response()
     } else if let Some(page) = files.get("/index.html") {
-        return page.response(request.headers());
+        page.response(request.headers())
     } else {
         let hint = "the dashboard is not built into this binary: run `make build`\n";
         (StatusCode::NOT_FOUND, hint).into_response()
-    };
-    security_headers::add(response.headers_mut());
-    response
+    }
 }

@@ -4,14 +4,11 @@
 mod filter;
 mod registry;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ApiError, ApiState, body::Body, list::List, query::within_reason};
+use super::{ApiError, ApiState, body::Body, list::List, path::Path, query::within_reason};
 use crate::model::{EventId, Position, Principal, Timestamp};
 use filter::FilterView;
 pub use registry::{Entered, Limits, Link, Newcomer, Registry};
