@@ -11,7 +11,7 @@ use crate::{
     store::StoreError,
 };
 
-const MEDIA_TYPE: &str = "application/problem+json";
+pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// An error as clients see it: RFC 9457 `application/problem+json`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -1,10 +1,13 @@
 use axum::Json;
 use utoipa::{
     OpenApi,
-    openapi::{InfoBuilder, OpenApiBuilder, PathItem},
+    openapi::{
+        Content, ContentBuilder, InfoBuilder, OpenApiBuilder, PathItem, Ref, RefOr, Response,
+        ResponseBuilder, path::Operation,
+    },
 };
 
-use super::routes_with_schema;
+use super::{error, routes_with_schema};
 use crate::model;
 
 /// Types that no route names, but that clients need: what events carry.
@@ -34,6 +37,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = routes_with_schema().split_for_parts().1;
     for (path, item) in &mut document.paths.paths {
         name_operations(path, item);
+        describe_refusals(path, item);
     }
     document
 }
@@ -45,16 +49,93 @@ fn name_operations(path: &str, item: &mut PathItem) {
         .map(|word| word.trim_matches(['{', '}']))
         .filter(|word| !word.is_empty())
         .collect();
+    for (method, operation) in operations(item) {
+        operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let operations = [
         ("get", &mut item.get),
         ("put", &mut item.put),
         ("post", &mut item.post),
         ("delete", &mut item.delete),
     ];
-    for (method, operation) in operations {
-        if let Some(operation) = operation {
-            operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+    let there = operations.into_iter();
+    there.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// A handler's description tells what it answers itself. What is refused before it is asked
+/// follows from what it takes: parameters, a body, a place among the streams.
+fn describe_refusals(path: &str, item: &mut PathItem) {
+    for (method, operation) in operations(item) {
+        let is_of_api = path.starts_with("/api/");
+        let writes = method != "get";
+        let has_parameters = operation
+            .parameters
+            .as_ref()
+            .is_some_and(|it| !it.is_empty());
+        let has_body = operation.request_body.is_some();
+        let streams = operation.responses.responses.values().any(is_stream);
+        for (comes, status, description) in [
+            (
+                has_parameters,
+                "400",
+                "a parameter is not what it has to be",
+            ),
+            (writes, "403", "it comes from another site"),
+            (has_body, "413", "the body is too large"),
+            (writes, "415", "its content type is not `application/json`"),
+            (true, "421", "it is for another host"),
+            (has_body, "422", "the body is not what it has to be"),
+            (streams, "429", "this client has its share of streams"),
+            (
+                is_of_api,
+                "503",
+                "not now: the server is busy, or its disk is full",
+            ),
+        ] {
+            if comes {
+                let responses = &mut operation.responses.responses;
+                let refusal = responses.entry(status.to_owned());
+                refusal.or_insert_with(|| RefOr::T(problem(description)));
+            }
         }
+        for response in operation.responses.responses.values_mut() {
+            as_problem(response);
+        }
+    }
+}
+
+fn is_stream(response: &RefOr<Response>) -> bool {
+    match response {
+        RefOr::T(response) => response.content.contains_key("text/event-stream"),
+        RefOr::Ref(_) => false,
+    }
+}
+
+fn problem(description: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/json", content.build())
+        .build()
+}
+
+/// Handlers describe a problem by its type alone, whose form is always the same.
+fn as_problem(response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    let of_problem = RefOr::Ref(Ref::from_schema_name("Problem"));
+    let is_problem = |content: &Content| content.schema.as_ref() == Some(&of_problem);
+    if response
+        .content
+        .get("application/json")
+        .is_some_and(is_problem)
+        && let Some(content) = response.content.shift_remove("application/json")
+    {
+        response
+            .content
+            .insert(error::MEDIA_TYPE.to_owned(), content);
     }
 }
 

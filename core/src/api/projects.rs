@@ -31,7 +31,7 @@ pub struct StageSpec {
 
 /// All projects.
 #[utoipa::path(get, path = "/api/projects", tag = "projects", 
-    responses((status = 200, body = List<Project>)))]
+    responses((status = 200, body = List<Project>), (status = 400, body = super::Problem)))]
 pub async fn list(
     State(state): State<ApiState>,
     query: Query,

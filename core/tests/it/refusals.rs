@@ -1,4 +1,4 @@
-//! Requests that cannot be served, and what is wrong with them.
+//! Requests that cannot be served: what is wrong with them, and what the API says of that.
 
 use reqwest::{Client, Method, Response, header::HeaderMap};
 use serde_json::Value;
@@ -145,11 +145,21 @@ fn of_writes() -> Vec<Refused> {
 }
 
 #[tokio::test]
-async fn whatever_is_refused_is_a_problem_with_its_remedy() {
+async fn whatever_is_refused_is_a_problem_with_its_remedy_that_the_description_of_the_api_has() {
     let server = Server::start().await;
+    let api = server.json("/api/openapi.json").await;
     for refused in of_paths_and_parameters().iter().chain(&of_writes()) {
         let answer = refused.answer(&server.http, &server).await;
         check(answer, refused).await;
+        let method = refused.method.as_str().to_lowercase();
+        let described = &api["paths"][refused.route][&method]["responses"];
+        let described = &described[refused.status.to_string()]["content"];
+        let schema = &described["application/problem+json"]["schema"]["$ref"];
+        let Refused { path, status, .. } = refused;
+        assert_eq!(
+            schema, "#/components/schemas/Problem",
+            "{method} {path}: {status}"
+        );
     }
     server.stop().await;
 }
@@ -192,4 +202,20 @@ async fn check(answer: Response, refused: &Refused) {
     for word in named {
         assert!(detail.contains(word), "{path}: {word} in {detail}");
     }
+}
+
+#[tokio::test]
+async fn streams_are_described_with_what_is_answered_when_there_are_too_many() {
+    let server = Server::start().await;
+    let api = server.json("/api/openapi.json").await;
+    for (path, is_stream) in [
+        ("/api/events", true),
+        ("/api/deploys/{id}/logs", true),
+        ("/api/projects", false),
+    ] {
+        let responses = &api["paths"][path]["get"]["responses"];
+        assert!(responses["503"].is_object(), "{path}");
+        assert_eq!(responses["429"].is_object(), is_stream, "{path}");
+    }
+    server.stop().await;
 }
