@@ -6,6 +6,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::security_headers;
 use crate::{
     deploys::DeployError, engine::EngineError, model::SpecError, plugin_host::HostError,
     store::StoreError,
@@ -44,7 +45,6 @@ pub struct ApiError {
     detail: String,
     errors: Vec<FieldProblem>,
     retry_after_s: Option<u32>,
-    allow: Option<HeaderValue>,
 }
 
 impl ApiError {
@@ -55,7 +55,6 @@ impl ApiError {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after_s: None,
-            allow: None,
         }
     }
 
@@ -75,15 +74,9 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
-    /// `allow` are the methods that there are.
-    pub fn method_not_allowed(method: &Method, path: &str, allow: HeaderValue) -> Self {
-        let methods = allow.to_str().unwrap_or_default().replace(',', ", ");
-        let detail = format!("`{path}` has no {method}, there are: {methods}");
-        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
-        Self {
-            allow: Some(allow),
-            ..error
-        }
+    pub fn method_not_allowed(method: &Method, path: &str) -> Self {
+        let detail = format!("`{path}` has no {method}: `Allow` names what it has");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
     pub fn conflict(detail: impl Into<String>) -> Self {
@@ -129,7 +122,6 @@ impl IntoResponse for ApiError {
             detail,
             errors,
             retry_after_s,
-            allow,
         } = self;
         if status.is_server_error() {
             tracing::warn!(%status, code, detail, "a request could not be served");
@@ -149,9 +141,7 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some(allow) = allow {
-            headers.insert(header::ALLOW, allow);
-        }
+        security_headers::add(headers);
         response
     }
 }

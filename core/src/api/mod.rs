@@ -16,7 +16,6 @@ pub mod format;
 mod guard;
 mod instances;
 mod list;
-mod method;
 mod metrics;
 pub mod openapi;
 mod path;
@@ -35,7 +34,11 @@ mod trace;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    http::{Method, Uri},
+    middleware,
+};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -106,17 +109,19 @@ impl std::ops::Deref for ApiState {
 /// Every route there is.
 pub fn router(state: ApiState, hosts: AllowedHosts) -> Router {
     let (router, _) = routes_with_schema().split_for_parts();
-    let routed = router
+    router
+        .method_not_allowed_fallback(refuse_method)
         .with_state(state)
         .layer(compress::json())
-        // What is embedded is compressed already.
-        .fallback(spa::serve);
-    // Around all of it: what a route's own layers see of a refused method is without `Allow`.
-    Router::new()
-        .fallback_service(routed)
-        .layer(middleware::from_fn(method::name_allowed))
-        .layer(middleware::from_fn_with_state(hosts, guard::guard))
         .layer(middleware::map_response(security_headers::on))
+        // What is embedded is compressed already, and has its headers ready.
+        .fallback(spa::serve)
+        .layer(middleware::from_fn_with_state(hosts, guard::guard))
+}
+
+/// Which there are, axum adds as `Allow`.
+async fn refuse_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::method_not_allowed(&method, uri.path())
 }
 
 fn routes_with_schema() -> OpenApiRouter<ApiState> {

@@ -167,13 +167,13 @@ async fn whatever_is_refused_is_a_problem_with_its_remedy_that_the_description_o
 #[tokio::test]
 async fn a_method_that_a_path_has_not_is_refused_by_the_names_of_those_that_it_has() {
     let server = Server::start().await;
-    for (path, allow, named) in [
-        ("/api/projects", "GET,HEAD,POST", "GET, HEAD, POST"),
-        ("/api/deploys/1/cancel", "POST", "POST"),
-        ("/healthz", "GET,HEAD", "GET, HEAD"),
-        ("/", "GET,HEAD", "GET, HEAD"),
+    for (path, allow) in [
+        ("/api/projects", "GET,HEAD,POST"),
+        ("/api/deploys/1/cancel", "POST"),
+        ("/healthz", "GET,HEAD"),
+        ("/", "GET,HEAD"),
     ] {
-        let refused = Refused::write(Method::PATCH, path, 405, ["PATCH", named]);
+        let refused = Refused::write(Method::PATCH, path, 405, ["no PATCH", "`Allow`"]);
         let answer = refused.answer(&server.http, &server).await;
         assert_eq!(answer.headers()["allow"], allow, "{path}");
         check(answer, &refused).await;

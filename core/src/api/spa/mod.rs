@@ -4,11 +4,11 @@ mod files;
 
 use axum::{
     extract::Request,
-    http::{HeaderValue, Method, StatusCode},
+    http::{Method, StatusCode, header::ALLOW},
     response::{IntoResponse, Response},
 };
 
-use super::ApiError;
+use super::{ApiError, security_headers};
 use files::Files;
 
 /// A file, or the page itself.
@@ -25,18 +25,20 @@ fn is_read(method: &Method) -> bool {
 }
 
 fn elsewhere(files: &Files, request: &Request) -> Response {
-    let path = request.uri().path();
-    if path == "/api" || path.starts_with("/api/") {
+    let (method, path) = (request.method(), request.uri().path());
+    let mut response = if path == "/api" || path.starts_with("/api/") {
         ApiError::not_found("path", path).into_response()
-    } else if !is_read(request.method()) {
-        let allow = HeaderValue::from_static("GET,HEAD");
-        ApiError::method_not_allowed(request.method(), path, allow).into_response()
+    } else if !is_read(method) {
+        let refusal = ApiError::method_not_allowed(method, path);
+        ([(ALLOW, "GET,HEAD")], refusal).into_response()
     } else if path.starts_with("/_app/") {
         StatusCode::NOT_FOUND.into_response()
     } else if let Some(page) = files.get("/index.html") {
-        page.response(request.headers())
+        return page.response(request.headers());
     } else {
         let hint = "the dashboard is not built into this binary: run `make build`\n";
         (StatusCode::NOT_FOUND, hint).into_response()
-    }
+    };
+    security_headers::add(response.headers_mut());
+    response
 }
