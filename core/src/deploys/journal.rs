@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use super::log_budget::LogBudget;
@@ -17,6 +18,12 @@ use crate::{
     scrub::Scrubber,
     store::{Reader, Store, StoreError, Tx},
 };
+
+/// How long lines wait for a disk that is full before they are written again.
+const RETRY_STORE: Duration = Duration::from_millis(500);
+
+/// Who said it, when, and what.
+pub(super) type Line = (LogStream, Timestamp, String);
 
 /// The pen of one deploy; cheap to clone.
 #[derive(Clone)]
@@ -260,39 +267,47 @@ impl Journal {
 
     /// A line of our own in the log.
     pub(super) async fn say(&self, line: impl Into<String>) -> Result<(), StoreError> {
-        self.lines(
-            vec![(LogStream::System, Timestamp::now(), line.into())],
-            None,
-        )
-        .await
+        let line = (LogStream::System, Timestamp::now(), line.into());
+        let events = self.log_events(vec![line], None);
+        self.publish_lines(events).await
     }
 
-    /// Lines of output; waits for room, so that the engine keeps them meanwhile.
-    pub(super) async fn lines(
-        &self,
-        lines: Vec<(LogStream, Timestamp, String)>,
-        instance: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let events = lines
-            .into_iter()
-            .filter_map(|(stream, time, line)| {
-                let (step, line) = self.within_limit(line)?;
-                let payload = DeployLogPayload {
-                    deploy_id: self.head.id,
-                    step,
-                    stream,
-                    line: self.scrub(line),
-                    instance: instance.map(str::to_owned),
-                };
-                let payload = Payload::DeployLog(payload);
-                Some(self.head.event(Severity::Info, payload).at(time))
-            })
-            .collect::<Vec<_>>();
+    /// Lines of an instance. Waits for room, also on the disk: the engine keeps what
+    /// comes meanwhile.
+    pub(super) async fn output(&self, lines: Vec<Line>, instance: &str) -> Result<(), StoreError> {
+        let events = self.log_events(lines, Some(instance));
+        loop {
+            match self.publish_lines(events.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Closed) => return Err(StoreError::Closed),
+                Err(error) => tracing::warn!(%error, "lines of a deploy's log wait"),
+            }
+            tokio::time::sleep(RETRY_STORE).await;
+        }
+    }
+
+    async fn publish_lines(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
         if events.is_empty() {
             Ok(())
         } else {
             self.bus.publish_all(events).await
         }
+    }
+
+    fn log_events(&self, lines: Vec<Line>, instance: Option<&str>) -> Vec<NewEvent> {
+        let events = lines.into_iter().filter_map(|(stream, time, line)| {
+            let (step, line) = self.within_limit(line)?;
+            let payload = DeployLogPayload {
+                deploy_id: self.head.id,
+                step,
+                stream,
+                line: self.scrub(line),
+                instance: instance.map(str::to_owned),
+            };
+            let payload = Payload::DeployLog(payload);
+            Some(self.head.event(Severity::Info, payload).at(time))
+        });
+        events.collect()
     }
 
     fn within_limit(&self, line: String) -> Option<(StepName, String)> {

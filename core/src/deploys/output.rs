@@ -69,13 +69,13 @@ async fn copy_until_break(
     let write = async {
         let mut batch = Vec::with_capacity(BATCH);
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
-            if let Some((_, newest, _)) = batch.last() {
-                *since = Some(*newest);
-            }
+            let newest = batch.last().map(|(_, time, _)| *time);
             let lines = std::mem::take(&mut batch);
-            if let Err(error) = journal.lines(lines, Some(candidate)).await {
+            if let Err(error) = journal.output(lines, candidate).await {
                 tracing::warn!(%error, "lines of a deploy's log were not kept");
+                break;
             }
+            *since = newest.or(*since);
         }
     };
     tokio::join!(read, write);

@@ -65,6 +65,8 @@ struct Watcher {
     first_connection: bool,
     /// When everything was last known: what ended later has not been told yet.
     complete_until: Timestamp,
+    /// Since when something could not be written, such as on a full disk.
+    unkept_since: Option<Timestamp>,
 }
 
 impl Watcher {
@@ -97,23 +99,43 @@ impl Watcher {
             last_words,
             first_connection: true,
             complete_until: newest.unwrap_or_else(Timestamp::now),
+            unkept_since: None,
         })
     }
 
     async fn run(mut self, mut observations: mpsc::Receiver<Observation>) {
         while let Some(observation) = observations.recv().await {
-            let outcome = match observation {
-                Observation::Connected => self.connected().await,
-                Observation::Lost => self.lost().await,
-                Observation::Hint(hint) => self.look_at(hint).await,
-                Observation::Resync => self.compare_all().await,
-                Observation::Gap { from, to, reason } => self.gap(from, to, reason).await,
-            };
-            // The next comparison makes it good.
+            let begun = Timestamp::now();
+            let mut outcome = self.observe(observation).await;
+            if outcome.is_ok() {
+                outcome = self.make_good().await;
+            }
             if let Err(error) = outcome {
                 tracing::warn!(%error, "an observation of the engine was not kept");
+                self.unkept_since.get_or_insert(begun);
             }
         }
+    }
+
+    async fn observe(&mut self, observation: Observation) -> Result<(), StoreError> {
+        match observation {
+            Observation::Connected => self.connected().await,
+            Observation::Lost => self.lost().await,
+            Observation::Hint(hint) => self.look_at(hint).await,
+            Observation::Resync => self.compare_all().await,
+            Observation::Gap { from, to, reason } => self.gap(from, to, reason).await,
+        }
+    }
+
+    /// Once it can be written again: says since when it could not, and looks at everything.
+    async fn make_good(&mut self) -> Result<(), StoreError> {
+        let Some(since) = self.unkept_since else {
+            return Ok(());
+        };
+        let reason = "what was seen could not be written";
+        self.gap(since, Timestamp::now(), reason).await?;
+        self.unkept_since = None;
+        self.compare_all().await
     }
 
     async fn connected(&mut self) -> Result<(), StoreError> {
@@ -283,31 +305,30 @@ impl Watcher {
     }
 
     async fn forget(&mut self, id: &str, source: InstanceSource) -> Result<(), StoreError> {
-        let Some(mut gone) = self.known.remove(id) else {
+        let Some(before) = self.known.get(id) else {
             return Ok(());
         };
-        self.told.forget(id);
-        self.loops.forget(id);
-        let before = gone.clone();
-        gone.status = InstanceStatus::Removed;
+        let gone = Instance {
+            status: InstanceStatus::Removed,
+            ..before.clone()
+        };
         let change = Change {
             reason: InstanceReason::Removed,
             status: InstanceStatus::Removed,
             exit_code: gone.exit_code,
         };
-        let removed = event::event(
-            &change,
-            Some(&before),
-            &gone,
-            &self.circumstances(&gone, source, None),
-        );
-        let id = id.to_owned();
+        let circumstances = self.circumstances(&gone, source, None);
+        let removed = event::event(&change, Some(before), &gone, &circumstances);
+        let row = id.to_owned();
         self.store
             .write(move |tx| {
-                tx.delete_instance(&id)?;
+                tx.delete_instance(&row)?;
                 tx.publish(removed)
             })
             .await?;
+        self.known.remove(id);
+        self.told.forget(id);
+        self.loops.forget(id);
         Ok(())
     }
 

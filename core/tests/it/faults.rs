@@ -1,51 +1,26 @@
 //! What a machine does to a server.
 
-use std::{fs, io::Write, path::PathBuf, process::Command};
+use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tiny_forge::{
     events::{Filter, Start},
     model::EventId,
     store::StoreError,
 };
+use tokio::time::interval;
 
 use crate::support::{
+    bench::Bench,
+    disk::SmallDisk,
     journal::{Journal, take},
     note::note,
     program::Program,
     server::Server,
+    shared::Shared,
+    wait,
 };
-
-/// A small disk, mounted; like the engine of other tests it needs root.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf) -> Self {
-        fs::create_dir_all(&at).expect("a directory");
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-            .arg(&at);
-        assert!(mount.status().expect("mount").success());
-        Self(at)
-    }
-
-    fn fill(&self) {
-        let mut filler = fs::File::create(self.0.join("filler")).expect("a file");
-        while filler.write_all(&[0; 4096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.0.join("filler")).expect("the filler");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
 
 #[tokio::test]
 async fn a_full_disk_is_answered_by_its_name_and_nothing_acknowledged_is_lost() {
@@ -182,4 +157,108 @@ async fn a_kill_while_the_disk_is_full_loses_nothing_acknowledged() {
     assert_eq!(listed, made);
     program.create_project("last").await;
     program.end(Signal::TERM).await;
+}
+
+/// A server with an engine, on a small disk.
+async fn on_a_small_disk() -> (Bench, SmallDisk) {
+    let mut disk = None;
+    let engine = &Shared::get().engine;
+    let server = Server::configured(|dir, args| {
+        disk = Some(SmallDisk::mount(dir.join("data")));
+        args.engine = Some(engine.address());
+    });
+    let server = server.await;
+    let mut events = server.sse("/api/events?after=0").await;
+    events
+        .until(|event| event["payload"]["what"] == "engine_connected")
+        .await;
+    let web = Shared::get().web.clone();
+    let bench = Bench {
+        engine,
+        server,
+        web,
+    };
+    (bench, disk.expect("mounted"))
+}
+
+/// Until nothing can be written any more, and then some more.
+async fn fill(server: &Server, disk: &SmallDisk) {
+    disk.fill();
+    let mut refused = 0;
+    while refused < 3 {
+        let published = server
+            .bus()
+            .publish_all(vec![note(&"x".repeat(2_000))])
+            .await;
+        refused += u32::from(published.is_err());
+    }
+}
+
+#[tokio::test]
+async fn what_an_instance_says_while_the_disk_is_full_is_in_the_log_of_its_deploy() {
+    let (bench, disk) = on_a_small_disk().await;
+    let counts = "i=0; while :; do i=$((i+1)); echo number $i; sleep 0.05; done";
+    let spec = |spec: &mut Value| {
+        spec["entrypoint"] = json!(["/bin/busybox"]);
+        spec["command"] = json!(["sh", "-c", counts]);
+        spec["health"] = json!({"min_uptime_ms": 6_000});
+    };
+    bench.project("talks", spec).await;
+    let id = bench.start("talks").await;
+    let mut live = bench.server.sse(&format!("/api/deploys/{id}/logs")).await;
+    live.until(|event| event["payload"]["line"] == "number 5")
+        .await;
+    fill(&bench.server, &disk).await;
+    let said = || {
+        let logs = bench.engine.docker(&["logs", "talks-prod-1-0"]);
+        logs.lines().count()
+    };
+    let before = said();
+    let waited = wait::answer(async || (said() > before + 30).then_some(()));
+    waited.await.expect("it goes on talking");
+    disk.free();
+    let deploy = bench.ended(id).await;
+    assert_eq!(deploy["status"], "succeeded", "{deploy}");
+    let log = bench.log(&json!(id)).await;
+    let numbers = log.lines().filter_map(|line| line.split("number ").nth(1));
+    let numbers: Vec<usize> = numbers.filter_map(|it| it.trim().parse().ok()).collect();
+    let all: Vec<usize> = (1..=numbers.len()).collect();
+    assert_eq!(numbers, all);
+    assert!(numbers.len() > before + 30, "{log}");
+    bench.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_happens_to_instances_while_the_disk_is_full_is_found_afterwards_and_the_gap_is_told()
+{
+    let (bench, disk) = on_a_small_disk().await;
+    let run = ["run", "-d", "--name"];
+    let mut events = bench.server.sse("/api/events?after=0").await;
+    let told = |name: &'static str, reason: &'static str| {
+        move |event: &Value| {
+            event["payload"]["name"] == name && event["payload"]["reason"] == reason
+        }
+    };
+    bench
+        .engine
+        .docker(&[&run[..], &["leaves", "idle:1"]].concat());
+    events.until(told("leaves", "started")).await;
+    fill(&bench.server, &disk).await;
+    bench.engine.docker(&["rm", "-f", "leaves"]);
+    // The watcher has seen it when the engine has answered it this much.
+    for _ in 0..20 {
+        bench.engine.docker(&["ps", "--quiet"]);
+        let published = bench.server.bus().publish_all(vec![note("")]).await;
+        assert!(published.is_err(), "the disk is full");
+    }
+    disk.free();
+    bench
+        .engine
+        .docker(&[&run[..], &["comes", "idle:1"]].concat());
+    events.until(|event| event["type"] == "watch_gap").await;
+    events.until(told("leaves", "removed")).await;
+    let listed = bench.server.json("/api/instances").await.to_string();
+    assert!(!listed.contains("\"leaves\""), "{listed}");
+    bench.engine.docker(&["rm", "-f", "comes"]);
+    bench.server.stop().await;
 }

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod binary;
 pub mod data_plane;
+pub mod disk;
 pub mod domains;
 pub mod engine;
 pub mod folder;
