@@ -71,6 +71,12 @@ pub struct Delivery {
     /// Why the last attempt failed, in the target's or the plugin's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Of the sink as it made the last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// SHA-256 of that file, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A delivery with its history.

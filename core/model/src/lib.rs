@@ -49,8 +49,9 @@ pub use payload::{
     SystemPayload, WatchGapPayload,
 };
 pub use plugin::{
-    Asked, Batch, Granted, GrantedNow, OnError, Pipeline, PipelineState, PipelineStep, Plugin,
-    PluginLogLevel, PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue, Throttle, When,
+    Asked, Batch, Granted, GrantedNow, LastFault, OnError, Pipeline, PipelineState, PipelineStep,
+    Plugin, PluginLogLevel, PluginLogLine, PluginRole, PluginState, RecentDrop, SinkQueue,
+    Throttle, When,
 };
 pub use principal::Principal;
 pub use project::{HeldPorts, LaneView, Project};

@@ -103,6 +103,8 @@ pub struct Plugin {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggested_toml: Option<String>,
     pub calls: Calls,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_fault: Option<LastFault>,
     pub memory: PluginMemory,
     /// How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
     /// `connection`.
@@ -115,6 +117,18 @@ pub struct Plugin {
     pub queue: Option<SinkQueue>,
     /// What it said of late, oldest first.
     pub recent_log: Vec<PluginLogLine>,
+}
+
+/// How a call failed last, since the server started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LastFault {
+    pub at: Timestamp,
+    /// With the beginning of the digest of its file.
+    pub version: String,
+    /// As `faults_by_kind` names it.
+    pub kind: String,
+    /// With the plugin's own frames where it trapped.
+    pub text: String,
 }
 
 /// What was granted at once.

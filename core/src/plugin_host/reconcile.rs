@@ -85,7 +85,7 @@ impl PluginHost {
         };
         let spawn = |task| {
             let status = status.clone();
-            let told = guarded(task, move || status.rejected(BROKEN.to_owned()));
+            let told = guarded(task, move || status.broken(BROKEN.to_owned()));
             tasks.tracker.spawn_on(told, &shared.runtime);
         };
         spawn(boxed(supervisor.run(tasks.token.clone())));

@@ -185,6 +185,7 @@ impl SinkTask {
             at,
             outcome: verdict.outcome,
             reason: verdict.reason.map(clipped),
+            by: self.runner.identity(),
             next: verdict.next,
         };
         self.write_down(queued.delivery.id, record, token).await?;

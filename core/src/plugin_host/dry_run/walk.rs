@@ -94,6 +94,14 @@ impl Walk {
                 RUN_FOR.as_secs()
             )),
         }
+        let forgotten = self.events.iter().filter(|it| it.really.is_empty());
+        match forgotten.count() {
+            0 => {}
+            count => self.notes.push(format!(
+                "how {count} of these events really went is not known: it did not run then, or \
+                 that is forgotten, after a day at the latest; they count as nothing else"
+            )),
+        }
         if self.rehearsal.is_cut() {
             self.notes
                 .push("it made more requests than are shown".to_owned());

@@ -9,12 +9,13 @@ use super::grants::Missing;
 use crate::{
     events::Bus,
     model::{
-        Actor, Asked, Granted, NewEvent, Payload, Plugin, PluginRole, PluginState,
+        Actor, Asked, Granted, LastFault, NewEvent, Payload, Plugin, PluginRole, PluginState,
         PluginStatusPayload, Severity, SinkQueue, Subject, Timestamp,
     },
     plugin_host::{
         capabilities::PluginLog,
-        metrics::Metrics,
+        clip::clipped,
+        metrics::{FaultKind, Metrics},
         sandbox::{Description, Fault},
     },
 };
@@ -46,7 +47,7 @@ struct Known {
     /// Of a newer file, which waits for that.
     waiting: Option<Missing>,
     suggested_toml: Option<String>,
-    last_fault: String,
+    last_fault: Option<LastFault>,
     /// When the log last said so.
     fault_said: Option<Instant>,
     /// Places that leave it alone since it was last begun afresh.
@@ -91,7 +92,7 @@ impl PluginStatus {
                 missing: Missing::default(),
                 waiting: None,
                 suggested_toml: None,
-                last_fault: String::new(),
+                last_fault: None,
                 fault_said: None,
                 quarantines: 0,
                 rests_until: None,
@@ -124,8 +125,11 @@ impl PluginStatus {
         self.lock().error.clone()
     }
 
+    /// In which version, and what.
     pub fn last_fault(&self) -> String {
-        self.lock().last_fault.clone()
+        let known = self.lock();
+        let last = known.last_fault.as_ref();
+        last.map_or_else(String::new, |it| format!("{}: {}", it.version, it.text))
     }
 
     pub fn set_file(&self, file: String) {
@@ -202,6 +206,13 @@ impl PluginStatus {
         self.change(state, Some(error), Severity::Error);
     }
 
+    /// A task of its own has panicked, which is our fault: nothing works for it any more.
+    pub fn broken(&self, error: String) {
+        self.metrics.faults.add(FaultKind::Host);
+        self.lock().refused = Some(error.clone());
+        self.change(PluginState::Failed, Some(error), Severity::Error);
+    }
+
     /// Its new file asks for more than the old one: that one runs on until the
     /// operator has decided.
     pub fn waits_for_approval(&self, missing: Missing, digest: &str) {
@@ -246,7 +257,12 @@ impl PluginStatus {
         self.metrics.faults.add(fault.kind());
         let is_said = {
             let mut known = self.lock();
-            known.last_fault = format!("{version}: {fault}");
+            known.last_fault = Some(LastFault {
+                at: Timestamp::now(),
+                version: version.to_owned(),
+                kind: fault.kind().as_str().to_owned(),
+                text: clipped(fault.to_string()),
+            });
             let now = Instant::now();
             let was_said = known.fault_said.replace(now);
             was_said.is_none_or(|at| now.duration_since(at) >= FAULTS_SAID_EVERY)
@@ -314,6 +330,7 @@ impl PluginStatus {
             missing_grants: known.asked_for().lines.clone(),
             suggested_toml: known.suggested_toml.clone(),
             calls: self.metrics.calls(),
+            last_fault: known.last_fault.clone(),
             memory: self.metrics.memory(),
             http_requests: self.metrics.http_requests(),
             deliveries: is_sink.then(|| self.metrics.deliveries()),

@@ -44,6 +44,8 @@ pub struct AttemptRecord {
     pub latency_ms: i64,
     pub outcome: AttemptOutcome,
     pub reason: Option<String>,
+    /// Version and digest of the sink that made it.
+    pub by: Option<(String, String)>,
     pub next: AfterAttempt,
 }
 

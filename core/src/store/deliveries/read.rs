@@ -10,7 +10,7 @@ use crate::{
 
 pub(super) const COLUMNS: &str =
     "rowid, id, pipeline, sink, status, attempts, created_at, ended_at,
-    next_attempt, latency_ms, last_error, events";
+    next_attempt, latency_ms, last_error, version, digest, events";
 
 /// The order of a queue. The parts of a delivery that was split have its position: they
 /// are in the order of their events.
@@ -172,6 +172,8 @@ pub(super) fn delivery_of(row: &Row<'_>) -> Result<(Delivery, i64), StoreError> 
             .map(Timestamp::from_unix_ms),
         latency_ms: row.get("latency_ms")?,
         last_error: row.get("last_error")?,
+        version: row.get("version")?,
+        digest: row.get("digest")?,
     };
     Ok((delivery, row.get("rowid")?))
 }

@@ -53,10 +53,12 @@ impl Tx<'_> {
             AfterAttempt::Dead => (DeliveryState::Dead, None, now),
             AfterAttempt::Split(_) => (DeliveryState::Split, None, now),
         };
+        let (version, digest) = record.by.clone().unzip();
         let changed = self.sql().execute(
             // One that was given up meanwhile, since there was no room, waits no more.
             "UPDATE deliveries SET attempts = attempts + 1,
                 first_attempt = coalesce(first_attempt, ?3), latency_ms = ?6,
+                version = ?8, digest = ?9,
                 status = iif(status = 'dead' AND ?2 = 'retrying', status, ?2),
                 next_attempt = iif(status = 'dead' AND ?2 = 'retrying', next_attempt, ?4),
                 ended_at = iif(status = 'dead' AND ?2 = 'retrying', ended_at, ?5),
@@ -70,6 +72,8 @@ impl Tx<'_> {
                 ended.map(Timestamp::unix_ms),
                 record.latency_ms,
                 record.reason,
+                version,
+                digest,
             ],
         )?;
         if changed == 0 {
@@ -129,6 +133,7 @@ mod tests {
             latency_ms: 1,
             outcome: AttemptOutcome::Fault,
             reason: None,
+            by: None,
             next,
         }
     }

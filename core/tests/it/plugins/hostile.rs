@@ -71,6 +71,12 @@ async fn every_hostile_guest_has_its_fault_counted_and_shown_and_the_others_go_o
         let plugin = host.listed("/api/plugins", counted).await;
         let others = plugin["calls"]["faults"] != faults(&plugin, kind);
         assert!(!others, "{name}: {}", plugin["calls"]);
+        let last = &plugin["last_fault"];
+        if plugin["state"] != "failed" {
+            assert_eq!(last["kind"], *kind, "{name}: {last}");
+            let text = last["text"].as_str();
+            assert!(text.is_some_and(|it| it.len() > 10), "{name}: {last}");
+        }
         if *at_start {
             assert!(
                 plugin["error"].as_str().is_some_and(|it| it.len() > 20),

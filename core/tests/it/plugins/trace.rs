@@ -136,6 +136,20 @@ sinks = ["hook"]
         json!(all)
     });
     let mut deliveries: Vec<Value> = deliveries.collect();
+    for delivery in told["deliveries"].as_array().expect("deliveries") {
+        let sink = host
+            .server
+            .json(&format!(
+                "/api/plugins/{}",
+                delivery["sink"].as_str().expect("a sink")
+            ))
+            .await;
+        assert!(
+            sink["digest"].is_string() && delivery["digest"] == sink["digest"],
+            "{delivery}"
+        );
+        assert_eq!(delivery["version"], sink["version"]);
+    }
     deliveries.sort_by_key(ToString::to_string);
     assert_eq!(
         deliveries,

@@ -43,7 +43,10 @@ it('every pipeline is told with its steps in order, and every delivery with its 
 			{ pipeline: 'calm', decided_at, outcome: 'silent', steps: [] },
 		],
 		deliveries: [
-			delivery({ id: 'a', pipeline: 'all', sink: 'hook', status: 'delivered', attempts: 1 }),
+			delivery({
+				...{ id: 'a', pipeline: 'all', sink: 'hook', status: 'delivered', attempts: 1 },
+				...{ version: '2.0.1', digest: 'cd'.repeat(32) },
+			}),
 			delivery({ id: 'b', pipeline: 'all', sink: 'chat', status: 'dead', attempts: 2 }),
 		],
 	});
@@ -62,6 +65,8 @@ it('every pipeline is told with its steps in order, and every delivery with its 
 	expect(words[6]).toMatch(/all → hook delivered 1 attempt$/);
 	expect(words[7]).toMatch(/all → chat dead 2 attempts channel_not_found$/);
 	expect(section.getByText('team')).toHaveAttribute('title', 'version 1.2.0, abababababab');
+	const hook = section.getByRole('link', { name: 'hook' });
+	expect(hook).toHaveAttribute('title', 'version 2.0.1, cdcdcdcdcdcd');
 	expect(section.getByRole('link', { name: 'chat' })).toHaveAttribute('href', '/plugins/chat');
 });
 

@@ -1,0 +1,3 @@
+-- Which version of the sink made the last attempt.
+ALTER TABLE deliveries ADD COLUMN version TEXT;
+ALTER TABLE deliveries ADD COLUMN digest TEXT;
