@@ -1,3 +1,5 @@
+use std::io;
+
 use rusqlite::{ErrorCode, ffi};
 
 use crate::{events::EventTooLarge, model::InvalidName};
@@ -13,7 +15,7 @@ pub enum StoreError {
     Busy,
     /// Nothing was written; publishing goes on when there is room.
     #[error(
-        "the disk that holds the data directory is full: make room, nothing needs to be restarted"
+        "the disk that holds the data directory is full, or its quota used up: make room, nothing needs to be restarted"
     )]
     DiskFull,
     #[error(transparent)]
@@ -47,10 +49,17 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             _ if is_short_of_room => Self::DiskFull,
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::SystemIoFailure) if is_over_quota() => Self::DiskFull,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
             _ => Self::Sqlite(error),
         }
     }
+}
+
+/// SQLite knows a full disk alone, so the last word of the system to this thread counts:
+/// only what fails has one, and after a failed write SQLite does nothing that fails.
+fn is_over_quota() -> bool {
+    io::Error::last_os_error().kind() == io::ErrorKind::QuotaExceeded
 }
 
 impl From<serde_json::Error> for StoreError {

@@ -1,6 +1,6 @@
 //! What a machine does to a server.
 
-use std::time::Duration;
+use std::{fs, path::Path, process::Command};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use tiny_forge::{
     model::EventId,
     store::StoreError,
 };
-use tokio::time::interval;
 
 use crate::support::{
     bench::Bench,
+    binary::Binary,
     disk::SmallDisk,
     journal::{Journal, take},
     note::note,
-    program::Program,
+    program::{NO_ENGINE, Program},
     server::Server,
     shared::Shared,
     wait,
@@ -181,17 +181,11 @@ async fn on_a_small_disk() -> (Bench, SmallDisk) {
     (bench, disk.expect("mounted"))
 }
 
-/// Until nothing can be written any more, and then some more.
+/// Until nothing can be written any more.
 async fn fill(server: &Server, disk: &SmallDisk) {
     disk.fill();
-    let mut refused = 0;
-    while refused < 3 {
-        let published = server
-            .bus()
-            .publish_all(vec![note(&"x".repeat(2_000))])
-            .await;
-        refused += u32::from(published.is_err());
-    }
+    let large = || vec![note(&"x".repeat(2_000))];
+    while server.bus().publish_all(large()).await.is_ok() {}
 }
 
 #[tokio::test]
@@ -228,37 +222,86 @@ async fn what_an_instance_says_while_the_disk_is_full_is_in_the_log_of_its_deplo
     bench.server.stop().await;
 }
 
+/// The program on a disk whose quota is used up while the file `switch` is there.
+fn with_quota(folder: &Path, switch: &Path) -> Binary {
+    let library = folder.join("quota.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library);
+    compiler.arg(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/it/support/quota.c"
+    ));
+    assert!(compiler.status().expect("a C compiler").success());
+    let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+    Binary::new()
+        .with("LD_PRELOAD", &text(&library))
+        .with("QUOTA_USED_UP", &text(switch))
+}
+
 #[tokio::test]
-async fn what_happens_to_instances_while_the_disk_is_full_is_found_afterwards_and_the_gap_is_told()
-{
-    let (bench, disk) = on_a_small_disk().await;
-    let run = ["run", "-d", "--name"];
-    let mut events = bench.server.sse("/api/events?after=0").await;
+async fn a_quota_that_is_used_up_is_answered_as_a_full_disk_is() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let switch = dir.path().join("used-up");
+    let binary = with_quota(dir.path(), &switch);
+    let program = Program::serve_as(&dir.path().join("data"), NO_ENGINE, &binary).await;
+    program.create_project("first").await;
+    fs::write(&switch, "").expect("written");
+    for name in ["second", "third"] {
+        let body = json!({"name": name, "spec": {"image": "app:1"}});
+        let url = format!("{}/api/projects", program.address);
+        let answer = program.http.post(url).json(&body).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 503);
+        let problem: Value = answer.json().await.expect("JSON");
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(
+            detail.contains("quota") && detail.contains("make room"),
+            "{detail}"
+        );
+    }
+    fs::remove_file(&switch).expect("there is room");
+    program.create_project("last").await;
+    let items = program.json("/api/projects").await["items"].clone();
+    let listed = items.as_array().expect("items").iter();
+    let listed: Vec<&str> = listed.filter_map(|item| item["name"].as_str()).collect();
+    assert_eq!(listed, ["first", "last"]);
+    program.end(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn what_happens_to_instances_while_nothing_can_be_written_is_found_and_the_gap_is_told() {
+    let engine = &Shared::get().engine;
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let switch = dir.path().join("used-up");
+    let binary = with_quota(dir.path(), &switch);
+    let data = dir.path().join("data");
+    let program = Program::serve_as(&data, &engine.address(), &binary).await;
+    let mut events = program.sse("/api/events?after=0", None).await;
     let told = |name: &'static str, reason: &'static str| {
         move |event: &Value| {
             event["payload"]["name"] == name && event["payload"]["reason"] == reason
         }
     };
-    bench
-        .engine
-        .docker(&[&run[..], &["leaves", "idle:1"]].concat());
+    engine.docker(&["run", "-d", "--name", "leaves", "idle:1"]);
     events.until(told("leaves", "started")).await;
-    fill(&bench.server, &disk).await;
-    bench.engine.docker(&["rm", "-f", "leaves"]);
-    // The watcher has seen it when the engine has answered it this much.
+    fs::write(&switch, "").expect("written");
+    engine.docker(&["rm", "-f", "leaves"]);
+    // The watcher has long been told when the engine has answered this often.
     for _ in 0..20 {
-        bench.engine.docker(&["ps", "--quiet"]);
-        let published = bench.server.bus().publish_all(vec![note("")]).await;
-        assert!(published.is_err(), "the disk is full");
+        engine.docker(&["ps", "--quiet"]);
     }
-    disk.free();
-    bench
-        .engine
-        .docker(&[&run[..], &["comes", "idle:1"]].concat());
-    events.until(|event| event["type"] == "watch_gap").await;
-    events.until(told("leaves", "removed")).await;
-    let listed = bench.server.json("/api/instances").await.to_string();
-    assert!(!listed.contains("\"leaves\""), "{listed}");
-    bench.engine.docker(&["rm", "-f", "comes"]);
-    bench.server.stop().await;
+    fs::remove_file(&switch).expect("there is room");
+    engine.docker(&["run", "-d", "--name", "comes", "idle:1"]);
+    let gap = events.until(|event| event["type"] == "watch_gap").await;
+    let reason = &gap["payload"]["reason"];
+    assert_eq!(reason, "what was seen could not be written");
+    let removed = events.until(told("leaves", "removed")).await;
+    assert_eq!(removed["payload"]["source"], "resync");
+    let listed = program.json("/api/instances").await.to_string();
+    assert!(
+        listed.contains("\"comes\"") && !listed.contains("\"leaves\""),
+        "{listed}"
+    );
+    engine.docker(&["rm", "-f", "comes"]);
+    program.end(Signal::TERM).await;
 }
