@@ -22,8 +22,9 @@ pub(super) const MEMORY_BYTES_MAX: u64 = 2 << 30;
 const CPU_SECONDS_MAX: u64 = 300;
 const CODE_BYTES_MAX: u64 = 512 << 20;
 const COMPLAINT_BYTES_MAX: u64 = 16 << 10;
-/// How the child says so.
+/// How the child says what is wrong with the file. Whatever else it says is about itself.
 const TOO_HEAVY: &str = "too heavy: ";
+const INVALID: &str = "invalid: ";
 /// Everything else comes first. A tenth of the processor is left for it where
 /// everything else never ends: at 19 it is a seventieth, and seconds take minutes.
 const NICENESS: i32 = 10;
@@ -87,14 +88,20 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<
 fn refusal(status: ExitStatus, complaint: &[u8]) -> CompileError {
     let complaint = String::from_utf8_lossy(complaint);
     let complaint = complaint.trim().trim_start_matches("error: ").to_owned();
-    match status.signal() {
-        Some(signal) => CompileError::Crashed {
+    if let Some(signal) = status.signal() {
+        return CompileError::Crashed {
             reason: format!("signal {signal} {complaint}").trim_end().to_owned(),
-        },
-        None => match complaint.strip_prefix(TOO_HEAVY) {
-            Some(why) => CompileError::TooHeavy(why.to_owned()),
-            None => CompileError::Invalid(complaint),
-        },
+        };
+    }
+    if let Some(why) = complaint.strip_prefix(TOO_HEAVY) {
+        return CompileError::TooHeavy(why.to_owned());
+    }
+    if let Some(why) = complaint.strip_prefix(INVALID) {
+        return CompileError::Invalid(why.to_owned());
+    }
+    CompileError::Ended {
+        code: status.code().unwrap_or_default(),
+        last_words: complaint.lines().last().unwrap_or("no word").to_owned(),
     }
 }
 
@@ -110,7 +117,9 @@ pub fn compile_in_this_process() -> io::Result<()> {
     weight::check(&wasm).map_err(|why| io::Error::other(format!("{TOO_HEAVY}{why}")))?;
     let told = |error: wasmtime::Error| io::Error::other(format!("{error:#}"));
     let engine = sandbox::engine().map_err(told)?;
-    let code = engine.precompile_component(&wasm).map_err(told)?;
+    let code = engine
+        .precompile_component(&wasm)
+        .map_err(|error| io::Error::other(format!("{INVALID}{error:#}")))?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(&code)?;
     stdout.flush()?;

@@ -70,6 +70,11 @@ pub enum CompileError {
         child::MEMORY_BYTES_MAX >> 20
     )]
     Crashed { reason: String },
+    #[error(
+        "the compiler ended with exit code {code} before it was done with it: {last_words}. That \
+         says nothing about the file: put it there again, or report this"
+    )]
+    Ended { code: i32, last_words: String },
     #[error("the compiler cannot be run: {0}")]
     Unavailable(String),
 }
@@ -79,7 +84,7 @@ impl CompileError {
         match self {
             Self::NotWasm | Self::NotAComponent | Self::Invalid(_) => FaultKind::Invalid,
             Self::TooLarge { .. } | Self::TooHeavy(_) => FaultKind::TooLarge,
-            Self::TooSlow { .. } | Self::Crashed { .. } => FaultKind::Compile,
+            Self::TooSlow { .. } | Self::Crashed { .. } | Self::Ended { .. } => FaultKind::Compile,
             Self::Unavailable(_) => FaultKind::Host,
         }
     }
