@@ -167,6 +167,7 @@ pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
         Fault::BadAnswer(told) => Fault::BadAnswer(text(told, scrubber)),
         Fault::Host(told) => Fault::Host(text(told, scrubber)),
         limit @ (Fault::OverMemory { .. }
+        | Fault::OverTables { .. }
         | Fault::OverCpu { .. }
         | Fault::OverStartCpu { .. }
         | Fault::OverWall { .. }

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-use super::{HostState, limits::HANDLES_MAX};
+use super::{
+    HostState,
+    limits::{HANDLES_MAX, Refused, TABLE_ELEMENTS_MAX},
+};
 use crate::plugin_host::metrics::FaultKind;
 
 /// Frames of a backtrace that are worth showing.
@@ -39,6 +42,11 @@ pub enum Fault {
         size(*limit)
     )]
     OverMemory { limit: usize },
+    #[error(
+        "it asked for tables of more than {limit} elements together: let it have fewer functions \
+         that are called through pointers, or split it"
+    )]
+    OverTables { limit: usize },
     #[error(
         "it computed for more than {} ms: let it do less at once, or raise `limits.cpu_ms`",
         limit.as_millis()
@@ -90,7 +98,7 @@ impl Fault {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::Trap { .. } => FaultKind::Trap,
-            Self::OverMemory { .. } => FaultKind::OverMemory,
+            Self::OverMemory { .. } | Self::OverTables { .. } => FaultKind::OverMemory,
             Self::OverCpu { .. } | Self::OverStartCpu { .. } => FaultKind::OverCpu,
             Self::OverWall { .. } => FaultKind::OverWall,
             Self::HostCalls { .. } => FaultKind::HostCalls,
@@ -115,10 +123,18 @@ impl Fault {
         if trap == Some(&Trap::Interrupt) {
             return over_cpu;
         }
-        if state.memory.has_refused() {
-            return Self::OverMemory {
-                limit: limits.memory_bytes,
-            };
+        match state.memory.refused() {
+            Some(Refused::Memory) => {
+                return Self::OverMemory {
+                    limit: limits.memory_bytes,
+                };
+            }
+            Some(Refused::TableElements) => {
+                return Self::OverTables {
+                    limit: TABLE_ELEMENTS_MAX,
+                };
+            }
+            None => {}
         }
         let message = error.root_cause().to_string();
         if trap.is_some() {

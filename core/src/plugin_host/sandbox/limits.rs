@@ -8,7 +8,7 @@ use crate::{model::PluginRole, plugin_host::metrics::GuestMemory};
 pub const INSTANCES_MAX: usize = 64;
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 8;
-const TABLE_ELEMENTS_MAX: usize = 100_000;
+pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Resources that a guest defines for itself are kept in tables of the host. The
 /// contract has none, so what there are is of the guest's own language.
 pub(super) const HANDLES_MAX: usize = 1_000;
@@ -47,13 +47,20 @@ impl Limits {
     }
 }
 
+/// What a guest wanted more of than it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Memory,
+    TableElements,
+}
+
 /// Counts the memory of one guest. Growth beyond the limit fails in the guest,
 /// which may go on without; when it gives up instead, `refused` says why.
 pub(super) struct MemoryLimiter {
     limit_bytes: usize,
     used: GuestMemory,
     table_elements: usize,
-    refused: bool,
+    refused: Option<Refused>,
 }
 
 impl MemoryLimiter {
@@ -62,16 +69,16 @@ impl MemoryLimiter {
             limit_bytes,
             used,
             table_elements: 0,
-            refused: false,
+            refused: None,
         }
     }
 
     pub(super) fn begin_call(&mut self) {
-        self.refused = false;
+        self.refused = None;
     }
 
-    /// Whether growth was refused since the call began.
-    pub(super) fn has_refused(&self) -> bool {
+    /// Growth that was refused since the call began.
+    pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
     }
 }
@@ -89,7 +96,7 @@ impl ResourceLimiter for MemoryLimiter {
         }
         let used = self.used.bytes().saturating_add(desired - current);
         if used > self.limit_bytes {
-            self.refused = true;
+            self.refused = Some(Refused::Memory);
             return Ok(false);
         }
         self.used.grow_to(used);
@@ -107,7 +114,7 @@ impl ResourceLimiter for MemoryLimiter {
         }
         let elements = self.table_elements.saturating_add(desired - current);
         if elements > TABLE_ELEMENTS_MAX {
-            self.refused = true;
+            self.refused = Some(Refused::TableElements);
             return Ok(false);
         }
         self.table_elements = elements;
@@ -133,7 +140,7 @@ mod tests {
 
     use wasmtime::ResourceLimiter;
 
-    use super::MemoryLimiter;
+    use super::{MemoryLimiter, Refused};
     use crate::plugin_host::metrics::Metrics;
 
     fn limited_to(bytes: usize) -> MemoryLimiter {
@@ -145,7 +152,7 @@ mod tests {
         let mut memory = limited_to(100);
         assert!(memory.memory_growing(0, 60, None).expect("counted"));
         assert!(!memory.memory_growing(0, 60, None).expect("counted"));
-        assert!(memory.has_refused());
+        assert_eq!(memory.refused(), Some(Refused::Memory));
         assert!(memory.memory_growing(60, 100, None).expect("counted"));
     }
 
@@ -153,6 +160,6 @@ mod tests {
     fn a_guests_own_maximum_is_no_fault_of_ours() {
         let mut memory = limited_to(100);
         assert!(!memory.memory_growing(0, 60, Some(50)).expect("counted"));
-        assert!(!memory.has_refused());
+        assert_eq!(memory.refused(), None);
     }
 }

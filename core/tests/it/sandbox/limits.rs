@@ -145,14 +145,15 @@ async fn memory_ends_at_its_limit() {
 
     let huge = lab.start(&Source::new(Role::Filter).memory("2000")).await;
     assert_eq!(huge.err(), Some(Fault::OverMemory { limit: 64 << 20 }));
+}
+
+#[tokio::test]
+async fn a_table_that_is_too_large_is_told_as_that_and_not_as_memory() {
+    let lab = Lab::new();
     let table = Source::new(Role::Filter).extra("(table 1000000 funcref)");
-    assert_eq!(
-        lab.start(&table)
-            .await
-            .err()
-            .map(|fault| fault.kind().as_str()),
-        Some("over_memory")
-    );
+    let refused = lab.start(&table).await.err().expect("a refusal");
+    assert_eq!(refused, Fault::OverTables { limit: 100_000 });
+    assert!(refused.to_string().contains("100000 elements"), "{refused}");
 }
 
 #[tokio::test]
