@@ -1,5 +1,7 @@
 import { untrack } from 'svelte';
+import { ApiError } from '$lib/api/client';
 import type { Event, Position } from '$lib/api/schema';
+import { backoffMs } from './backoff';
 import { getLive, type Live } from './live.svelte';
 
 /** What changes come together are worth one request. */
@@ -25,6 +27,9 @@ export class Snapshot<T extends { as_of: Position }> {
 	#options: Options<T>;
 	#unwatch: (() => void) | undefined;
 	#timer: ReturnType<typeof setTimeout> | undefined;
+	#retry: ReturnType<typeof setTimeout> | undefined;
+	/** Requests that failed since the last that did not. */
+	#failures = 0;
 	#loading = false;
 	#outdated = false;
 	#ended = false;
@@ -43,6 +48,7 @@ export class Snapshot<T extends { as_of: Position }> {
 			this.#unwatch = undefined;
 			clearTimeout(this.#timer);
 			this.#timer = undefined;
+			clearTimeout(this.#retry);
 		};
 	}
 
@@ -50,12 +56,13 @@ export class Snapshot<T extends { as_of: Position }> {
 		this.#outdated = this.#loading;
 		// It is asked in a moment anyway.
 		if (this.#ended || this.#loading || this.#timer !== undefined) return;
+		clearTimeout(this.#retry);
 		this.#loading = true;
 		try {
 			const data = await this.#options.load();
 			if (!this.#ended) this.#show(data);
 		} catch (error) {
-			this.problem = error;
+			this.#failed(error);
 		}
 		this.#loading = false;
 		if (this.#outdated && !this.#ended) this.#timer = setTimeout(this.#rested, REST_MS);
@@ -66,9 +73,22 @@ export class Snapshot<T extends { as_of: Position }> {
 		void this.refresh();
 	};
 
+	/** Asked again as a lost connection is, since no event may tell to: after a reset there is no watch. */
+	#failed(error: unknown): void {
+		this.problem = error;
+		if (this.#ended || isFinal(error)) return;
+		this.#retry = setTimeout(this.#retried, backoffMs(this.#failures++));
+	}
+
+	/** While there is no connection its return is waited for. */
+	#retried = (): void => {
+		if (this.#live.status.kind === 'live') void this.refresh();
+	};
+
 	#show(data: T): void {
 		this.data = data;
 		this.problem = undefined;
+		this.#failures = 0;
 		this.#unwatch ??= this.#live.watch({
 			after: data.as_of.id,
 			onEvents: (events) => {
@@ -82,6 +102,13 @@ export class Snapshot<T extends { as_of: Position }> {
 			},
 		});
 	}
+}
+
+/** The same question would have the same answer. */
+function isFinal(error: unknown): boolean {
+	return (
+		error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429
+	);
 }
 
 /** A snapshot that lives as long as the component which calls this while it is made. */

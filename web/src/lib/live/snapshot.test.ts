@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { ApiError } from '$lib/api/client';
 import { settle, tab } from './harness';
 import { Snapshot } from './snapshot.svelte';
 
@@ -11,9 +12,10 @@ interface Shown {
 
 /** A snapshot of a thing that changes with every event, as of the event `head`. */
 function snapshot() {
-	const thing = { head: 5, loads: 0, fail: false };
+	const thing = { head: 5, loads: 0, fail: false as boolean | ApiError };
 	const load = async (): Promise<Shown> => {
 		thing.loads += 1;
+		if (thing.fail instanceof ApiError) throw thing.fail;
 		if (thing.fail) throw new Error('the store is busy');
 		return { value: thing.head, as_of: { journal: 'j', id: thing.head } };
 	};
@@ -95,6 +97,51 @@ describe('a snapshot', () => {
 		page.server.last.facts(92);
 		await settle();
 		expect(shown.data?.value).toBe(92);
+	});
+
+	it('is asked for again after a reset until it comes, less and less often', async () => {
+		const { thing, shown } = await started();
+		vi.mocked(Math.random).mockReturnValue(0.5);
+		thing.head = 90;
+		thing.fail = true;
+		page.server.last.reset('retention', 90);
+		await settle();
+		expect(thing.loads).toBe(2);
+		await vi.advanceTimersByTimeAsync(350);
+		expect(thing.loads).toBe(2);
+		await vi.advanceTimersByTimeAsync(10);
+		expect(thing.loads).toBe(3);
+		await vi.advanceTimersByTimeAsync(740);
+		expect(thing.loads).toBe(3);
+		thing.fail = false;
+		await vi.advanceTimersByTimeAsync(20);
+		expect(shown.data?.value).toBe(90);
+		expect(shown.problem).toBeUndefined();
+		thing.head = 92;
+		page.server.last.facts(92);
+		await settle();
+		expect(shown.data?.value).toBe(92);
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(thing.loads).toBe(5);
+	});
+
+	it('is not asked for again by itself where the answer is final, or nobody looks any more', async () => {
+		const { thing, shown, stop } = await started();
+		thing.fail = new ApiError('GET', '/api/projects/gone', {
+			type: 'about:blank',
+			title: 'Not Found',
+			status: 404,
+			detail: 'project `gone` does not exist',
+			code: 'not_found',
+		});
+		await shown.refresh();
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(thing.loads).toBe(2);
+		thing.fail = true;
+		await shown.refresh();
+		stop();
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(thing.loads).toBe(3);
 	});
 
 	it('is left alone once the page is gone', async () => {
