@@ -56,11 +56,23 @@ fn print_table(plugins: &[Plugin]) -> io::Result<()> {
             let problem = print::first_line(problem);
             writeln!(out, "  what waits was not delivered: {problem}")?;
         }
-        for line in &plugin.missing_grants {
-            writeln!(out, "  it asks for more; to grant it, add: {line}")?;
-        }
+        print_missing(&mut out, plugin)?;
     }
     Ok(())
+}
+
+fn print_missing(out: &mut impl Write, plugin: &Plugin) -> io::Result<()> {
+    for line in &plugin.missing_grants {
+        writeln!(out, "  it asks for more: {line}")?;
+    }
+    if plugin.missing_grants.is_empty() {
+        return Ok(());
+    }
+    let name = &plugin.name;
+    writeln!(
+        out,
+        "  to grant that: tiny-forge plugin grant {name}, or add it to the file that configures it"
+    )
 }
 
 fn row(plugin: &Plugin) -> [String; HEAD.len()] {

@@ -48,7 +48,7 @@ impl PluginHost {
         };
         if seen.is_some_and(|seen| seen != missing.lines) {
             return Err(HostError::Conflict(format!(
-                "plugin `{name}` asks for something else by now: look at it again"
+                "plugin `{name}` asks for something else by now, nothing was granted: look at it again"
             )));
         }
         let (stored, others): (Vec<_>, Vec<_>) =

@@ -16,7 +16,7 @@ use super::{Host, projects_told, publish};
 use crate::support::{
     binary::Binary,
     folder::{put, put_built, webhook},
-    target::Received,
+    target::{Answer, Received, Target},
 };
 
 /// A sink that asks for more than `webhook` does.
@@ -63,9 +63,18 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
     let nothing = json!({});
     let grant = || host.server.post("/api/plugins/hook/grant", &nothing);
     let program = Binary::against(&host.server);
+    let listed = program.run(&["plugin", "list"]).await;
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    assert!(
+        listed.contains("to grant that: tiny-forge plugin grant hook,"),
+        "{listed}"
+    );
     let done = program.run(&["plugin", "grant", "hook"]).await;
     let said = String::from_utf8_lossy(&done.stdout);
-    assert_eq!(said, "hook may reach https://hooks.example\n");
+    assert_eq!(
+        said,
+        format!("hook asks for {line}\nhook may reach https://hooks.example\n")
+    );
     let new = host
         .listed("/api/plugins", |it| it["digest"] != old["digest"])
         .await;
@@ -76,6 +85,44 @@ async fn a_new_file_that_asks_for_more_waits_while_the_old_one_runs_until_it_is_
     let written = std::fs::read_to_string(host.folder().join("hook.toml")).expect("read");
     assert_eq!(written, toml.replace(&granted, &line));
     assert_eq!(grant().await.0, 409);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_grant_is_for_what_was_shown_and_nothing_that_is_asked_for_since() {
+    let host = Host::start().await;
+    let toml = webhook("hook", "builtin:webhook", &host.target);
+    put(
+        &host.folder(),
+        "hook.toml",
+        toml.replace("grants.http", "# grants.http"),
+    );
+    let lacks = |it: &Value| it["missing_grants"] != json!([]);
+    let shown = host.listed("/api/plugins", lacks).await;
+    let other = json!({"seen": ["grants.http = [\"https://other.example\"]"]});
+    let (status, refusal) = host.server.post("/api/plugins/hook/grant", &other).await;
+    assert_eq!(status, 409, "{refusal}");
+
+    // A server whose plugin has come to ask for something else in between.
+    let meanwhile = Target::start().await;
+    let problem = ("content-type", "application/problem+json".to_owned());
+    meanwhile.answer_next([
+        Answer::new(200, &shown.to_string()),
+        Answer {
+            headers: vec![problem],
+            ..Answer::new(409, &refusal.to_string())
+        },
+    ]);
+    let program = Binary::new().with("TINY_FORGE_SERVER", &meanwhile.origin());
+    let refused = program.run(&["plugin", "grant", "hook"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("something else by now, nothing was granted"),
+        "{said}"
+    );
+    let sent = meanwhile.received(2).await[1].json();
+    assert_eq!(sent, json!({"seen": shown["missing_grants"]}));
     host.server.stop().await;
 }
 

@@ -114,11 +114,14 @@ async fn a_secret_that_a_plugin_asks_for_is_granted_once_it_is_in_the_store() {
     secret(&host, &["set", "TOKEN"], "granted-value").await;
     let line = "secrets.TOKEN = \"store:TOKEN\"";
     lacks(line).await;
-    let granted = Binary::against(&host.server);
-    let granted = granted.run(&["plugin", "grant", "hook"]).await;
+    let program = Binary::against(&host.server);
+    let listed = program.run(&["plugin", "list"]).await;
+    let command = "to grant that: tiny-forge plugin grant hook,";
+    assert!(said(&listed).contains(command), "{}", said(&listed));
+    let granted = program.run(&["plugin", "grant", "hook"]).await;
     assert_eq!(
         said(&granted),
-        "hook has secret TOKEN from the sealed store\n"
+        format!("hook asks for {line}\nhook has secret TOKEN from the sealed store\n")
     );
     host.listed("/api/plugins", |it| {
         it["granted"]["secrets"] == json!(["TOKEN"])
