@@ -17,6 +17,7 @@ mod target;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use cores::Cores;
 use load::{Crowd, Span, Window};
@@ -58,6 +59,7 @@ struct LoadArgs {
 }
 
 fn main() -> anyhow::Result<()> {
+    allow_sockets()?;
     match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Soak(args) => soak::run(&args),
@@ -65,6 +67,13 @@ fn main() -> anyhow::Result<()> {
         Command::Raw => servers::raw::run(),
         Command::Naive => servers::naive::run(),
     }
+}
+
+/// As many as the system lets this program have: each subscriber needs one.
+fn allow_sockets() -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current, ..limit })?)
 }
 
 fn load(args: &LoadArgs) -> anyhow::Result<()> {

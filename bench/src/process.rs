@@ -99,6 +99,16 @@ impl Process {
         self.memory("VmRSS:")
     }
 
+    /// The most that it has been since [`Self::forget_peak_rss`].
+    pub fn peak_rss(&self) -> anyhow::Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    pub fn forget_peak_rss(&self) -> anyhow::Result<()> {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(&file, "5").with_context(|| format!("cannot write to `{file}`"))
+    }
+
     /// The part of it that is in no file: what the kernel cannot take back.
     pub fn own_rss(&self) -> anyhow::Result<u64> {
         self.memory("RssAnon:")

@@ -26,7 +26,9 @@ pub enum Scale {
 }
 
 const WIDTH: f64 = 760.0;
+/// Room for names, or more where one is longer.
 const LEFT: f64 = 150.0;
+const LETTER: f64 = 7.0;
 /// Room for a number behind the longest bar.
 const RIGHT: f64 = 80.0;
 const TOP: f64 = 76.0;
@@ -98,7 +100,7 @@ impl Bars {
         for (number, name) in self.series.iter().enumerate() {
             rect(svg, number, (x, 38.0), (12.0, 12.0));
             text(svg, "", "start", (x + 18.0, 49.0), name);
-            x += 46.0 + name.len() as f64 * 7.0;
+            x += 46.0 + name.len() as f64 * LETTER;
         }
         let scale = match self.scale {
             Scale::Linear => "",
@@ -110,12 +112,12 @@ impl Bars {
 
     fn bars(&self, svg: &mut String, axis: &Axis, group: &Group, top: f64) {
         let middle = top + self.series.len() as f64 * BAR / 2.0 + 4.0;
-        text(svg, "", "end", (LEFT - 10.0, middle), &group.name);
+        text(svg, "", "end", (axis.left - 10.0, middle), &group.name);
         for (series, value) in group.values.iter().enumerate() {
             let y = top + series as f64 * BAR;
-            let width = (axis.x(*value) - LEFT).max(1.0);
-            rect(svg, series, (LEFT, y + 1.0), (width, BAR - 2.0));
-            let place = (LEFT + width + 6.0, y + BAR - 4.0);
+            let width = (axis.x(*value) - axis.left).max(1.0);
+            rect(svg, series, (axis.left, y + 1.0), (width, BAR - 2.0));
+            let place = (axis.left + width + 6.0, y + BAR - 4.0);
             text(svg, "quiet", "start", place, &number(*value));
         }
     }
@@ -124,6 +126,7 @@ impl Bars {
 /// From values to places.
 struct Axis {
     scale: Scale,
+    left: f64,
     from: f64,
     to: f64,
 }
@@ -138,8 +141,11 @@ impl Axis {
             // Half a power of ten below, so that the shortest bar is seen.
             Scale::Log => 10_f64.powf(least.log10().floor()) / 2.0,
         };
+        let names = bars.groups.iter().map(|group| group.name.chars().count());
+        let longest = names.max().unwrap_or(0) as f64;
         Self {
             scale: bars.scale,
+            left: LEFT.max(20.0 + longest * LETTER),
             from,
             to: most,
         }
@@ -150,7 +156,7 @@ impl Axis {
             Scale::Linear => value / self.to,
             Scale::Log => (value / self.from).ln() / (self.to / self.from).ln(),
         };
-        LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
+        self.left + share.clamp(0.0, 1.0) * (WIDTH - self.left - RIGHT)
     }
 
     fn ticks(&self) -> Vec<f64> {

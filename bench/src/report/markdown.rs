@@ -68,13 +68,7 @@ fn summary(chapters: &[Chapter]) -> String {
     let with_target = figures().filter(|figure| figure.ok.is_some()).count();
     let missed: Vec<_> = figures()
         .filter(|figure| figure.ok == Some(false))
-        .map(|figure| {
-            let Figure {
-                name, value, unit, ..
-            } = figure;
-            let target = figure.target.as_deref().unwrap_or_default();
-            format!("- {name}: {value} {unit}, target {target}")
-        })
+        .map(|figure| format!("- {figure}"))
         .collect();
     let reached = with_target - missed.len();
     let list = if missed.is_empty() {
@@ -98,7 +92,13 @@ fn figure_rows(figures: &[Figure]) -> Vec<Vec<String>> {
             target,
             unit,
             ok,
+            must,
         } = figure;
+        let target = target.as_deref().unwrap_or_default();
+        let target = match must {
+            true => format!("{target}, a must"),
+            false => target.to_owned(),
+        };
         let verdict = match ok {
             Some(true) => "yes",
             Some(false) => "**no**",
@@ -108,7 +108,7 @@ fn figure_rows(figures: &[Figure]) -> Vec<Vec<String>> {
             name.clone(),
             value.to_string(),
             unit.clone(),
-            target.clone().unwrap_or_default(),
+            target,
             verdict.to_owned(),
         ]);
     }

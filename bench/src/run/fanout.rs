@@ -93,6 +93,18 @@ fn run(bench: &Bench, case: Case) -> anyhow::Result<Seen> {
     Ok(seen)
 }
 
+/// From one message to the next, if everybody has got the first by then, in ms.
+pub(super) fn round_ms(bench: &Bench, subscribers: usize) -> anyhow::Result<f64> {
+    let case = Case {
+        window: ONE,
+        subscribers,
+        rival: Rival::Forge,
+    };
+    let seen = run(bench, case)?;
+    let rounds = seen.deliveries as f64 / subscribers as f64;
+    Ok(seen.seconds * 1_000.0 / rounds)
+}
+
 /// Without the journal, which no other server has.
 fn cpu_us(seen: &Seen) -> f64 {
     seen.cpu_us(|thread| !thread.starts_with(STORE))

@@ -8,6 +8,7 @@ mod files;
 mod guests;
 mod latency;
 mod memory;
+mod neighbours;
 mod ready;
 mod reloads;
 mod replay;
@@ -27,7 +28,7 @@ use anyhow::{Context, bail};
 use crate::{
     cores::Cores,
     load::{Span, Tally},
-    report::{self, Chapter, Figure, Page},
+    report::{self, Bars, Chapter, Figure, Page, Scale},
     rivals::Setup,
 };
 
@@ -62,7 +63,7 @@ pub struct RunArgs {
     /// Less exact, in a few minutes
     #[arg(long)]
     quick: bool,
-    /// Figures that others have measured, to be reported too
+    /// Figures that others have measured, to be reported too: the median of those with one name
     #[arg(long, value_name = "FILE")]
     also: Vec<PathBuf>,
     /// Only these chapters
@@ -149,7 +150,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         "written to {}",
         bench.args.out.join("report.md").display()
     ));
-    Ok(())
+    match report::missed(&chapters) {
+        Some(missed) => bail!(missed),
+        None => Ok(()),
+    }
 }
 
 impl Bench {
@@ -177,13 +181,17 @@ impl Bench {
     }
 
     fn others(&self) -> anyhow::Result<Option<Chapter>> {
-        let mut figures = Vec::new();
-        for file in &self.args.also {
-            figures.extend(report::read_figures(file)?);
+        let figures = report::read_figures(&self.args.also)?;
+        let mut bars = Bars::new("Time of parts alone", "ns", Scale::Linear);
+        bars.series = vec!["one event"];
+        for figure in figures.iter().filter(|figure| figure.unit == "ns") {
+            bars.group(&figure.name, vec![figure.value]);
         }
+        let mut page = Page::default();
+        page.plot("parts", &bars);
         let chapter = Chapter {
             title: "Parts, measured alone",
-            page: Page::default(),
+            page,
             figures,
         };
         Ok((!chapter.figures.is_empty()).then_some(chapter))
@@ -271,6 +279,10 @@ fn quantile(sorted: &[u32], share: f64) -> f64 {
     sorted
         .get(rank.saturating_sub(1))
         .map_or(f64::NAN, |value| f64::from(*value))
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// Cells of a table.

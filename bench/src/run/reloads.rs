@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Bench, digits};
+use super::{Bench, digits, median, mib};
 use crate::{
     http::Connection,
-    report::{Figure, Target},
+    report::{Bars, Figure, Page, Scale, Target},
     rivals::Running,
 };
 
@@ -22,22 +22,47 @@ const WARM_UP: usize = 200;
 const AT_REST: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+/// Of one run, in MiB.
+struct Rss {
+    at_first: f64,
+    at_last: f64,
+}
+
+pub fn measure(bench: &Bench, page: &mut Page) -> anyhow::Result<Vec<Figure>> {
     let reloads = if bench.args.quick { 300 } else { 1_000 };
+    let mut runs = Vec::new();
+    for _ in 0..bench.repetitions() {
+        let rss = run(bench, reloads)?;
+        bench.say(&format!(
+            "reloads: {} MiB after {WARM_UP}, {} MiB after {reloads}",
+            digits(rss.at_first),
+            digits(rss.at_last)
+        ));
+        runs.push(rss);
+    }
+    let of = |it: fn(&Rss) -> f64| median(runs.iter().map(it).collect());
+    let (at_first, at_last) = (of(|it| it.at_first), of(|it| it.at_last));
+    let mut bars = Bars::new("RSS after hot reloads", "MiB", Scale::Linear);
+    bars.series = vec!["RSS"];
+    bars.group(format!("{WARM_UP} reloads"), vec![at_first]);
+    bars.group(format!("{reloads} reloads"), vec![at_last]);
+    page.plot("reloads", &bars);
+    Ok(vec![
+        Figure::new(format!("RSS after {reloads} hot reloads"), at_last, "MiB"),
+        Figure::must(
+            format!("RSS after {reloads} hot reloads, above that after {WARM_UP}"),
+            of(|it| (it.at_last - it.at_first).max(0.0)),
+            "MiB",
+            Target::AtMost(2.0),
+        ),
+    ])
+}
+
+fn run(bench: &Bench, reloads: usize) -> anyhow::Result<Rss> {
     let example = bench.args.examples.join("quiet-hours.wasm");
     let wasm = fs::read(&example)
         .with_context(|| format!("`{}`: run `make plugins`", example.display()))?;
-    let mut toml = String::new();
-    for copy in 0..COPIES {
-        toml += &format!(
-            "[plugin.p{copy}]\nfile = \"p{copy}.wasm\"\nconfig.from = \"22:00\"\n\
-             config.to = \"06:00\"\n[pipeline.p{copy}]\nwhen.type = [\"system\"]\n\
-             steps = [\"p{copy}\"]\nsinks = [\"hook\"]\n"
-        );
-    }
-    toml += "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"https://hooks.example/\"\n\
-             config.sign_with = []\n[pipeline.idle]\nwhen.severity = \"critical\"\nsinks = [\"hook\"]\n";
-    let server = Running::with_plugins(&bench.args.setup, &toml, bench.cores)?;
+    let server = Running::with_plugins(&bench.args.setup, &toml(), bench.cores)?;
     let (mut done, mut at_first) = (0, 0.0);
     while done < reloads {
         reload(&server, &version(&wasm, done))?;
@@ -47,20 +72,20 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         }
     }
     let at_last = rss_mib(&server)?;
-    bench.say(&format!(
-        "reloads: {} MiB after {WARM_UP}, {} MiB after {reloads}",
-        digits(at_first),
-        digits(at_last)
-    ));
-    Ok(vec![
-        Figure::new(format!("RSS after {reloads} hot reloads"), at_last, "MiB"),
-        Figure::with_target(
-            format!("RSS after {reloads} hot reloads, above that after {WARM_UP}"),
-            (at_last - at_first).max(0.0),
-            "MiB",
-            Target::AtMost(2.0),
-        ),
-    ])
+    Ok(Rss { at_first, at_last })
+}
+
+fn toml() -> String {
+    let mut toml = String::new();
+    for copy in 0..COPIES {
+        toml += &format!(
+            "[plugin.p{copy}]\nfile = \"p{copy}.wasm\"\nconfig.from = \"22:00\"\n\
+             config.to = \"06:00\"\n[pipeline.p{copy}]\nwhen.type = [\"system\"]\n\
+             steps = [\"p{copy}\"]\nsinks = [\"hook\"]\n"
+        );
+    }
+    toml + "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"https://hooks.example/\"\n\
+            config.sign_with = []\n[pipeline.idle]\nwhen.severity = \"critical\"\nsinks = [\"hook\"]\n"
 }
 
 /// The same component with one more custom section: another digest.
@@ -110,5 +135,5 @@ fn digests(api: &mut Connection) -> anyhow::Result<Vec<String>> {
 
 fn rss_mib(server: &Running) -> anyhow::Result<f64> {
     thread::sleep(AT_REST);
-    Ok(server.process.rss()? as f64 / f64::from(1 << 20))
+    Ok(mib(server.process.rss()?))
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Bench, digits, median};
+use super::{Bench, digits, median, mib};
 use crate::{
     http::{self, Connection},
     process::Process,
@@ -99,7 +99,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
     bars.group("five plugins, cached", vec![first_answer_ms, ready_ms]);
     page.plot("start", &bars);
     let figures = vec![
-        Figure::new("binary", size as f64 / f64::from(1 << 20), "MiB"),
+        Figure::new("binary", mib(size), "MiB"),
         Figure::new("start to first answer, new data", empty, "ms"),
         Figure::with_target(
             "start to first answer, 5 cached plugins",
@@ -172,7 +172,6 @@ impl Started {
 
     fn at_rest(&self) -> anyhow::Result<Memory> {
         std::thread::sleep(QUIET);
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         Ok(Memory {
             resident_mib: mib(self.process.rss()?),
             own_mib: mib(self.process.own_rss()?),

@@ -4,51 +4,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use mio::{Interest, Registry, Token, net::TcpStream};
-use rand::{Rng, rngs::StdRng};
+use rand::rngs::StdRng;
 use rustix::net::sockopt;
 
 use super::{
-    STEP_CRITICAL,
-    frames::{Frame, Frames},
+    chunks::Chunks,
+    format::Request,
+    reader::Reader,
+    temper::{SLOW_BYTES, Temper},
 };
-use crate::message::Scanner;
 
-/// What a slow one reads each second.
-const SLOW_BYTES: usize = 400;
 const RECEIVE_BUFFER: usize = 4096;
 
-/// How a client behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Temper {
-    /// Stays, and comes back whenever the server was away.
-    Steady,
-    /// Leaves and comes back as it likes, and goes on where it was.
-    Wanderer,
-    /// Reads a few hundred bytes a second.
-    Slow,
-    /// Never reads; after a while it is gone, without a word.
-    Stuck,
-    /// Asks, and does not wait for the answer.
-    Vanisher,
-}
-
-/// One client, over all its connections.
+/// One client over HTTP/1.1, with one connection after the other.
 pub struct Client {
-    pub temper: Temper,
-    /// From one of the messages that it wants to the next.
-    step: u32,
+    pub reader: Reader,
     link: Link,
     /// When it leaves or comes back, or reads if it is slow.
     due: Instant,
-    /// Of the last frame that had an id.
-    last_id: String,
-    /// Number of the message that must come next.
-    pub next: u32,
-    frames: Frames,
-    pub received: u64,
-    pub visits: u32,
 }
 
 enum Link {
@@ -57,42 +32,16 @@ enum Link {
     Connecting(TcpStream),
     /// The request has been sent, the head of the answer has not come.
     Asking(TcpStream, Vec<u8>),
-    Open(TcpStream),
+    Open(TcpStream, Chunks),
 }
 
 impl Client {
-    pub fn new(temper: Temper, wants_all: bool) -> Self {
+    pub fn new(reader: Reader) -> Self {
         Self {
-            temper,
-            step: if wants_all { 1 } else { STEP_CRITICAL },
+            reader,
             link: Link::Away,
             due: Instant::now(),
-            last_id: String::new(),
-            next: 0,
-            frames: Frames::default(),
-            received: 0,
-            visits: 0,
         }
-    }
-
-    /// Nothing that was published may be missing at the end.
-    pub fn must_see_all(&self) -> bool {
-        matches!(self.temper, Temper::Steady | Temper::Wanderer)
-    }
-
-    /// What it gets is looked at, if not at once.
-    pub fn reads(&self) -> bool {
-        self.must_see_all() || self.temper == Temper::Slow
-    }
-
-    /// It has got `hello` once: from then on it misses nothing.
-    pub fn has_been_let_in(&self) -> bool {
-        !self.last_id.is_empty()
-    }
-
-    /// Has seen everything below `end`.
-    pub fn has_seen(&self, end: u32) -> bool {
-        self.next >= end.next_multiple_of(self.step)
     }
 
     /// Does what is due by now.
@@ -107,14 +56,15 @@ impl Client {
         if now < self.due {
             return Ok(());
         }
-        match (&self.link, self.temper) {
+        match (&self.link, self.reader.temper) {
             (Link::Away, _) => self.connect(server, registry, token, rng)?,
             (_, Temper::Slow) => {
                 self.due = now + Duration::from_secs(1);
                 self.read(SLOW_BYTES, rng)?;
             }
-            (_, Temper::Steady) => self.due = now + Duration::from_secs(3600),
-            (_, Temper::Wanderer | Temper::Stuck | Temper::Vanisher) => self.leave(rng),
+            (_, Temper::Steady | Temper::Wanderer | Temper::Stuck | Temper::Vanisher) => {
+                self.leave(rng);
+            }
         }
         Ok(())
     }
@@ -122,25 +72,18 @@ impl Client {
     /// Its socket has moved.
     pub fn moved(&mut self, rng: &mut StdRng) -> anyhow::Result<()> {
         self.ask(rng);
-        match self.temper {
+        match self.reader.temper {
             Temper::Steady | Temper::Wanderer => self.read(usize::MAX, rng),
             // Until it is let in; then it reads when it likes.
-            Temper::Slow if !matches!(self.link, Link::Open(_)) => self.read(SLOW_BYTES, rng),
+            Temper::Slow if !matches!(self.link, Link::Open(..)) => self.read(SLOW_BYTES, rng),
             Temper::Slow | Temper::Stuck | Temper::Vanisher => Ok(()),
         }
     }
 
     /// The server is gone: those who would not notice are told.
     pub fn lose(&mut self, rng: &mut StdRng) {
-        if !self.must_see_all() {
+        if !self.reader.temper.must_see_all() {
             self.leave(rng);
-        }
-    }
-
-    /// To be there at the end.
-    pub fn stay(&mut self) {
-        if self.temper == Temper::Wanderer {
-            self.temper = Temper::Steady;
         }
     }
 
@@ -151,23 +94,19 @@ impl Client {
         token: Token,
         rng: &mut StdRng,
     ) -> anyhow::Result<()> {
+        let temper = self.reader.temper;
         let mut socket = TcpStream::connect(server)?;
         // However it ends, its port can be used again at once.
         sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
-        if matches!(self.temper, Temper::Slow | Temper::Stuck) {
+        if matches!(temper, Temper::Slow | Temper::Stuck) {
             sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
         }
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.link = Link::Connecting(socket);
-        self.visits += 1;
-        let stays_ms = match self.temper {
-            Temper::Steady => 3_600_000,
-            Temper::Wanderer => rng.random_range(200..20_000),
-            Temper::Slow => 1_000,
-            Temper::Stuck => rng.random_range(5_000..60_000),
-            Temper::Vanisher => rng.random_range(0..100),
+        self.due = match temper {
+            Temper::Slow => Instant::now() + Duration::from_secs(1),
+            other => Instant::now() + other.stays(rng),
         };
-        self.due = Instant::now() + Duration::from_millis(stays_ms);
         Ok(())
     }
 
@@ -176,19 +115,11 @@ impl Client {
         let Link::Connecting(socket) = &mut self.link else {
             return;
         };
-        let filter = if self.step == 1 {
-            ""
-        } else {
-            "?severity=critical"
-        };
-        let resume = match self.last_id.as_str() {
-            "" => String::new(),
-            id => format!("last-event-id: {id}\r\n"),
-        };
-        let request = crate::http::get(
-            &format!("/api/events{filter}"),
-            &format!("accept: text/event-stream\r\n{resume}"),
-        );
+        let Request { path, headers } = self.reader.visit();
+        let lines = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"));
+        let request = crate::http::get(&path, &lines.collect::<String>());
         match socket.write(request.as_bytes()) {
             Ok(_) => {
                 if let Link::Connecting(socket) = std::mem::replace(&mut self.link, Link::Away) {
@@ -206,7 +137,7 @@ impl Client {
         let (mut buffer, mut left) = ([0; 16 << 10], limit);
         while left > 0 {
             let socket = match &mut self.link {
-                Link::Asking(socket, _) | Link::Open(socket) => socket,
+                Link::Asking(socket, _) | Link::Open(socket, _) => socket,
                 Link::Away | Link::Connecting(_) => return Ok(()),
             };
             let room = left.min(buffer.len());
@@ -230,91 +161,31 @@ impl Client {
     }
 
     fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        if let Link::Asking(_, head) = &mut self.link {
-            head.extend_from_slice(bytes);
-            let Some(end) = memchr::memmem::find(head, b"\r\n\r\n") else {
-                return Ok(());
-            };
-            if !head.starts_with(b"HTTP/1.1 200") {
-                bail!("a client is sent away: {}", String::from_utf8_lossy(head));
-            }
-            let rest = head.split_off(end + 4);
-            if let Link::Asking(socket, _) = std::mem::replace(&mut self.link, Link::Away) {
-                self.link = Link::Open(socket);
-            }
-            return self.take_frames(&rest);
-        }
-        self.take_frames(bytes)
-    }
-
-    fn take_frames(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let mut frames = std::mem::take(&mut self.frames);
-        let taken = frames.take(bytes, |frame| self.take_frame(&frame));
-        self.frames = frames;
-        taken.with_context(|| {
-            let Self {
-                temper,
-                visits,
-                last_id,
-                ..
-            } = self;
-            format!("a {temper:?} client on its visit {visits}, after `{last_id}`")
-        })
-    }
-
-    /// Everything that may not be, is found here.
-    fn take_frame(&mut self, frame: &Frame<'_>) -> anyhow::Result<()> {
-        match frame.event {
-            "hello" => {
-                let hello: serde_json::Value = serde_json::from_str(frame.data)?;
-                if !self.last_id.is_empty() && hello["resumed"] != true {
-                    bail!("is not resumed: {hello}");
+        let Self { reader, link, .. } = self;
+        match link {
+            Link::Away | Link::Connecting(_) => Ok(()),
+            Link::Open(_, chunks) => chunks.take(bytes, |data| reader.take(data)),
+            Link::Asking(_, head) => {
+                head.extend_from_slice(bytes);
+                let Some(end) = memchr::memmem::find(head, b"\r\n\r\n") else {
+                    return Ok(());
+                };
+                if !head.starts_with(b"HTTP/1.1 200") {
+                    bail!("a client is sent away: {}", String::from_utf8_lossy(head));
                 }
-                if self.last_id.is_empty() {
-                    let head = hello["head"].as_str().context("a head in `hello`")?;
-                    self.last_id = head.to_owned();
+                let body = head.split_off(end + 4);
+                if let Link::Asking(socket, _) = std::mem::replace(link, Link::Away) {
+                    *link = Link::Open(socket, Chunks::BEGIN);
                 }
+                self.take(&body)
             }
-            "" => {
-                let mut number = None;
-                Scanner::default()
-                    .scan(frame.data.as_bytes(), |marked| number = Some(marked.number));
-                if let Some(number) = number {
-                    self.expect(number)?;
-                }
-            }
-            "bookmark" => {}
-            other => bail!("gets a frame `{other}`: {}", frame.data),
         }
-        if !frame.id.is_empty() {
-            frame.id.clone_into(&mut self.last_id);
-        }
-        Ok(())
-    }
-
-    fn expect(&mut self, number: u32) -> anyhow::Result<()> {
-        if number != self.next {
-            let what = if number > self.next {
-                "lost"
-            } else {
-                "doubled or misordered"
-            };
-            bail!("{what}: message {number} comes where {} is next", self.next);
-        }
-        self.next += self.step;
-        self.received += 1;
-        Ok(())
     }
 
     /// Closes the connection, whatever is pending, and comes back later.
     fn leave(&mut self, rng: &mut StdRng) {
         self.link = Link::Away;
-        self.frames.clear();
-        let away_ms = match self.temper {
-            Temper::Steady | Temper::Slow => rng.random_range(20..1_000),
-            Temper::Wanderer | Temper::Stuck | Temper::Vanisher => rng.random_range(20..5_000),
-        };
-        self.due = Instant::now() + Duration::from_millis(away_ms);
+        self.due = Instant::now() + self.reader.temper.is_away(rng);
     }
 }
 

@@ -1,34 +1,24 @@
-/// Reads the frames of an event stream that comes in pieces.
+use super::format::{Format, Frame};
+
+/// Finds the frames of a stream that comes in pieces.
 #[derive(Debug, Default)]
 pub struct Frames {
     /// A frame that is not complete.
     begun: Vec<u8>,
 }
 
-/// One frame; what it does not have is empty.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Frame<'b> {
-    pub id: &'b str,
-    pub event: &'b str,
-    pub data: &'b str,
-}
-
 impl Frames {
-    /// `bytes` may be in HTTP chunks: frames are never cut by them, and their
-    /// heads are no field.
-    pub fn take<E>(
+    pub fn take(
         &mut self,
+        format: Format,
         bytes: &[u8],
-        mut found: impl FnMut(Frame<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut found: impl FnMut(Frame<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.begun.extend_from_slice(bytes);
-        let mut done = 0;
-        while let Some(length) = memchr::memmem::find(&self.begun[done..], b"\n\n") {
-            let frame = parse(&self.begun[done..done + length]);
-            done += length + 2;
-            if frame != Frame::default() {
-                found(frame)?;
-            }
+        let (mut done, end) = (0, format.end());
+        while let Some(length) = memchr::memmem::find(&self.begun[done..], end) {
+            found(format.read(&self.begun[done..done + length])?)?;
+            done += length + end.len();
         }
         self.begun.drain(..done);
         if self.begun.is_empty() {
@@ -37,48 +27,28 @@ impl Frames {
         }
         Ok(())
     }
-
-    /// The stream has ended; what it began is worth nothing.
-    pub fn clear(&mut self) {
-        self.begun = Vec::new();
-    }
-}
-
-fn parse(bytes: &[u8]) -> Frame<'_> {
-    let mut frame = Frame::default();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let Ok(line) = std::str::from_utf8(line) else {
-            continue;
-        };
-        match line.split_once(": ") {
-            Some(("id", id)) => frame.id = id,
-            Some(("event", event)) => frame.event = event,
-            Some(("data", data)) => frame.data = data,
-            _ => {}
-        }
-    }
-    frame
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
-    use super::Frames;
+    use super::{Format, Frames};
 
     #[test]
     fn frames_are_found_wherever_a_stream_is_cut() {
-        let stream = "0000b\r\nretry: 1\nevent: hello\ndata: {}\n\n\r\n00012\r\nid: j-1\ndata: {\"a\": 1}\n\n\r\n";
-        for cut in 0..stream.len() {
-            let (mut frames, mut found) = (Frames::default(), Vec::new());
-            for piece in [&stream[..cut], &stream[cut..]] {
-                let taken = frames.take(piece.as_bytes(), |frame| {
-                    found.push([frame.id, frame.event, frame.data].join("|"));
-                    Ok::<_, Infallible>(())
-                });
-                assert_eq!(taken, Ok(()));
+        let sse = "retry: 1\nevent: hello\ndata: {}\n\nid: j-1\ndata: {\"a\": 1}\n\n";
+        let lines = "{\"control\":\"hello\"}\n{\"position\":\"j-1\"}\n";
+        for (format, stream) in [(Format::Plain, sse), (Format::Ndjson, lines)] {
+            for cut in 0..stream.len() {
+                let (mut frames, mut found) = (Frames::default(), Vec::new());
+                for piece in [&stream[..cut], &stream[cut..]] {
+                    let taken = frames.take(format, piece.as_bytes(), |frame| {
+                        found.push([frame.position, frame.control].join("|"));
+                        Ok(())
+                    });
+                    taken.expect("frames");
+                }
+                assert_eq!(found, ["|hello", "j-1|"], "{format:?} cut at {cut}");
             }
-            assert_eq!(found, ["|hello|{}", "j-1||{\"a\": 1}"], "cut at {cut}");
         }
     }
 }

@@ -4,12 +4,19 @@
 //! Messages are numbered without a gap over all lives of the server, so each
 //! client knows which one must come next, whatever happened in between.
 
+mod chunks;
 mod client;
+mod format;
 mod frames;
+mod http2;
 mod hub;
+mod reader;
 mod source;
+mod tally;
+mod temper;
 
 use std::{
+    cell::Cell,
     io,
     time::{Duration, Instant},
 };
@@ -19,13 +26,23 @@ use mio::{Events, Interest, Poll, Token};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::rivals::Setup;
-use client::{Client, Temper};
+use client::Client;
+use format::Format;
+use http2::Http2;
 use hub::Hub;
+use reader::Reader;
 use source::Source;
+use tally::Tally;
+use temper::Temper;
 
 /// Every so many messages one is critical; clients that want only these have
 /// less to do.
 const STEP_CRITICAL: u32 = 50;
+/// Every so many clients one speaks HTTP/2.
+const OVER_HTTP2: usize = 10;
+/// What is no plain stream over HTTP/1.1 is made for each client by itself: so many
+/// times fewer of these want every event.
+const COSTLY: f64 = 5.0;
 
 const PUBLISHER: Token = Token(usize::MAX);
 const TURN: Duration = Duration::from_millis(5);
@@ -48,7 +65,8 @@ pub struct SoakArgs {
     /// Seconds from one kill of the server to the next
     #[arg(long, default_value_t = 300.0)]
     kill_every: f64,
-    /// Share of the clients that want every event; the others want one in fifty
+    /// Share of the clients that want every event; the others want one in fifty. Of those
+    /// in other forms than the plain one, or over HTTP/2, it is a fifth
     #[arg(long, default_value_t = 0.1)]
     all: f64,
     /// What happens by chance happens again with the same seed
@@ -61,6 +79,7 @@ struct Soak {
     hub: Hub,
     source: Source,
     clients: Vec<Client>,
+    http2: Http2,
     rng: StdRng,
     next_act: Instant,
     began: Instant,
@@ -101,12 +120,25 @@ impl Soak {
     fn prepare(args: &SoakArgs, seed: u64) -> anyhow::Result<Self> {
         let mut rng = StdRng::seed_from_u64(seed);
         let hub = Hub::start(&args.setup)?;
-        let clients = (0..args.subscribers)
-            .map(|_| Client::new(temper(&mut rng), rng.random_bool(args.all)))
+        let mut reader = |is_http2: bool| {
+            let (temper, format) = (Temper::by_chance(&mut rng), Format::by_chance(&mut rng));
+            let is_cheap = format == Format::Plain && !is_http2;
+            let all = if is_cheap {
+                args.all
+            } else {
+                args.all / COSTLY
+            };
+            Reader::new(temper, format, rng.random_bool(all))
+        };
+        let over_http2 = args.subscribers / OVER_HTTP2;
+        let clients = (over_http2..args.subscribers)
+            .map(|_| Client::new(reader(false)))
             .collect();
+        let http2 = (0..over_http2).map(|_| reader(true)).collect();
         let mut soak = Self {
             poll: Poll::new()?,
             source: Source::new(hub.control, args.rate)?,
+            http2: Http2::start(hub.http, http2, &mut rng)?,
             hub,
             clients,
             rng,
@@ -115,8 +147,7 @@ impl Soak {
         };
         soak.register_publisher()?;
         soak.until("all clients are let in", |soak| {
-            let mut clients = soak.clients.iter();
-            clients.all(|client| client.has_been_let_in() || !client.reads())
+            soak.all(|reader| reader.has_been_let_in() || !reader.temper.reads())
         })?;
         soak.say("all clients are there");
         Ok(soak)
@@ -136,6 +167,7 @@ impl Soak {
                 Token(key) => self.clients[key].moved(&mut self.rng)?,
             }
         }
+        self.http2.check()?;
         if Instant::now() >= self.next_act {
             self.next_act = Instant::now() + ACT_EVERY;
             let (server, registry) = (self.hub.http, self.poll.registry());
@@ -167,24 +199,19 @@ impl Soak {
 
     /// No more events: everybody has to come to the end of them.
     fn finish(mut self, kills: u32) -> anyhow::Result<()> {
-        for client in &mut self.clients {
-            client.stay();
-        }
         self.until("every event is acknowledged", |soak| {
             soak.source.publisher.is_idle()
         })?;
         let published = self.source.next;
         self.until("every event has come to everybody", |soak| {
-            let mut clients = soak.clients.iter();
-            clients.all(|client| !client.must_see_all() || client.has_seen(published))
+            soak.all(|reader| !reader.temper.must_see_all() || reader.has_seen(published))
         })?;
-        let received: u64 = self.clients.iter().map(|client| client.received).sum();
-        let visits: u32 = self.clients.iter().map(|client| client.visits).sum();
-        let bursts = self.source.bursts;
+        let (bursts, tally) = (self.source.bursts, self.tally());
         self.say(&format!(
-            "{published} events in {bursts} bursts and between them, {received} deliveries on \
-             {visits} connections, {kills} kills: nothing lost, doubled or out of order"
+            "{published} events in {bursts} bursts and between them, {tally}, {kills} kills: \
+             nothing lost, doubled or out of order"
         ));
+        self.http2.stop()?;
         let memory = self.hub.stop()?;
         eprintln!("soak: memory of the last life {memory}");
         Ok(())
@@ -202,36 +229,44 @@ impl Soak {
         Ok(())
     }
 
+    fn all(&self, is_so: impl Fn(&Reader) -> bool) -> bool {
+        let mut http1 = self.clients.iter().map(|client| &client.reader);
+        http1.all(&is_so) && self.http2.readers().all(|reader| is_so(&reader))
+    }
+
     fn stragglers(&self) -> String {
-        let published = self.source.next;
-        let mut clients = self.clients.iter();
-        let late = clients.find(|client| client.must_see_all() && !client.has_seen(published));
-        late.map_or_else(String::new, |client| {
-            format!("one waits for message {} of {published}", client.next)
+        let (published, late) = (self.source.next, Cell::new(None));
+        self.all(|reader| {
+            let is_late = reader.temper.must_see_all() && !reader.has_seen(published);
+            if is_late {
+                late.set(Some((reader.format, reader.next)));
+            }
+            !is_late
+        });
+        late.get().map_or_else(String::new, |(format, next)| {
+            format!("one of {format:?} waits for message {next} of {published}")
         })
     }
 
     /// How it goes.
     fn tell(&self) {
-        let received: u64 = self.clients.iter().map(|client| client.received).sum();
-        let (events, memory) = (self.source.next, self.hub.rss_mib());
-        self.say(&format!(
-            "{events} events, {received} deliveries, {memory:.1} MiB"
-        ));
+        let (events, memory, tally) = (self.source.next, self.hub.rss_mib(), self.tally());
+        self.say(&format!("{events} events, {tally}, {memory:.1} MiB"));
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for client in &self.clients {
+            tally.add("", &client.reader);
+        }
+        for reader in self.http2.readers() {
+            tally.add(" over HTTP/2", &reader);
+        }
+        tally
     }
 
     fn say(&self, what: &str) {
         let seconds = self.began.elapsed().as_secs();
         eprintln!("soak: {:3}:{:02}  {what}", seconds / 60, seconds % 60);
-    }
-}
-
-fn temper(rng: &mut StdRng) -> Temper {
-    match rng.random_range(0..100) {
-        0..60 => Temper::Steady,
-        60..85 => Temper::Wanderer,
-        85..90 => Temper::Slow,
-        90..95 => Temper::Stuck,
-        _ => Temper::Vanisher,
     }
 }
