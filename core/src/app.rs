@@ -147,6 +147,8 @@ impl App {
         });
         let router = api::router(state, AllowedHosts::new(&config.hosts));
         requests.spawn(api::serve(listener, router, serving.clone()));
+        let recalled = bus.clone();
+        tasks.spawn(async move { recalled.recall().await });
         let message = format!("tiny-forge {} started", env!("CARGO_PKG_VERSION"));
         bus.announce("server", Severity::Info, "started", message);
         Ok(Self {

@@ -42,6 +42,11 @@ impl Chunks {
         self.marks.last().map_or(EventId(0), |mark| mark.id)
     }
 
+    /// Every id from the first to the last is there.
+    pub fn is_without_hole(&self) -> bool {
+        self.last().0 - self.id(0).0 + 1 == self.len() as i64
+    }
+
     /// Index of the first frame after `id`.
     pub fn first_after(&self, id: EventId) -> usize {
         self.marks.partition_point(|mark| mark.id <= id)

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{Frame, Segment, doorbell::Doorbell};
 
 /// Kept in memory. Whoever is further behind reads on from the journal.
-const FRAMES_MAX: usize = 16_384;
+pub const FRAMES_MAX: usize = 16_384;
 const BYTES_MAX: usize = 16 << 20;
 
 /// The newest part of the journal, in memory, and the signal that it grew.
@@ -63,6 +63,24 @@ impl Log {
             doorbell.ring();
         }
         gone.into_iter().filter_map(Arc::into_inner).last()
+    }
+
+    /// What was committed before the journal was opened, in id order: who comes back after
+    /// a restart does not have to read it alone. Only what leads without a hole to what
+    /// is in memory is taken.
+    pub fn recall(&self, earlier: Vec<Arc<Segment>>) {
+        let mut recent = self.recent();
+        for segment in earlier.into_iter().rev() {
+            if !recent.takes_back(&segment) {
+                break;
+            }
+            recent.push_front(segment);
+        }
+    }
+
+    /// Everything up to this id has left memory, or never was there.
+    pub fn gone(&self) -> EventId {
+        self.recent().gone
     }
 
     pub fn head(&self) -> Position {
@@ -128,6 +146,21 @@ impl Log {
 }
 
 impl Recent {
+    fn takes_back(&self, segment: &Segment) -> bool {
+        let chunks = segment.chunks();
+        chunks.last() == self.gone
+            && chunks.is_without_hole()
+            && self.frames + chunks.len() <= FRAMES_MAX
+            && self.bytes + segment.weight() <= BYTES_MAX
+    }
+
+    fn push_front(&mut self, segment: Arc<Segment>) {
+        self.frames += segment.chunks().len();
+        self.bytes += segment.weight();
+        self.gone = EventId(segment.chunks().id(0).0 - 1);
+        self.segments.push_front(segment);
+    }
+
     /// What has left for it.
     fn push(&mut self, segment: Arc<Segment>) -> Vec<Arc<Segment>> {
         let mut gone = Vec::new();
@@ -145,5 +178,69 @@ impl Recent {
             gone.push(oldest);
         }
         gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tiny_forge_model::{EventId, EventType, Severity, Timestamp};
+
+    use super::Log;
+    use crate::{FrameParts, Segment, SegmentBuilder};
+
+    fn segment(ids: impl IntoIterator<Item = i64>) -> Arc<Segment> {
+        let mut builder = SegmentBuilder::new("j1");
+        for id in ids {
+            let parts = FrameParts {
+                id: EventId(id),
+                kind: EventType::System,
+                severity: Severity::Info,
+                time: Timestamp::from_unix_ms(id),
+                project: None,
+                stage: None,
+                instance: None,
+                deploy: None,
+            };
+            builder.push_stored(&parts, "{}");
+        }
+        builder.seal().expect("some frames")
+    }
+
+    fn after(log: &Log, cursor: i64) -> Option<Vec<i64>> {
+        let frames = log.after(EventId(cursor), 100)?;
+        Some(frames.iter().map(|frame| frame.id().0).collect())
+    }
+
+    #[test]
+    fn what_was_before_is_taken_as_far_as_it_leads_to_what_is_there() {
+        let log = Log::new();
+        log.start("j1", EventId(9));
+        log.append(segment([10, 11]));
+        assert_eq!(after(&log, 8), None);
+        // A hole, as retention makes them, ends it.
+        log.recall(vec![
+            segment([1, 2]),
+            segment([3, 5]),
+            segment([6, 7]),
+            segment([8, 9]),
+        ]);
+        assert_eq!(after(&log, 4), None);
+        assert_eq!(after(&log, 5), Some(vec![6, 7, 8, 9, 10, 11]));
+        log.append(segment([12]));
+        assert_eq!(after(&log, 9), Some(vec![10, 11, 12]));
+    }
+
+    #[test]
+    fn what_leads_to_something_that_has_left_is_not_taken() {
+        let log = Log::new();
+        log.start("j1", EventId(9));
+        for id in 10..30_000 {
+            log.append(segment([id]));
+        }
+        log.recall(vec![segment([8, 9])]);
+        assert_eq!(after(&log, 8), None);
+        assert_eq!(after(&log, 29_998), Some(vec![29_999]));
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Filter, Gaps, Log, Start, Subscription};
+use super::{Filter, Gaps, Log, Start, Subscription, replay};
 use crate::{
     model::{Actor, EventId, NewEvent, Payload, Position, Severity, Subject, SystemPayload},
     store::{Receipt, Store, StoreError},
@@ -47,6 +47,13 @@ impl Bus {
                 Ok(())
             })
             .await
+    }
+
+    /// Begins a new life where the last one ended: with the newest events in memory.
+    pub async fn recall(&self) {
+        if let Err(error) = replay::recall(&self.store, &self.log).await {
+            tracing::warn!(%error, "what was before this start is read from the journal alone");
+        }
     }
 
     /// The newest event that subscribers may have seen.

@@ -1,15 +1,38 @@
 use futures_util::{FutureExt, future::BoxFuture};
-use tiny_forge_events::{Page, Replay, ReplayError};
+use tiny_forge_events::{FRAMES_MAX, Page, Replay, ReplayError};
 
-use super::Filter;
+use super::{Filter, Log};
 use crate::{
     model::EventId,
-    store::{PageRequest, Store},
+    store::{PageRequest, Store, StoreError},
 };
 
 /// Frames read at once for a socket, and their bytes: about what it takes at once.
 const PAGE: usize = 1_024;
 const PAGE_BYTES: usize = 512 << 10;
+
+/// Puts the newest of what was there before this life into memory: all who come back
+/// after a restart would read it, each alone.
+pub(super) async fn recall(store: &Store, log: &Log) -> Result<(), StoreError> {
+    let (mut earlier, head) = (Vec::new(), log.gone());
+    let mut after = EventId((head.0 - FRAMES_MAX as i64).max(0));
+    while after < head {
+        let page = store.read(move |reader| {
+            let request = PageRequest {
+                after,
+                until: Some(head),
+                limit: PAGE,
+                bytes: PAGE_BYTES,
+            };
+            reader.journal_page(&Filter::default(), &request)
+        });
+        let page = page.await?;
+        earlier.extend(page.segment);
+        after = page.scanned_to;
+    }
+    log.recall(earlier);
+    Ok(())
+}
 
 /// The journal, for subscribers that have fallen out of memory.
 impl Replay for Store {

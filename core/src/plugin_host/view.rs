@@ -152,6 +152,7 @@ fn broken_file(error: &FileError) -> Plugin {
         missing_grants: Vec::new(),
         suggested_toml: None,
         calls: Calls::default(),
+        last_fault: None,
         memory: PluginMemory::default(),
         http_requests: BTreeMap::new(),
         deliveries: None,

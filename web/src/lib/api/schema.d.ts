@@ -740,6 +740,7 @@ export interface components {
             /** @description What to put into a TOML file to use it. */
             suggested_toml?: string | null;
             calls: components["schemas"]["Calls"];
+            last_fault?: null | components["schemas"]["LastFault"];
             memory: components["schemas"]["PluginMemory"];
             /**
              * @description How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
@@ -894,6 +895,10 @@ export interface components {
             latency_ms?: number | null;
             /** @description Why the last attempt failed, in the target's or the plugin's words. */
             last_error?: string | null;
+            /** @description Of the sink as it made the last attempt. */
+            version?: string | null;
+            /** @description SHA-256 of that file, hex. */
+            digest?: string | null;
         };
         /** @description What a sink's attempts to deliver have come to since the server started. */
         DeliveryCounts: {
@@ -1472,6 +1477,16 @@ export interface components {
             queued: number;
             instances: components["schemas"]["Instance"][];
         };
+        /** @description How a call failed last, since the server started. */
+        LastFault: {
+            at: components["schemas"]["Timestamp"];
+            /** @description With the beginning of the digest of its file. */
+            version: string;
+            /** @description As `faults_by_kind` names it. */
+            kind: string;
+            /** @description With the plugin's own frames where it trapped. */
+            text: string;
+        };
         LayerProgress: {
             id: string;
             /** @description In the engine's words: `Downloading`, `Extracting`, `Pull complete`, … */
@@ -1516,6 +1531,10 @@ export interface components {
                 latency_ms?: number | null;
                 /** @description Why the last attempt failed, in the target's or the plugin's words. */
                 last_error?: string | null;
+                /** @description Of the sink as it made the last attempt. */
+                version?: string | null;
+                /** @description SHA-256 of that file, hex. */
+                digest?: string | null;
             }[];
             /** @description `cursor` of the next page. */
             next?: string | null;
@@ -1663,6 +1682,7 @@ export interface components {
                 /** @description What to put into a TOML file to use it. */
                 suggested_toml?: string | null;
                 calls: components["schemas"]["Calls"];
+                last_fault?: null | components["schemas"]["LastFault"];
                 memory: components["schemas"]["PluginMemory"];
                 /**
                  * @description How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
@@ -1925,6 +1945,7 @@ export interface components {
             /** @description What to put into a TOML file to use it. */
             suggested_toml?: string | null;
             calls: components["schemas"]["Calls"];
+            last_fault?: null | components["schemas"]["LastFault"];
             memory: components["schemas"]["PluginMemory"];
             /**
              * @description How many, by outcome: `2xx` and the like, `denied`, `invalid`, `timeout`,
@@ -2388,6 +2409,7 @@ export type InstanceStatus = components['schemas']['InstanceStatus'];
 export type InstanceStatusPayload = components['schemas']['InstanceStatusPayload'];
 export type JournalStatus = components['schemas']['JournalStatus'];
 export type LaneView = components['schemas']['LaneView'];
+export type LastFault = components['schemas']['LastFault'];
 export type LayerProgress = components['schemas']['LayerProgress'];
 export type Limits = components['schemas']['Limits'];
 export type ListDelivery = components['schemas']['List_Delivery'];
