@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{Bench, digits, median, row};
+use super::{Bench, copying, digits, median, row};
 use crate::{
     http::{self, Connection},
     process::Process,
@@ -64,9 +64,11 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
     let mut bars = Bars::new("CPU time of a request for a file", "µs", Scale::Linear);
     bars.series = vec!["tiny-forge", "nginx"];
     let mut rows = vec![row(["CPU, µs", "bytes", "tiny-forge", "nginx", "ratio"])];
-    let mut figures = Vec::new();
+    // The last case is the large one: its bytes, and what nginx takes for it.
+    let (mut figures, mut large) = (Vec::new(), (0, 0.0));
     for case in &cases {
         let [own, nginx] = cpu_us(bench, &servers, case)?;
+        large = (case.bytes, nginx);
         bench.say(&format!(
             "files, {}: {} µs a request, nginx {} µs",
             case.name,
@@ -89,6 +91,11 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
             Target::AtMost(case.most),
         ));
     }
+    figures.push(Figure::new(
+        "writing the bytes of the large one to a socket, and nothing else, against nginx",
+        copying::cpu_us(bench.cores, large.0, bench.span().measured)? / large.1,
+        "×",
+    ));
     page.plot("files", &bars);
     page.table(&rows);
     Ok(Chapter {

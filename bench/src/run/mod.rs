@@ -2,6 +2,7 @@
 
 mod append;
 mod contain;
+mod copying;
 mod disk;
 mod fanout;
 mod files;
