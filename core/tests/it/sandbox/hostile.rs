@@ -95,10 +95,23 @@ fn computing() -> Vec<Hostile> {
 fn growing() -> Vec<Hostile> {
     let grow = "(loop $again
         (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) (unreachable)";
+    // Memory that is only asked for costs nothing: this one is written to.
+    let fill = "(local $at i32)
+        (loop $again
+            (local.set $at (memory.grow (i32.const 1)))
+            (if (i32.ne (local.get $at) (i32.const -1)) (then
+                (local.set $at (i32.mul (local.get $at) (i32.const 65536)))
+                (loop $touch
+                    (i32.store8 (local.get $at) (i32.const 1))
+                    (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+                    (br_if $touch (i32.and (local.get $at) (i32.const 65535))))
+                (br $again))))
+        (unreachable)";
     let table = "(table 1000000 funcref)";
     let filter = || Source::new(Role::Filter);
     vec![
         in_call("grow", &Source::filter(grow), "over_memory"),
+        in_call("fill", &Source::filter(fill), "over_memory"),
         at_start("huge-memory", &filter().memory("2000"), "over_memory"),
         at_start("huge-table", &filter().extra(table), "over_memory"),
         Hostile {
