@@ -94,3 +94,63 @@ impl<'s> Selection<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ChunksBuilder;
+
+    fn chunks(ids: Range<i64>) -> Chunks {
+        let mut chunks = ChunksBuilder::new("j1");
+        for id in ids {
+            let json = format!("{{\"n\":{}}}", 10_i64.pow(id as u32 % 7));
+            chunks.push(EventId(id), |bytes| bytes.extend(json.into_bytes()));
+        }
+        chunks.seal().expect("frames")
+    }
+
+    /// Of each chunk, the frames for which `wanted` holds, and where they are.
+    fn select<'s>(
+        chunks: &'s [&'s Chunks],
+        wanted: impl Fn(EventId) -> bool,
+    ) -> (Selection<'s>, Vec<(EventId, &'s [u8])>) {
+        let (mut selection, mut frames) = (Selection::new(chunks), Vec::new());
+        for (part, chunks) in chunks.iter().enumerate() {
+            for index in (0..chunks.len()).filter(|index| wanted(chunks.id(*index))) {
+                selection.push(part, index);
+                frames.push((chunks.id(index), &chunks.bytes()[chunks.chunk(index)]));
+            }
+        }
+        (selection, frames)
+    }
+
+    #[test]
+    fn wherever_a_socket_stops_what_it_took_and_the_rest_and_what_follows_are_the_whole() {
+        let (first, second) = (chunks(1..8), chunks(8..15));
+        let both = [&first, &second];
+        // Alone, in runs of two, the first of each chunk left out, all of them.
+        let wishes: [fn(i64) -> bool; 5] = [
+            |id| id % 2 == 0,
+            |id| id % 2 == 1,
+            |id| id % 3 != 0,
+            |id| id != 1 && id != 8,
+            |_| true,
+        ];
+        for (number, wish) in wishes.iter().enumerate() {
+            let (selection, frames) = select(&both, |id| wish(id.0));
+            let whole = selection
+                .slices()
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect::<Vec<u8>>();
+            assert_eq!(whole.len(), selection.bytes());
+            for taken in 0..whole.len() {
+                let cut = selection.cut(taken);
+                let mut sent = [&whole[..taken], &cut.rest].concat();
+                let later = frames.iter().filter(|(id, _)| *id > cut.after);
+                later.for_each(|(_, bytes)| sent.extend_from_slice(bytes));
+                assert_eq!(sent, whole, "{taken} bytes of wish {number}");
+            }
+        }
+    }
+}
