@@ -9,6 +9,8 @@ mod behind;
 mod selection;
 mod shard;
 mod subscriber;
+#[cfg(test)]
+mod tests;
 
 use std::{
     any::Any,
