@@ -33,6 +33,7 @@ mod retention;
 mod rollbacks;
 mod sandbox;
 mod schemas;
+mod steering;
 mod streams;
 mod support;
 mod watch;
