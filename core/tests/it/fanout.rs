@@ -118,13 +118,24 @@ async fn two_hundred_clients_that_attach_at_any_time_miss_nothing_and_see_nothin
 async fn a_client_that_stops_reading_holds_up_nobody_and_gets_the_rest_from_the_journal() {
     const LAST: usize = 60_000;
     let server = Server::start().await;
-    let mut stuck = Raw::open(&server, "/api/events?after=0").await;
-    let mut quick = server.sse("/api/events").await;
-    // More than memory and the socket hold together.
+    let mut stuck = Raw::open(&server, "/api/events?after=0&type=system").await;
+    let mut quick = server.sse("/api/events?after=0").await;
+    // More than memory and the socket hold together, with what it does not want in between.
     for from in (0..=LAST).step_by(3_000) {
-        publish(&server, from..(from + 3_000).min(LAST + 1)).await;
+        let notes = (from..(from + 3_000).min(LAST + 1)).map(|n| note(&n.to_string()));
+        let events = notes.flat_map(|note| [gap(), note].into_iter().skip(from / 3_000 % 2));
+        let published = server.bus().publish_all(events.collect()).await;
+        published.expect("published");
     }
-    assert_eq!(notes_up_to(&mut quick, LAST).await.len(), LAST + 1);
+    let mut wanted = Vec::new();
+    quick
+        .until(|event| {
+            if event["type"] == "system" {
+                wanted.push(event["id"].as_i64().expect("an id"));
+            }
+            is_note(event) && message(event) == LAST
+        })
+        .await;
     let items = subscriptions(&server).await;
     let lags: Vec<i64> = items.iter().filter_map(|it| it["lag"].as_i64()).collect();
     assert!(
@@ -134,9 +145,17 @@ async fn a_client_that_stops_reading_holds_up_nobody_and_gets_the_rest_from_the_
 
     stuck.until(&format!("\"message\":\"{LAST}\"")).await;
     assert!(!stuck.text.contains("event: reset"));
-    let ids = stuck.ids();
-    assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1));
-    assert_eq!(ids[0], 1);
+    assert_eq!(stuck.ids(), wanted);
+    // From here on it is live again.
+    let is_up_to_date = |items: Vec<Value>| items.iter().all(|item| item["lag"] == 0);
+    until(async || is_up_to_date(subscriptions(&server).await)).await;
+    for more in [LAST + 1, LAST + 2] {
+        publish(&server, more..more + 1).await;
+        stuck.until(&format!("\"message\":\"{more}\"")).await;
+        wanted.push(server.bus().head().id.0);
+        assert_eq!(stuck.ids(), wanted);
+    }
+    until(async || is_up_to_date(subscriptions(&server).await)).await;
     server.stop().await;
 }
 
@@ -339,6 +358,29 @@ async fn a_coalescing_stream_brings_the_latest_of_each_subject_only() {
     let url = server.url("/api/events?coalesce=7");
     let refused = server.http.get(url).send().await.expect("an answer");
     assert_eq!(refused.status(), 400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_coalescing_stream_is_resumed_before_what_it_held_back() {
+    let server = Server::start().await;
+    let path = "/api/events?type=system";
+    let mut stream = server.sse(&format!("{path}&coalesce=60000")).await;
+    publish(&server, 7..8).await;
+    let held_back = server.bus().head().id.0;
+    loop {
+        let frame = stream.frame().await.expect("the stream goes on");
+        assert_ne!(frame.event, "message", "it waits for others");
+        if frame.event == "bookmark" {
+            break;
+        }
+    }
+    let resumed = Some(stream.last_id.as_str());
+    let mut resumed = Sse::open(&server.http, &server.url(path), resumed).await;
+    drop(stream);
+    assert_eq!(resumed.hello["missed"], 1);
+    let event = resumed.event().await.expect("an event");
+    assert_eq!(event["id"], held_back);
     server.stop().await;
 }
 
