@@ -234,3 +234,35 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, types::Value};
+
+    use super::{checkpoint, connect};
+
+    fn setting(connection: &Connection, name: &str) -> Value {
+        let value = connection.pragma_query_value(None, name, |row| row.get(0));
+        value.expect(name)
+    }
+
+    #[test]
+    fn a_commit_is_on_disk_when_it_returns_and_leaves_checkpoints_to_others() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let database = dir.path().join("tiny-forge.db");
+        for _ in ["new", "opened again"] {
+            let connection = connect(&database).expect("a database");
+            let setting = |name| setting(&connection, name);
+            const FULL: i64 = 2;
+            const INCREMENTAL: i64 = 2;
+            assert_eq!(setting("journal_mode"), Value::Text("wal".into()));
+            assert_eq!(setting("synchronous"), Value::Integer(FULL));
+            assert_eq!(setting("wal_autocheckpoint"), Value::Integer(0));
+            assert_eq!(setting("page_size"), Value::Integer(8_192));
+            assert_eq!(setting("auto_vacuum"), Value::Integer(INCREMENTAL));
+            assert_eq!(setting("foreign_keys"), Value::Integer(1));
+            let limit = Value::Integer(checkpoint::LOG_BYTES_MAX);
+            assert_eq!(setting("journal_size_limit"), limit);
+        }
+    }
+}

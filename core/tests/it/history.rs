@@ -8,6 +8,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use crate::support::{journal::Journal, note::note, program::Program, server::Server, wait};
 
@@ -222,4 +223,31 @@ async fn the_log_is_taken_into_the_database_while_the_server_runs() {
         log.map_or(0, |log| log.len()) == 0,
         "an orderly end leaves nothing in the log"
     );
+}
+
+#[tokio::test]
+async fn the_log_begins_anew_while_commits_follow_each_other_closely() {
+    /// The 64 MiB after which it may, and what is committed until then.
+    const LOG_BYTES_MAX: u64 = 80 << 20;
+    let journal = Journal::new();
+    let log = journal.dir.path().join("tiny-forge.db-wal");
+    let mut publishers = JoinSet::new();
+    // 150 MiB, and always somebody who waits for the next commit.
+    for _ in 0..4 {
+        let (bus, log) = (journal.bus.clone(), log.clone());
+        publishers.spawn(async move {
+            let (text, mut longest) = ("x".repeat(50 << 10), 0);
+            for _ in 0..75 {
+                let events = (0..10).map(|_| note(&text)).collect();
+                bus.publish_all(events).await.expect("published");
+                let file = fs::metadata(&log).expect("a log");
+                longest = longest.max(file.len());
+            }
+            longest
+        });
+    }
+    for longest in publishers.join_all().await {
+        assert!(longest <= LOG_BYTES_MAX, "the log had {longest} bytes");
+    }
+    journal.close();
 }
