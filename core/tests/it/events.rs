@@ -1,5 +1,8 @@
 //! The promises of the bus: order, no gap, no duplicate, nothing lost.
 
+use std::{pin::pin, sync::mpsc};
+
+use futures_util::poll;
 use tiny_forge::{
     events::{Filter, Next, ResetReason, Start},
     model::{DeployId, EventId, EventType, NewEvent, Position, Severity},
@@ -215,4 +218,67 @@ async fn an_event_that_is_too_large_is_refused_by_name() {
         .publish_all(vec![note(&"x".repeat(70_000))])
         .await;
     assert!(matches!(error, Err(StoreError::EventTooLarge(_))));
+}
+
+/// A write that keeps the writer busy until it is let go.
+fn occupy(journal: &Journal) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel();
+    let (entered, begins) = mpsc::channel();
+    let write = journal.store.enqueue(move |_| {
+        entered.send(()).expect("somebody waits");
+        // Let go, at the latest when its test has failed.
+        let _ = held.recv();
+        Ok(())
+    });
+    write.expect("there is room");
+    begins.recv().expect("it runs");
+    release
+}
+
+fn commits(journal: &Journal) -> Vec<usize> {
+    let segments = journal.bus.log().segments_after(EventId(0), usize::MAX);
+    let segments = segments.expect("all are in memory");
+    segments.iter().map(|it| it.chunks().len()).collect()
+}
+
+#[tokio::test]
+async fn what_is_published_during_a_commit_is_one_commit_together() {
+    let journal = Journal::new();
+    let release = occupy(&journal);
+    let publish = |n: usize| journal.bus.publish(note(&n.to_string()));
+    let receipts: Vec<_> = (0..200).map(publish).collect();
+    drop(release);
+    for (number, receipt) in (1..).zip(receipts) {
+        let id = receipt.expect("there is room").committed().await;
+        assert_eq!(id.expect("committed"), EventId(number));
+    }
+    assert_eq!(commits(&journal), [200]);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_who_publishes_lets_others_wait_and_keeps_what_it_took() {
+    const QUEUE: i64 = 4_096;
+    let journal = Journal::new();
+    let release = occupy(&journal);
+    let publish = |n: usize| journal.bus.publish(note(&n.to_string()));
+    let (taken, refused): (Vec<_>, Vec<_>) = (0..5_000).map(publish).partition(Result::is_ok);
+    assert_eq!(taken.len(), QUEUE as usize);
+    for refused in refused {
+        assert!(matches!(refused, Err(StoreError::Busy)));
+    }
+    let mut waiting = pin!(journal.store.write(|tx| tx.publish(note("waits"))));
+    assert!(poll!(waiting.as_mut()).is_pending());
+
+    drop(release);
+    for (number, receipt) in (1..).zip(taken) {
+        let id = receipt.expect("taken").committed().await;
+        assert_eq!(id.expect("committed"), EventId(number));
+    }
+    assert_eq!(waiting.await.expect("committed"), EventId(QUEUE + 1));
+    let commits = commits(&journal);
+    assert!(commits.len() < 20, "{commits:?}");
+    let all = Start::After(EventId(0));
+    let mut all = journal.bus.subscribe(Filter::default(), all);
+    let expected: Vec<i64> = (1..=QUEUE + 1).collect();
+    assert_eq!(take(&mut all, expected.len()).await, expected);
 }
