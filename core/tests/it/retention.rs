@@ -7,10 +7,9 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tiny_forge::{
     events::{Filter, Gaps, Next, ResetReason, Start},
-    model::{EventId, EventType, Timestamp},
-    store::{self, Amount, Retention, StoreError},
+    model::{EventId, EventType, NewEvent, Timestamp},
+    store::{Amount, Retention, StoreError},
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     journal::{Journal, log_line, take},
@@ -184,47 +183,76 @@ async fn log_lines_in_bulk_push_nothing_out_but_log_lines() {
         events_max: 1_000,
         ..Retention::default()
     };
-    let token = CancellationToken::new();
-    let trimming = store::run_retention(journal.store.clone(), retention, token.clone());
-    let rows = async |kind: EventType| {
-        let kept = journal.store.read(|reader| reader.kept()).await;
-        let mut kept = kept.expect("readable").into_iter();
-        let found = kept.find(|kept| kept.kind == kind);
-        found.map_or(0, |kept| kept.amount.rows)
-    };
-    let watching = async {
-        let done = async || (rows(EventType::DeployLog).await == 100).then_some(());
-        wait::answer(done).await.expect("retention is done in time");
-        token.cancel();
-    };
-    tokio::join!(trimming, watching);
-    assert_eq!(rows(EventType::System).await, 5);
+    journal
+        .trim_logs(retention, |lines| lines.rows == 100)
+        .await;
+    let events = journal.kept(|kind| kind == EventType::System).await;
+    assert_eq!(events.rows, 5);
     let floor = |kind| journal.store.floor(&only(kind));
     assert_eq!(floor(EventType::System), EventId(0));
     assert_eq!(floor(EventType::DeployLog), EventId(1_405));
 }
 
 #[tokio::test]
+async fn log_lines_beyond_their_size_go_and_the_newest_stay() {
+    let journal = Journal::new();
+    journal.publish(5).await;
+    let long = "x".repeat(1_000);
+    for _ in 0..3 {
+        let lines = (0..1_000).map(|_| log_line(1, &long)).collect();
+        journal.bus.publish_all(lines).await.expect("published");
+    }
+    let retention = Retention {
+        logs_mib: 1,
+        ..Retention::default()
+    };
+    journal
+        .trim_logs(retention, |lines| lines.bytes <= 1 << 20)
+        .await;
+    let lines = journal.kept(|kind| kind == EventType::DeployLog).await;
+    let (rows, of_one) = (lines.rows, lines.bytes / lines.rows);
+    assert!(lines.bytes + 2 * of_one > 1 << 20, "no more than it had to");
+    let floor = |kind| journal.store.floor(&only(kind)).0;
+    let head = journal.bus.head().id.0;
+    assert_eq!(floor(EventType::DeployLog), head - rows as i64);
+    assert_eq!(floor(EventType::System), 0);
+}
+
+#[tokio::test]
 async fn what_is_older_than_it_may_be_goes_and_a_wrong_clock_takes_nothing_with_it() {
+    let Retention {
+        events_days,
+        logs_days,
+        ..
+    } = Retention::default();
+    goes_when_older_than(events_days, note).await;
+    goes_when_older_than(logs_days, |line| log_line(1, line)).await;
+}
+
+async fn goes_when_older_than(limit_days: u32, event: impl Fn(&str) -> NewEvent) {
     const DAY_MS: i64 = 86_400_000;
     let journal = Journal::new();
     let now = Timestamp::now();
     let days_ago = |days: i64| Timestamp::from_unix_ms(now.unix_ms() - days * DAY_MS);
     // Not quite in order, as times of several sources are.
-    let of_before = [100, 99, 91, 90, 93].map(|days| note("old").at(days_ago(days)));
+    let of_before = [10, 9, 1, 0, 3].map(|days| i64::from(limit_days) + days);
+    let of_before = of_before.map(|days| event("old").at(days_ago(days)));
     let mut events = of_before.to_vec();
-    events.extend((0..5).map(|_| note("young")));
-    events.push(note("before its clock was set").at(Timestamp::from_unix_ms(0)));
-    events.push(note("young"));
-    let ahead = (0..1_200).map(|_| note("from the future").at(days_ago(-1_000)));
+    events.extend((0..5).map(|_| event("young")));
+    events.push(event("before its clock was set").at(Timestamp::from_unix_ms(0)));
+    events.push(event("young"));
+    let ahead = (0..1_200).map(|_| event("from the future").at(days_ago(-1_000)));
     events.splice(2..2, ahead.collect::<Vec<_>>());
     journal.bus.publish_all(events).await.expect("published");
     let journal = journal.reopen();
-    journal
-        .trim(Retention::default(), |events| events.rows <= 7)
-        .await;
+    let retention = Retention::default();
+    let is_done = |kept: Amount| kept.rows > 0 && kept.rows <= 7;
+    match event("").payload.event_type() {
+        EventType::DeployLog => journal.trim_logs(retention, is_done).await,
+        _ => journal.trim(retention, is_done).await,
+    }
     let start = Start::After(EventId(1_205));
-    let mut left = journal.bus.subscribe(Filter::default(), start);
+    let mut left = journal.bus.subscribe(Filter::everything(), start);
     assert_eq!(
         take(&mut left, 7).await,
         (1_206..=1_212).collect::<Vec<_>>()

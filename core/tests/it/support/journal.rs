@@ -63,21 +63,35 @@ impl Journal {
 
     /// Lets retention work until `is_done` with all that is kept of events.
     pub async fn trim(&self, retention: Retention, is_done: impl Fn(Amount) -> bool) {
+        let is_event = |kind| kind != EventType::DeployLog;
+        self.trim_until(retention, async || is_done(self.kept(is_event).await))
+            .await;
+    }
+
+    /// The same with what is kept of log lines.
+    pub async fn trim_logs(&self, retention: Retention, is_done: impl Fn(Amount) -> bool) {
+        let is_line = |kind| kind == EventType::DeployLog;
+        self.trim_until(retention, async || is_done(self.kept(is_line).await))
+            .await;
+    }
+
+    async fn trim_until(&self, retention: Retention, is_done: impl AsyncFn() -> bool) {
         let token = CancellationToken::new();
         let trimming = store::run_retention(self.store.clone(), retention, token.clone());
         let watching = async {
-            let done = wait::answer(async || is_done(self.kept_events().await).then_some(()));
+            let done = wait::answer(async || is_done().await.then_some(()));
             done.await.expect("retention is done in time");
             token.cancel();
         };
         tokio::join!(trimming, watching);
     }
 
-    async fn kept_events(&self) -> Amount {
+    /// Of the types for which `is_wanted` holds.
+    pub async fn kept(&self, is_wanted: impl Fn(EventType) -> bool) -> Amount {
         let kept = self.store.read(|reader| reader.kept()).await;
         let mut sum = Amount::default();
         for kept in kept.expect("readable") {
-            if kept.kind != EventType::DeployLog {
+            if is_wanted(kept.kind) {
                 sum.rows += kept.amount.rows;
                 sum.bytes += kept.amount.bytes;
             }
