@@ -3,14 +3,15 @@
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use reqwest::{Method, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tiny_forge::{
     app::App,
     config::{Config, ServeArgs},
 };
+use tokio::io::AsyncWriteExt;
 
-use crate::support::{server::Server, sse::PATIENCE};
+use crate::support::{raw::Raw, server::Server, sse::PATIENCE, wait};
 
 #[tokio::test]
 async fn an_unknown_path_of_the_api_is_a_problem_and_any_other_is_the_page() {
@@ -231,28 +232,69 @@ async fn a_large_page_of_json_is_compressed_for_those_who_take_it() {
 }
 
 #[tokio::test]
-async fn a_stream_is_never_compressed_and_its_first_bytes_come_at_once() {
+async fn nothing_on_the_way_may_change_a_stream_and_its_first_bytes_come_at_once() {
     let server = Server::start().await;
-    for accept in ["text/event-stream", "application/x-ndjson"] {
-        let request = server.http.get(server.url("/api/events"));
-        let request = request
-            .header("accept", accept)
-            .header("accept-encoding", "gzip");
-        let mut response = request.send().await.expect("an answer");
-        assert!(
-            !response.headers().contains_key("content-encoding"),
-            "{accept}"
-        );
-        assert_eq!(
-            response.headers()["cache-control"],
-            "no-cache, no-transform"
-        );
-        let first = tokio::time::timeout(PATIENCE, response.chunk()).await;
-        let first = first.expect("in time").expect("bytes").expect("bytes");
-        assert!(
-            String::from_utf8_lossy(&first).contains("hello"),
-            "{first:?}"
-        );
+    let over_http2 = Client::builder().no_proxy().http2_prior_knowledge();
+    for http in [server.http.clone(), over_http2.build().expect("a client")] {
+        for accept in ["text/event-stream", "application/x-ndjson"] {
+            let request = http.get(server.url("/api/events"));
+            let request = request
+                .header("accept", accept)
+                .header("accept-encoding", "gzip");
+            let mut response = request.send().await.expect("an answer");
+            let headers = response.headers();
+            assert!(!headers.contains_key("content-encoding"), "{accept}");
+            assert_eq!(headers["cache-control"], "no-cache, no-transform");
+            assert_eq!(headers["x-accel-buffering"], "no");
+            let first = tokio::time::timeout(PATIENCE, response.chunk()).await;
+            let first = first.expect("in time").expect("bytes").expect("bytes");
+            assert!(
+                String::from_utf8_lossy(&first).contains("hello"),
+                "{first:?}"
+            );
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_speaks_http_1_0_gets_a_stream_that_is_not_chunked() {
+    let server = Server::start().await;
+    let mut proxy = Raw::connect(&server).await;
+    // What nginx sends by itself to who is behind it.
+    let request =
+        "GET /api/events?after=0 HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let sent = proxy.socket.write_all(request.as_bytes()).await;
+    sent.expect("sent");
+    proxy.until("\"what\":\"started\"").await;
+    proxy.until("}\n\n").await;
+    let (head, body) = proxy.text.split_once("\r\n\r\n").expect("a head");
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.0 200 ok\r\n"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    assert!(head.contains("x-accel-buffering: no"), "{head}");
+    assert!(body.contains("event: hello\ndata: {"), "{body}");
+    for line in body.lines().filter(|line| !line.is_empty()) {
+        let field = line.split(": ").next().expect("a field");
+        assert!(["retry", "event", "id", "data"].contains(&field), "{line}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_the_head_of_a_stream_only_is_no_subscriber() {
+    let server = Server::start().await;
+    let over_http2 = Client::builder().no_proxy().http2_prior_knowledge();
+    for http in [server.http.clone(), over_http2.build().expect("a client")] {
+        let answer = http.head(server.url("/api/events")).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let gone = wait::answer(async || {
+            let open = server.json("/api/subscriptions").await;
+            (open["items"] == json!([])).then_some(())
+        });
+        gone.await.expect("it has left");
     }
     server.stop().await;
 }
