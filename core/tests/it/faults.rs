@@ -9,6 +9,7 @@ use tiny_forge::{
     model::EventId,
     store::StoreError,
 };
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{
     bench::Bench,
@@ -19,6 +20,7 @@ use crate::support::{
     program::{NO_ENGINE, Program},
     server::Server,
     shared::Shared,
+    sse::PATIENCE,
     wait,
 };
 
@@ -304,4 +306,49 @@ async fn what_happens_to_instances_while_nothing_can_be_written_is_found_and_the
     );
     engine.docker(&["rm", "-f", "comes"]);
     program.end(Signal::TERM).await;
+}
+
+/// Starts on what is there. `None` if it serves, else what it has said.
+async fn refused_to_start(disk: &SmallDisk, log: &Path) -> Option<String> {
+    let binary = Binary::new().logging_to(log);
+    let data = disk.0.to_str().expect("UTF-8");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+    let mut child = binary.spawn(&[&serve[..], &["--engine", NO_ENGINE]].concat());
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let line = tokio::time::timeout(PATIENCE, said.next_line()).await;
+    match line.expect("it starts or ends in time").expect("a pipe") {
+        Some(line) => {
+            let address = line.strip_prefix("tiny-forge listens on ");
+            let healthz = format!("{}/healthz", address.expect("an address"));
+            let healthy = reqwest::get(healthz).await.expect("an answer");
+            assert_eq!(healthy.status(), 200);
+            None
+        }
+        None => {
+            let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+            let status = ended.expect("it ends in time").expect("our child");
+            assert_eq!(status.code(), Some(1));
+            Some(fs::read_to_string(log).expect("its log"))
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_serves_or_says_that_the_disk_is_full() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let log = dir.path().join("log");
+    for lived_before in [false, true] {
+        let disk = SmallDisk::mount(dir.path().join(format!("data-{lived_before}")));
+        if lived_before {
+            Program::serve(&disk.0).await.end(Signal::TERM).await;
+        }
+        disk.fill();
+        if let Some(said) = refused_to_start(&disk, &log).await {
+            assert!(said.contains("disk"), "{said}");
+        }
+        disk.free();
+        let program = Program::serve(&disk.0).await;
+        program.create_project("there-is-room").await;
+        program.end(Signal::TERM).await;
+    }
 }

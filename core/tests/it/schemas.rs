@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::support::{server::Server, sse::Sse};
+use crate::support::{journal::Journal, server::Server, sse::Sse};
 
 fn numbers(folder: &str) -> BTreeSet<u32> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -55,6 +55,36 @@ async fn served(number: u32) -> Server {
         database.execute_batch(&dump(number)).expect("a dump");
     })
     .await
+}
+
+#[test]
+fn a_database_of_an_older_schema_comes_to_the_same_schema_as_a_new_one() {
+    let new = schema(Journal::new());
+    assert!(new.len() > 20, "{new:?}");
+    for number in numbers("tests/it/schemas") {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let database = Connection::open(dir.path().join("tiny-forge.db"));
+        let database = database.expect("a database");
+        database.execute_batch(&dump(number)).expect("a dump");
+        drop(database);
+        assert_eq!(schema(Journal::at(dir)), new, "from {number}");
+    }
+}
+
+/// Type, name and text of all tables, indexes and so on.
+fn schema(journal: Journal) -> BTreeSet<(String, String, String)> {
+    let dir = journal.close();
+    let database = Connection::open(dir.path().join("tiny-forge.db")).expect("a database");
+    let mut schema = database
+        .prepare("SELECT type, name, ifnull(sql, '') FROM sqlite_schema")
+        .expect("a schema");
+    let parts = schema.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let parts = parts.expect("a schema").map(|part| {
+        let (kind, name, sql): (_, _, String) = part.expect("a part");
+        let words: Vec<&str> = sql.split_whitespace().collect();
+        (kind, name, words.join(" "))
+    });
+    parts.collect()
 }
 
 #[tokio::test]
