@@ -57,6 +57,72 @@ pub(super) const fn faulty_for_good(faults: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Delivery, DeliveryState, EventId};
+
+    /// Tried at a time, and due at another.
+    fn queued(last_attempt: Timestamp, next_attempt_at: Option<Timestamp>) -> QueuedDelivery {
+        QueuedDelivery {
+            delivery: Delivery {
+                id: "d-1".into(),
+                pipeline: "all".into(),
+                sink: "hook".into(),
+                status: DeliveryState::Retrying,
+                events: vec![EventId(1)],
+                attempts: 1,
+                created_at: last_attempt,
+                delivered_at: None,
+                next_attempt_at,
+                latency_ms: None,
+                last_error: None,
+            },
+            first_attempt: Some(last_attempt),
+            last_attempt: Some(last_attempt),
+            tries: 1,
+            faults: 0,
+            input: "[]".into(),
+        }
+    }
+
+    /// Until then, in whole seconds.
+    fn seconds_left(due: Option<Instant>) -> Option<u64> {
+        let left = due?.saturating_duration_since(Instant::now());
+        Some(left.as_secs_f64().round() as u64)
+    }
+
+    #[test]
+    fn a_pause_that_was_written_down_goes_on_for_what_is_left_of_it() {
+        let now = Timestamp::now();
+        let before = Timestamp::from_unix_ms(now.unix_ms() - 10_000);
+        let waits = queued(before, Some(now.plus_ms(20_000)));
+        assert_eq!(seconds_left(due(&waits, None)), Some(20));
+        // It was over while nobody was there, or there is none.
+        let over = queued(before, Some(before.plus_ms(1_000)));
+        assert_eq!(seconds_left(due(&over, None)), Some(0));
+        assert_eq!(due(&queued(before, None), None), None);
+        let until = Instant::now() + Duration::from_secs(60);
+        assert_eq!(due(&queued(before, None), Some(until)), None);
+    }
+
+    #[test]
+    fn whichever_clock_says_first_that_a_pause_is_over_is_right() {
+        let now = Timestamp::now();
+        let before = Timestamp::from_unix_ms(now.unix_ms() - 10_000);
+        let waits = queued(before, Some(now.plus_ms(20_000)));
+        for (until_s, left_s) in [(5, 5), (90, 20)] {
+            let until = Instant::now() + Duration::from_secs(until_s);
+            assert_eq!(seconds_left(due(&waits, Some(until))), Some(left_s));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nobody_wait() {
+        let now = Timestamp::now();
+        // An hour, by the time of day.
+        let ahead = queued(now.plus_ms(3_600_000), Some(now.plus_ms(3_601_000)));
+        let until = Instant::now() + Duration::from_secs(1);
+        assert_eq!(due(&ahead, Some(until)), Some(until));
+        assert_eq!(due(&ahead, None), None);
+    }
 
     #[test]
     fn a_target_is_given_up_after_three_days_in_which_it_was_asked() {

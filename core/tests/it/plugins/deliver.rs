@@ -1,14 +1,17 @@
 //! Deliveries: retried, given up, replayed, and never a secret in them.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Host, publish};
-use crate::support::{
-    folder::{put, webhook},
-    target::{Answer, Target},
+use super::{Host, projects_told, publish};
+use crate::{
+    sandbox::guest::{Role, Source},
+    support::{
+        folder::{put, put_built, webhook},
+        target::{Answer, Target},
+    },
 };
 
 const SECRET: &str = "T000/B000/very-secret-path";
@@ -57,6 +60,7 @@ async fn a_target_that_asks_for_patience_gets_it_and_then_the_same_delivery() {
         tiny_forge::model::Timestamp::parse(text).expect("a time")
     };
     assert!(at(1).ms_since(at(0)) >= 1_000, "{delivered}");
+    assert_eq!(delivered["next_attempt_at"], Value::Null, "{delivered}");
     let requests = host.target.requests();
     assert_eq!(requests[0].path, format!("/services/{SECRET}"));
     assert_eq!(requests[0].body, requests[1].body);
@@ -165,6 +169,89 @@ async fn a_sink_that_has_to_try_again_sends_nothing_again_to_one_that_took_it() 
 }
 
 #[tokio::test]
+async fn what_comes_after_a_delivery_that_waits_waits_behind_it_also_through_a_restart() {
+    let mut host = slack().await;
+    host.target.answer_next([Answer::slack_rate_limited(3)]);
+    publish(&host.server, "first").await;
+    host.delivery_is("retrying").await;
+    publish(&host.server, "second").await;
+    let queued = |it: &Value| it["status"] == "pending";
+    host.listed("/api/deliveries", queued).await;
+
+    let host = host.restarted().await;
+    let requests = host.target.received(3).await;
+    let tells = |index: usize, project: &str| requests[index].body.contains(project);
+    assert!(tells(0, "first") && tells(1, "first") && tells(2, "second"));
+    let pause = requests[1].at - requests[0].at;
+    assert!(pause >= Duration::from_secs(3), "{pause:?}");
+    host.server.stop().await;
+}
+
+/// A sink that traps, under the name of a webhook.
+async fn trapping(pipeline: &str) -> Host {
+    let mut host = Host::start().await;
+    let traps = Source::new(Role::Sink).call("(unreachable)");
+    put(&host.folder(), "hook.wasm", traps.component());
+    let toml = webhook("hook", "hook.wasm", &host.target)
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n"
+        + pipeline;
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    host.pipeline(|all| all["state"] == "running").await;
+    host
+}
+
+/// That a plugin was given a delivery so often, and failed.
+fn failed_five_times(delivery: &Value) {
+    let attempts = delivery["attempt_list"].as_array().expect("attempts");
+    assert_eq!(attempts.len(), 5, "{delivery}");
+    for attempt in attempts {
+        assert_eq!(attempt["outcome"], "fault", "{delivery}");
+    }
+    let reason = delivery["last_error"].as_str().expect("a reason");
+    assert!(
+        reason.contains("plugin `hook`") && reason.contains("`unreachable`"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_delivery_on_which_its_sink_traps_is_a_dead_letter_and_a_better_file_gets_the_others() {
+    let mut host = trapping("").await;
+    publish(&host.server, "first").await;
+    publish(&host.server, "second").await;
+    let dead = host.delivery_is("dead").await;
+    failed_five_times(&dead);
+    let waits = |it: &Value| it["status"] == "pending" && it["attempts"] == 0;
+    let next = host.listed("/api/deliveries", waits).await;
+
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    let delivered = host.delivery_is("delivered").await;
+    assert_eq!(delivered["id"], next["id"]);
+    assert_eq!(projects_told(&host.target.requests()), ["second"]);
+    let id = dead["id"].as_str().expect("an id");
+    let replay = format!("/api/deliveries/{id}/replay");
+    let (status, _) = host.server.post(&replay, &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(host.delivery_is("delivered").await["id"], dead["id"]);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_on_which_its_sink_traps_goes_on_in_halves() {
+    let mut host = trapping("batch = { events = 2, wait = \"1h\" }\n").await;
+    publish(&host.server, "first").await;
+    publish(&host.server, "second").await;
+    failed_five_times(&host.delivery_is("split").await);
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    let requests = host.target.received(2).await;
+    for (request, project) in requests.iter().zip(["first", "second"]) {
+        assert_eq!(projects_told(std::slice::from_ref(request)), [project]);
+    }
+    host.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_not_replayed_to_a_sink_that_is_no_longer_configured() {
     let mut host = slack().await;
     host.target.answer_next([Answer::new(403, "invalid_token")]);
@@ -245,6 +332,41 @@ async fn a_test_shows_what_the_target_really_answered() {
     assert!(host.target.requests()[1].body.contains("Test"));
     let kept = host.server.json("/api/deliveries").await;
     assert_eq!(kept["items"], json!([]), "a test leaves nothing behind");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn how_long_a_target_takes_is_shown_of_an_attempt_of_a_test_and_of_the_calls() {
+    const TAKES_MS: u64 = 300;
+    let slow = |status: u16| Answer {
+        after: Duration::from_millis(TAKES_MS),
+        ..Answer::new(status, "")
+    };
+    let mut host = slack().await;
+    host.target.answer_next([slow(503), slow(200)]);
+    publish(&host.server, "shop").await;
+    host.delivery_is("retrying").await;
+    let delivered = host.delivery_is("delivered").await;
+    let at_least = |figure: &Value, least: u64| figure.as_f64() >= Some(least as f64);
+    for attempt in delivered["attempt_list"].as_array().expect("attempts") {
+        assert!(at_least(&attempt["latency_ms"], TAKES_MS), "{delivered}");
+    }
+    assert!(at_least(&delivered["latency_ms"], TAKES_MS), "{delivered}");
+
+    host.target.answer_next([slow(202)]);
+    let (_, tested) = host
+        .server
+        .post("/api/plugins/slack/test", &json!({}))
+        .await;
+    assert_eq!(tested["requests"][0]["status"], 202);
+    assert!(at_least(&tested["latency_ms"], TAKES_MS), "{tested}");
+
+    // Right to within a sixteenth.
+    let slack = host.server.json("/api/plugins/slack").await;
+    for share in ["p50_us", "p95_us", "p99_us"] {
+        let figure = &slack["calls"][share];
+        assert!(at_least(figure, TAKES_MS * 1_000 * 15 / 16), "{slack}");
+    }
     host.server.stop().await;
 }
 

@@ -55,6 +55,18 @@ impl Host {
         }
     }
 
+    /// Another life on the same data.
+    async fn restarted(self) -> Self {
+        drop(self.events);
+        let server = self.server.restart().await;
+        let events = server.sse("/api/events?after=0").await;
+        Self {
+            server,
+            events,
+            target: self.target,
+        }
+    }
+
     fn folder(&self) -> PathBuf {
         self.server.dir.path().join("plugins")
     }

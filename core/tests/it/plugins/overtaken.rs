@@ -1,6 +1,7 @@
 //! A pipeline that was away for longer than the journal remembers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tiny_forge::model::{NewEvent, Severity};
 
 use super::Host;
 use crate::{
@@ -9,12 +10,15 @@ use crate::{
         folder::{put, webhook},
         note::note,
         server::Server,
+        target::Answer,
         wait,
     },
 };
 
 const KEPT: u64 = 1_000;
 const NOTES: i64 = 1_300;
+/// More than are made.
+const TRIES: usize = 600;
 
 #[tokio::test]
 async fn what_retention_took_is_counted_as_skipped_and_what_it_left_is_told() {
@@ -36,20 +40,13 @@ async fn what_retention_took_is_counted_as_skipped_and_what_it_left_is_told() {
         .publish_all(notes)
         .await
         .expect("published");
-    drop(host.events);
     // It is deleted at a start, at the latest.
-    let server = host.server.restart().await;
+    let host = host.restarted().await;
     let trimmed = wait::answer(async || {
-        let page = server.json("/api/events?type=system").await;
+        let page = host.server.json("/api/events?type=system").await;
         (page["oldest"]["id"].as_i64() > Some(cursor + 1)).then_some(())
     });
     trimmed.await.expect("retention is done in time");
-    let events = server.sse("/api/events?after=0").await;
-    let host = Host {
-        server,
-        events,
-        target: host.target,
-    };
     let pipeline = host.pipeline(waits).await;
     assert_eq!(
         (&pipeline["cursor"], &pipeline["skipped"]),
@@ -80,6 +77,51 @@ async fn what_retention_took_is_counted_as_skipped_and_what_it_left_is_told() {
     assert_eq!(messages, left.iter().collect::<Vec<_>>());
     let pipeline = host.pipeline(|it| it["state"] == "running").await;
     assert_eq!(pipeline["skipped"], first - 1 - cursor, "{pipeline}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_is_made_although_retention_has_taken_its_event() {
+    let server = Server::configured(|_, args| args.events_max = Some(KEPT.to_string())).await;
+    let host = Host::on(server).await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[pipeline.all]\nwhen = { type = \"system\", severity = \"error\" }\nsinks = [\"hook\"]\n";
+    put(&host.folder(), "hook.toml", toml);
+    host.pipeline(|it| it["state"] == "running").await;
+    let busy = (0..TRIES).map(|_| Answer::slack_rate_limited(1));
+    host.target.answer_next(busy);
+    let grave = NewEvent {
+        severity: Severity::Error,
+        ..note("grave")
+    };
+    let published = host.server.bus().publish_all(vec![grave]).await;
+    published.expect("published");
+    let waits = |it: &Value| it["status"] == "retrying";
+    let waiting = host.listed("/api/deliveries", waits).await;
+    let event = &waiting["events"][0];
+
+    let notes = (0..NOTES).map(|n| note(&n.to_string())).collect();
+    let published = host.server.bus().publish_all(notes).await;
+    published.expect("published");
+    let mut host = host.restarted().await;
+    let path = format!("/api/events/{event}");
+    let taken = wait::answer(async || {
+        let answer = host.server.get(&path).send().await.expect("an answer");
+        (answer.status() == 404).then_some(())
+    });
+    taken.await.expect("retention is done in time");
+    let still = host.listed("/api/deliveries", waits).await;
+    assert_eq!(still["id"], waiting["id"]);
+
+    host.target.recover();
+    let delivered = host.delivery_is("delivered").await;
+    assert_eq!(delivered["id"], waiting["id"]);
+    let requests = host.target.requests();
+    let mut attempts = requests.iter();
+    let last = attempts.rfind(|it| it.header("webhook-id") == waiting["id"]);
+    let last = last.expect("the attempt that was taken");
+    let (id, message) = &notes_in(&last.json())[0];
+    assert_eq!((&json!(id), message.as_str()), (event, "grave"));
     host.server.stop().await;
 }
 

@@ -5,6 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -38,6 +39,8 @@ struct Shared {
 /// One request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Received {
+    /// When it arrived.
+    pub at: Instant,
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
@@ -48,6 +51,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
+    /// How long it takes.
+    pub after: Duration,
 }
 
 impl Answer {
@@ -56,6 +61,7 @@ impl Answer {
             status,
             headers: Vec::new(),
             body: body.to_owned(),
+            after: Duration::ZERO,
         }
     }
 
@@ -114,6 +120,12 @@ impl Target {
             .extend(answers);
     }
 
+    /// From now on it takes everything, whatever it was told to answer.
+    pub fn recover(&self) {
+        let mut answers = self.shared.answers.lock().expect("no test panicked");
+        answers.clear();
+    }
+
     /// From now on it refuses everything, and repeats what it was sent.
     pub fn echo(&self) {
         self.shared.echoes.store(true, Ordering::SeqCst);
@@ -162,6 +174,7 @@ async fn receive(
     body: String,
 ) -> impl IntoResponse {
     let request = Received {
+        at: Instant::now(),
         path: uri.to_string(),
         headers,
         body,
@@ -180,6 +193,7 @@ async fn receive(
     shared.count.send_replace(count);
     let told = shared.answers.lock().expect("no test panicked").pop_front();
     let answer = told.unwrap_or(usual);
+    tokio::time::sleep(answer.after).await;
     let status = StatusCode::from_u16(answer.status).expect("a status");
     let mut response = (status, answer.body).into_response();
     for (name, value) in answer.headers {
