@@ -110,7 +110,9 @@ fn one_of(globs: &Option<GlobSet>, found: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
+
+    use super::{super::samples::parts, *};
 
     fn types(names: &[&str]) -> Vec<EventType> {
         let when = When {
@@ -118,6 +120,65 @@ mod tests {
             ..When::default()
         };
         Matcher::new(&when).expect("globs").types
+    }
+
+    #[test]
+    fn an_event_passes_where_all_that_is_asked_for_is_so() {
+        let event = FrameParts {
+            project: Some("shop"),
+            stage: Some("prod"),
+            instance: Some("shop-prod-1-0"),
+            ..parts(0)
+        };
+        let of_nothing = parts(0);
+        for (when, of_shop, without_names) in [
+            (json!({}), true, true),
+            (json!({"project": ["shop"]}), true, false),
+            (json!({"project": ["sh*"]}), true, false),
+            (json!({"project": ["sho"]}), false, false),
+            (json!({"project": ["blog", "*op"]}), true, false),
+            (json!({"project": ["blog", "{news,wiki}"]}), false, false),
+            (json!({"project": ["*"]}), true, false),
+            (json!({"stage": ["prod"]}), true, false),
+            (json!({"stage": ["pr[a-e]*"]}), false, false),
+            (json!({"stage": ["test", "p???"]}), true, false),
+            (json!({"instance": ["shop-*-0"]}), true, false),
+            (json!({"instance": ["shop-*-1"]}), false, false),
+            (
+                json!({"project": ["shop"], "stage": ["test"]}),
+                false,
+                false,
+            ),
+            (
+                json!({"project": ["shop"], "stage": ["prod"], "instance": ["*"]}),
+                true,
+                false,
+            ),
+            // The event is an error.
+            (json!({"severity": "warning"}), true, true),
+            (json!({"severity": "error"}), true, true),
+            (json!({"severity": "critical"}), false, false),
+            (json!({"type": ["instance_status"]}), true, true),
+            (json!({"type": ["deploy_status", "instance_*"]}), true, true),
+            (json!({"type": ["deploy_status"]}), false, false),
+            (
+                json!({"type": ["instance_status"], "severity": "critical"}),
+                false,
+                false,
+            ),
+            (
+                json!({"type": ["instance_status"], "project": ["shop"]}),
+                true,
+                false,
+            ),
+        ] {
+            let wanted: When = serde_json::from_value(when.clone()).expect("a condition");
+            let matcher = Matcher::new(&wanted).expect("globs");
+            let passes =
+                |parts: &FrameParts<'_>| matcher.filter().matches(parts) && matcher.matches(parts);
+            assert_eq!(passes(&event), of_shop, "{when}");
+            assert_eq!(passes(&of_nothing), without_names, "{when}");
+        }
     }
 
     #[test]

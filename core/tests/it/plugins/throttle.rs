@@ -10,6 +10,7 @@ use tiny_forge::model::{
 use super::{Host, projects_told, publish};
 use crate::support::{
     folder::{put, webhook},
+    note::note,
     target::{Answer, Received},
 };
 
@@ -31,14 +32,7 @@ async fn hooked(pipeline: &str) -> Host {
 
 /// Another life on the same data.
 async fn again(host: Host) -> Host {
-    drop(host.events);
-    let server = host.server.restart().await;
-    let events = server.sse("/api/events?after=0").await;
-    let host = Host {
-        server,
-        events,
-        target: host.target,
-    };
+    let host = host.restarted().await;
     host.pipeline(|all| all["state"] == "running").await;
     host
 }
@@ -146,6 +140,51 @@ async fn a_pipeline_can_ask_for_what_our_deploys_do() {
     instance_ends(&host, false).await;
     let told = host.target.received(2).await;
     assert_eq!(planned(&told), [true, false]);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_pipeline_gets_what_is_grave_enough_and_of_its_projects() {
+    let mut host = Host::start().await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[pipeline.all]\nwhen = { severity = \"warning\", project = [\"shop-*\", \"blog\"] }\n\
+           sinks = [\"hook\"]\n";
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    host.pipeline(|all| all["state"] == "running").await;
+    for (project, severity, message) in [
+        (Some("shop-eu"), Severity::Info, "not grave enough"),
+        (Some("shop-eu"), Severity::Warning, "just grave enough"),
+        (Some("shop"), Severity::Critical, "of another project"),
+        (Some("blog"), Severity::Critical, "more than grave enough"),
+        (None, Severity::Critical, "of no project"),
+        (Some("shop-us"), Severity::Error, "the last"),
+    ] {
+        let subject = Subject {
+            project: project.map(|name| name.parse().expect("a name")),
+            ..Subject::other("test")
+        };
+        let event = NewEvent {
+            subject,
+            severity,
+            ..note(message)
+        };
+        let receipt = host.server.bus().publish(event).expect("there is room");
+        receipt.committed().await.expect("it is stored");
+    }
+    let requests = host.target.received(3).await;
+    let told: Vec<String> = requests
+        .iter()
+        .map(|it| it.json()["data"]["events"][0]["payload"]["message"].to_string())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "\"just grave enough\"",
+            "\"more than grave enough\"",
+            "\"the last\""
+        ]
+    );
     host.server.stop().await;
 }
 
