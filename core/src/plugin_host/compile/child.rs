@@ -127,7 +127,8 @@ pub fn compile_in_this_process() -> io::Result<()> {
 }
 
 fn limit_this_process() -> io::Result<()> {
-    rustix::process::nice(NICENESS)?;
+    // From where it was started, which has a priority of its own.
+    rustix::process::setpriority_process(None, NICENESS)?;
     limit(Resource::As, MEMORY_BYTES_MAX)?;
     limit(Resource::Data, MEMORY_BYTES_MAX)?;
     limit(Resource::Cpu, CPU_SECONDS_MAX)?;
