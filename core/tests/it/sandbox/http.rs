@@ -331,7 +331,7 @@ async fn a_timeout_is_an_error_that_the_guest_survives() {
     let target = Target::start().await;
     let post = Post {
         url: &format!("{}/slow", target.origin()),
-        timeout_ms: 20,
+        timeout_ms: Some(20),
         ..Post::default()
     };
     let http = target.granted();
@@ -342,7 +342,7 @@ async fn a_timeout_is_an_error_that_the_guest_survives() {
     let mut guest = lab
         .start_with(
             &Post {
-                timeout_ms: 0,
+                timeout_ms: None,
                 ..post
             }
             .source(),
@@ -356,4 +356,17 @@ async fn a_timeout_is_an_error_that_the_guest_survives() {
     let answer = guest.filter(&event()).await;
     assert_eq!(answer, Err(Fault::Refused(String::new())));
     assert!(!guest.is_dead());
+}
+
+#[tokio::test]
+async fn no_time_at_all_is_no_timeout() {
+    let target = Target::start().await;
+    let post = Post {
+        url: &target.origin(),
+        timeout_ms: Some(0),
+        ..Post::default()
+    };
+    let refused = post.send(target.granted()).await;
+    assert_eq!(refused, Err("a timeout is at least 1 ms".into()));
+    assert_eq!(target.connections(), 0);
 }

@@ -6,11 +6,13 @@ use std::{
 
 use cpu_time::ThreadTime;
 use futures_util::poll;
-use tiny_forge::plugin_host::sandbox::{Decision, Fault, Guest};
+use tiny_forge::plugin_host::sandbox::{Decision, DeliveryContext, Fault, Guest};
+use tokio::net::TcpListener;
 
 use super::{
     guest::{ANSWER, Role, SPIN, SPIN_SILENTLY, Source, answer_word, drop_with},
-    lab::{Lab, event},
+    lab::{Lab, event, http},
+    post::Post,
 };
 
 async fn fault_of(source: Source) -> Fault {
@@ -29,13 +31,66 @@ async fn an_endless_loop_is_over_when_its_time_is() {
     // The runtime of a test is this one thread, so its clock is the guest's.
     let began = ThreadTime::now();
     let fault = guest.filter(&event()).await.expect_err("a fault");
+    ends_at(Duration::from_millis(50), fault, began.elapsed());
+}
+
+#[tokio::test]
+async fn a_sink_has_ten_times_as_much_to_compute() {
+    let lab = Lab::new();
+    let source = Source::new(Role::Sink).call(SPIN);
+    let mut guest = lab.start(&source).await.expect("a guest");
+    let context = DeliveryContext {
+        delivery_id: "d-1".into(),
+        attempt: 1,
+        first_attempt: event().time,
+        test: false,
+        public_url: None,
+    };
+    let began = ThreadTime::now();
+    let fault = guest.deliver(&context, &[event()]).await;
     let computed = began.elapsed();
-    let limit = Duration::from_millis(50);
-    assert_eq!(fault, Fault::OverCpu { limit });
-    assert!(
-        computed >= Duration::from_millis(35) && computed <= Duration::from_millis(75),
-        "{computed:?}"
+    ends_at(
+        Duration::from_millis(500),
+        fault.expect_err("a fault"),
+        computed,
     );
+}
+
+/// Not a tick too early. How much too late depends on when a machine at work lets the
+/// ticking thread run.
+fn ends_at(limit: Duration, fault: Fault, computed: Duration) {
+    assert_eq!(fault, Fault::OverCpu { limit });
+    let least = limit - Duration::from_millis(2);
+    let most = limit + Duration::from_millis(50);
+    assert!(computed >= least && computed <= most, "{computed:?}");
+}
+
+#[tokio::test]
+async fn what_the_host_computes_for_a_guest_is_the_guests_own_computing() {
+    let lab = Lab::new();
+    // Nearly a megabyte each time.
+    let sign = "(call $sign (i32.const 512) (i32.const 5) (i32.const 1024) (i32.const 1000000)
+        (i32.const 600))";
+    let endless = format!("(loop $again {sign} (br $again)) (unreachable)");
+    let source = Source::filter(endless)
+        .import("sign", "sign", "hmac-sha256", "(param i32 i32 i32 i32 i32)")
+        .data(512, b"TOKEN")
+        .memory("20");
+    let limit = Duration::from_millis(20);
+    let mut guest = lab
+        .start_with(&source, |setup| {
+            setup.limits.call_cpu = limit;
+            // So that nothing else ends it.
+            setup.limits.host_calls = u32::MAX;
+            setup.limits.wall = Duration::from_secs(60);
+        })
+        .await;
+    let began = ThreadTime::now();
+    let fault = guest.filter(&event()).await.expect_err("a fault");
+    let computed = began.elapsed();
+    assert_eq!(fault, Fault::OverCpu { limit });
+    // One signature more, which nothing interrupts.
+    assert!(computed < limit * 25, "{computed:?}");
 }
 
 #[tokio::test]
@@ -267,18 +322,31 @@ async fn ten_thousand_calls_that_are_given_up_leave_nothing_behind() {
 #[tokio::test]
 async fn the_wall_clock_ends_a_call_that_only_waits() {
     let lab = Lab::new();
-    // Much time to compute, none to take.
+    // It takes connections, and never says anything.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let origin = format!("http://{address}");
+    let post = Post {
+        url: &origin,
+        ..Post::default()
+    };
+    let again = format!("(loop $again {} (br $again)) (unreachable)", post.call());
+    let limit = Duration::from_millis(500);
     let mut guest = lab
-        .start_with(&Source::filter(SPIN), |setup| {
+        .start_with(&post.source().call(again), |setup| {
+            setup.http = http(&[&origin], &["127.0.0.1/32"], &[]);
+            // Whatever certificates take to be read.
             setup.limits.call_cpu = Duration::from_secs(60);
-            setup.limits.wall = Duration::from_millis(50);
+            setup.limits.host_calls = u32::MAX;
+            setup.limits.wall = limit;
         })
         .await;
-    let began = Instant::now();
+    let (began, computing) = (Instant::now(), ThreadTime::now());
     let fault = guest.filter(&event()).await.expect_err("a fault");
-    let limit = Duration::from_millis(50);
+    let (took, computed) = (began.elapsed(), computing.elapsed());
     assert_eq!(fault, Fault::OverWall { limit });
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(took >= limit && took < limit * 10, "{took:?}");
+    assert!(computed < limit / 2, "it computed for {computed:?}");
 }
 
 #[tokio::test]

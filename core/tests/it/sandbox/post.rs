@@ -128,7 +128,8 @@ pub struct Post<'t> {
     pub body: &'t [u8],
     /// Sends the event's payload instead.
     pub forward: bool,
-    pub timeout_ms: u32,
+    /// Without: as long as the server lets it.
+    pub timeout_ms: Option<u32>,
 }
 
 impl Post<'_> {
@@ -178,8 +179,8 @@ impl Post<'_> {
             pointer_and_length(2048, self.body.len())
         };
         let timeout = match self.timeout_ms {
-            0 => "(i32.const 0) (i32.const 0)".to_owned(),
-            ms => format!("(i32.const 1) (i32.const {ms})"),
+            None => "(i32.const 0) (i32.const 0)".to_owned(),
+            Some(ms) => format!("(i32.const 1) (i32.const {ms})"),
         };
         [
             "(call $send (i32.const 1024) (i32.const 4)".to_owned(),
