@@ -17,6 +17,7 @@ use crate::support::{
     binary::Binary,
     folder::{put, put_built, webhook},
     target::{Answer, Received, Target},
+    wait,
 };
 
 /// A sink that asks for more than `webhook` does.
@@ -283,6 +284,17 @@ async fn a_plugin_replaced_while_a_thousand_events_flow_loses_none_and_repeats_n
     assert_eq!(told.len(), made, "none is lost");
     let repeated: Vec<_> = told.iter().filter(|(_, times)| **times > 1).collect();
     assert!(repeated.is_empty(), "none is told twice: {repeated:?}");
+    // Those that ran before are gone.
+    for plugin in ["hook", "rules"] {
+        let path = format!("/api/plugins/{plugin}");
+        let mut guests = Value::Null;
+        let one = wait::answer(async || {
+            guests = server.json(&path).await["memory"]["guests"].clone();
+            (guests == 1).then_some(())
+        });
+        one.await
+            .unwrap_or_else(|| panic!("{plugin} has {guests} guests"));
+    }
     Arc::into_inner(server)
         .expect("nobody else has it")
         .stop()
