@@ -105,7 +105,18 @@ async fn machine_code_that_was_tampered_with_is_counted_and_never_run() {
         "[plugin.kept]\nfile = \"kept.wasm\"\n",
     );
     host.plugin_is("kept", "running").await;
-    let cache = host.server.dir.path().join("data/cache");
+    let data = host.server.dir.path().join("data");
+    let cache = data.join("cache");
+    // Code that somebody else could put there would be run.
+    for folder in [
+        &data,
+        &cache,
+        &data.join("accepted"),
+        &data.join("accepted/kept"),
+    ] {
+        let mode = fs::metadata(folder).expect("a folder").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
     for entry in fs::read_dir(cache).expect("a folder") {
         let path = entry.expect("an entry").path();
         let mut code = fs::read(&path).expect("machine code");
