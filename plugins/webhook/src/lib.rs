@@ -2,6 +2,8 @@
 //! [Standard Webhooks](https://www.standardwebhooks.com) 1.0 says, so that any of
 //! its libraries can verify them.
 
+mod fit;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -9,8 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use tiny_forge_plugin::http::Request;
 use tiny_forge_plugin::{
-    Delivery, Description, Event, FieldError, HostError, Outcome, Plugin, Sink, clock, sign,
+    Delivery, Description, FieldError, HostError, Outcome, Plugin, Sink, clock, sign,
 };
+
+use fit::{Fitting, fitting};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +42,7 @@ struct Body<'a> {
 struct Data<'a> {
     delivery: &'a str,
     test: bool,
-    events: &'a [Event],
+    events: Vec<Fitting<'a>>,
 }
 
 /// Set by the server for each connection.
@@ -144,14 +148,15 @@ impl Webhook {
 }
 
 /// As it is sent, so as it is signed.
-fn body_of(delivery: &Delivery) -> Result<Vec<u8>, impl std::error::Error + use<>> {
+fn body_of(delivery: &Delivery) -> Result<Vec<u8>, serde_json::Error> {
+    let events = delivery.events.iter().map(fitting);
     serde_json::to_vec(&Body {
         r#type: "events",
         timestamp: &delivery.first_attempt,
         data: Data {
             delivery: &delivery.id,
             test: delivery.test,
-            events: &delivery.events,
+            events: events.collect::<Result<_, _>>()?,
         },
     })
 }
