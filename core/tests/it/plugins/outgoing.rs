@@ -1,6 +1,6 @@
 //! What plugins may reach, as operators set it up.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Host;
 use crate::support::{
@@ -38,6 +38,24 @@ async fn an_engine_over_tcp_is_reached_by_no_plugin() {
     // The server itself has asked it, for its version.
     let requests = engine.requests();
     assert!(requests.iter().all(|it| it.path != "/hook"), "{requests:?}");
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn our_own_address_is_reached_by_no_plugin_whatever_is_granted() {
+    let mut host = Host::start().await;
+    let origin = host.server.url("");
+    let toml = format!(
+        "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"{origin}/api/projects\"\n\
+         config.sign_with = []\ngrants.http = [\"{origin}\"]\n\
+         grants.networks = [\"127.0.0.1/32\"]\n"
+    );
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    let (_, tested) = host.server.post("/api/plugins/hook/test", &json!({})).await;
+    let detail = tested["detail"].as_str().expect("a reason");
+    assert!(detail.contains("can be granted to no plugin"), "{tested}");
+    assert_eq!(tested["requests"][0]["status"], Value::Null, "{tested}");
     host.server.stop().await;
 }
 
