@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -20,6 +20,8 @@ const LINE_BYTES_MAX: usize = 4 << 10;
 /// Lines that may come at once, and how many more each second.
 const BURST_LINES: f64 = 64.0;
 const LINES_PER_SECOND: f64 = 16.0;
+/// Between two lines about a plugin in the server's own log.
+const NOTICE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The newest lines that a plugin wrote: limited in number, rate and length,
 /// and free of its secrets. Cheap to clone.
@@ -38,6 +40,8 @@ struct Ring {
     refilled: Instant,
     /// Lines over the rate since the last one that was kept.
     lost: u64,
+    /// When the server's own log was last told something.
+    noticed: Option<Instant>,
 }
 
 impl PluginLog {
@@ -50,6 +54,7 @@ impl PluginLog {
                 allowance: BURST_LINES,
                 refilled: Instant::now(),
                 lost: 0,
+                noticed: None,
             }),
         }))
     }
@@ -72,6 +77,17 @@ impl PluginLog {
         Some(message)
     }
 
+    /// A line that the operator has to see, also in the server's own log: there at most
+    /// once a minute, whatever the plugin does.
+    pub fn notice(&self, message: &str) {
+        let Some(shown) = self.write(PluginLogLevel::Warn, message) else {
+            return;
+        };
+        if self.ring().may_notice(Instant::now()) {
+            tracing::warn!(plugin = self.0.plugin, "{shown}");
+        }
+    }
+
     fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
         self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,6 +106,15 @@ impl Ring {
             self.lost += 1;
         }
         allowed
+    }
+
+    fn may_notice(&mut self, now: Instant) -> bool {
+        let is_soon = |last| now.saturating_duration_since(last) < NOTICE_PAUSE;
+        let may = !self.noticed.is_some_and(is_soon);
+        if may {
+            self.noticed = Some(now);
+        }
+        may
     }
 
     fn push(&mut self, level: PluginLogLevel, message: String) {
@@ -134,7 +159,9 @@ impl v1::log::Host for HostState {
 mod tests {
     use std::time::Duration;
 
-    use super::{BURST_LINES, Instant, LINE_BYTES_MAX, LINES_MAX, PluginLog, PluginLogLevel};
+    use super::{
+        BURST_LINES, Instant, LINE_BYTES_MAX, LINES_MAX, NOTICE_PAUSE, PluginLog, PluginLogLevel,
+    };
     use crate::scrub::Scrubber;
 
     #[test]
@@ -164,6 +191,20 @@ mod tests {
         log.write(PluginLogLevel::Info, &"ü".repeat(LINE_BYTES_MAX));
         let last = log.lines().pop().expect("a line").message;
         assert!(last.len() <= LINE_BYTES_MAX + '…'.len_utf8() && last.ends_with('…'));
+    }
+
+    #[test]
+    fn the_servers_own_log_is_told_once_a_minute() {
+        let log = PluginLog::new("denied", &Scrubber::default());
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let told = [
+            now,
+            now + second,
+            now + NOTICE_PAUSE - second,
+            now + NOTICE_PAUSE,
+        ];
+        let told = told.map(|at| log.ring().may_notice(at));
+        assert_eq!(told, [true, false, false, true]);
     }
 
     #[test]

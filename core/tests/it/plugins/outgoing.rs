@@ -60,6 +60,42 @@ async fn our_own_address_is_reached_by_no_plugin_whatever_is_granted() {
 }
 
 #[tokio::test]
+async fn what_is_not_granted_is_told_in_the_servers_own_log_once_with_the_line_to_add() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (target, log) = (Target::start().await, dir.path().join("log"));
+    let origin = target.origin();
+    let toml = format!(
+        "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"{origin}/\"\n\
+         config.sign_with = []\ngrants.http = [\"{origin}\"]\n"
+    );
+    put(&dir.path().join("plugins"), "hook.toml", toml);
+    let binary = Binary::new().logging_to(&log);
+    let program = Program::serve_as(dir.path(), NO_ENGINE, &binary).await;
+    let mut events = program.sse("/api/events?after=0", None).await;
+    events
+        .until(|event| event["type"] == "plugin_status" && event["payload"]["state"] == "running")
+        .await;
+    for _ in 0..3 {
+        let url = format!("{}/api/plugins/hook/test", program.address);
+        let tested = program.http.post(url).json(&json!({})).send().await;
+        assert_eq!(tested.expect("an answer").status(), 200);
+    }
+    let line = "a request was denied: grants.networks = [\"127.0.0.1/32\"]";
+    let hook = program.json("/api/plugins/hook").await;
+    let said = hook["recent_log"].as_array().expect("a log").iter();
+    let said: Vec<_> = said.map(|it| (&it["level"], &it["message"])).collect();
+    assert_eq!(said, [(&json!("warn"), &json!(line)); 3]);
+    program.end(rustix::process::Signal::TERM).await;
+    let log = std::fs::read_to_string(&log).expect("a log");
+    let told: Vec<&str> = log.lines().filter(|it| it.contains("denied")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    for words in ["WARN", "hook", line] {
+        assert!(told[0].contains(words), "{}", told[0]);
+    }
+    assert!(target.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_proxy_of_the_environment_is_not_used() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let (target, proxy) = (Target::start().await, Target::start().await);

@@ -278,7 +278,12 @@ impl v1::http::Host for HostState {
         });
         if let Err(Error::Denied(line)) = &answer {
             let notice = format!("a request was denied: {line}");
-            self.setup.log.write(PluginLogLevel::Warn, &notice);
+            // What rehearses or describes itself is shown to whoever looks at it.
+            if self.is_starting || self.setup.rehearsal.is_some() {
+                self.setup.log.write(PluginLogLevel::Warn, &notice);
+            } else {
+                self.setup.log.notice(&notice);
+            }
         }
         Ok(answer)
     }
