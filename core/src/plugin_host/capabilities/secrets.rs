@@ -74,7 +74,9 @@ impl Secrets {
         Ok(Self(Arc::new(Known { values, scrubber })))
     }
 
-    /// Secrets of these names, which may go to these origins, without their values.
+    /// Secrets of these names, which may go to these origins, without their values: none of
+    /// them can be told, and none is taken out of what a guest has in its own file, else
+    /// whoever tries a file could try a guess.
     pub fn unknown(
         named: impl IntoIterator<Item = (String, Option<Vec<String>>)>,
     ) -> Result<Self, String> {

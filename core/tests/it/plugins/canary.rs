@@ -32,6 +32,10 @@ const CANARIES: [&str; 3] = [
     "canary-store ü <>",
 ];
 
+/// Those of guests that have not found it out. A dry run has no values of secrets, so it can
+/// tell none, and shows as it is what a guest has in its own file.
+const DRY_RUNS: [&str; 3] = ["plugins/hook", "plugins/poster", "pipelines/post"];
+
 /// Where the guest has found it: in its own file.
 const AT: u32 = 4096;
 
@@ -215,6 +219,8 @@ async fn a_canary_is_in_no_list_event_stream_log_or_file() {
     );
     assert_clean("the API", shown.as_bytes());
     files_are_clean(&data);
+    command_line_is_clean(&program).await;
+    backup_is_clean(&data, &dir.path().join("backup")).await;
     program.end(Signal::TERM).await;
     files_are_clean(&data);
     assert_clean("the server's log", &fs::read(&log).expect("a log"));
@@ -289,6 +295,13 @@ async fn everything(program: &Program) -> String {
             .await;
         shown += &got.expect("an answer").text().await.expect("text");
     }
+    for tried in DRY_RUNS {
+        let url = format!("{}/api/{tried}/dry-run", program.address);
+        let run = program.http.post(url).json(&json!({})).send().await;
+        let run = run.expect("an answer").text().await.expect("text");
+        assert!(run.contains("{secret:ENV}"), "it names them: {run}");
+        shown += &run;
+    }
     for sink in ["hook", "rejecter"] {
         let url = format!("{}/api/plugins/{sink}/test", program.address);
         let tested = program.http.post(url).json(&json!({})).send().await;
@@ -303,6 +316,31 @@ async fn everything(program: &Program) -> String {
             return shown;
         }
     }
+}
+
+/// What it prints of plugins, and of what they would do.
+async fn command_line_is_clean(program: &Program) {
+    let binary = Binary::new().with("TINY_FORGE_SERVER", &program.address);
+    for (arguments, expected) in [
+        (&["plugin", "list"][..], "rejecter"),
+        (&["plugin", "dry-run", "hook"], "{secret:ENV}"),
+        (&["plugin", "dry-run", "poster", "--json"], "{secret:ENV}"),
+        (&["plugin", "dry-run", "--pipeline", "post"], "poster"),
+    ] {
+        let done = binary.run(arguments).await;
+        let printed = [done.stdout, done.stderr].concat();
+        let text = String::from_utf8_lossy(&printed);
+        assert!(done.status.success() && text.contains(expected), "{text}");
+        assert_clean(&arguments.join(" "), &printed);
+    }
+}
+
+async fn backup_is_clean(data: &Path, to: &Path) {
+    let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+    let (data, to) = (path(data), path(to));
+    let done = Binary::new().run(&["backup", &to, "--data", &data]).await;
+    assert!(done.status.success(), "{done:?}");
+    assert_clean("a backup", &fs::read(to).expect("a file"));
 }
 
 /// But for what guests are made of.
