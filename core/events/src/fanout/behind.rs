@@ -1,6 +1,8 @@
 //! Those who are behind: their part of the past is read from memory, or from the
 //! journal, until they have come as far as their thread.
 
+use std::time::Instant;
+
 use tiny_forge_model::{EventId, Position};
 
 use super::{
@@ -26,14 +28,15 @@ enum Step {
 }
 
 impl Shard {
-    /// Brings one that is behind as far as its socket lets it.
-    pub(super) fn advance(&mut self, key: usize) {
+    /// Brings one that is behind as far as its socket and the time let it.
+    pub(super) fn advance(&mut self, key: usize, until: Instant) {
         for _ in 0..STEPS_AT_ONCE {
             if !self.subscribers.contains(key) {
                 return;
             }
             match self.step(key) {
-                Ok(Step::Again) => {}
+                Ok(Step::Again) if Instant::now() < until => {}
+                Ok(Step::Again) => break,
                 Ok(Step::Done) => return,
                 Err(Closed) => return self.remove(key),
             }
@@ -125,7 +128,7 @@ impl Shard {
             }
         };
         match sent {
-            Ok(Step::Again) => self.advance(key),
+            Ok(Step::Again) => self.eager.push(key),
             Ok(Step::Done) => {}
             Err(Closed) => self.remove(key),
         }

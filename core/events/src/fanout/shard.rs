@@ -137,7 +137,7 @@ impl Shard {
         let ends = Instant::now() + CATCHING_UP;
         let mut eager = std::mem::take(&mut self.eager).into_iter();
         for key in eager.by_ref() {
-            self.advance(key);
+            self.advance(key, ends);
             if Instant::now() >= ends {
                 break;
             }
