@@ -21,7 +21,7 @@ use crate::{
     model::Severity,
     plugin_host::{HostParts, PluginHost},
     routing::{self, Caddy, DataPlane, Launch},
-    store::{self, DataDir, Keyring, Store, StoreThreads},
+    store::{self, DataDir, Keyring, Retention, Store, StoreThreads},
 };
 
 /// Grace for requests in flight, then for everything else.
@@ -68,8 +68,9 @@ impl App {
         let (serving, working) = (CancellationToken::new(), CancellationToken::new());
         let (requests, tasks) = (TaskTracker::new(), TaskTracker::new());
 
-        tasks.spawn(store::run_retention(
+        tasks.spawn(keep_journal(
             store.clone(),
+            bus.clone(),
             config.retention,
             working.clone(),
         ));
@@ -151,8 +152,6 @@ impl App {
         });
         let router = api::router(state, AllowedHosts::new(&config.hosts));
         requests.spawn(api::serve(listener, router, serving.clone()));
-        let recalled = bus.clone();
-        tasks.spawn(async move { recalled.recall().await });
         let message = format!("tiny-forge {} started", env!("CARGO_PKG_VERSION"));
         bus.announce("server", Severity::Info, "started", message);
         Ok(Self {
@@ -230,6 +229,14 @@ fn guest_runtime() -> std::io::Result<Runtime> {
         })
         .enable_all()
         .build()
+}
+
+/// What has to go goes first: it is not taken into memory again.
+async fn keep_journal(store: Store, bus: Bus, retention: Retention, token: CancellationToken) {
+    store::trim_all(&store, &retention, &token).await;
+    bus.recall().await;
+    drop(bus);
+    store::run_retention(store, retention, token).await;
 }
 
 async fn end(what: &str, tracker: &TaskTracker, grace: Duration) {

@@ -63,28 +63,32 @@ struct Doomed {
     bytes: usize,
 }
 
-/// Deletes what is too old or too much, a chunk at a time, until cancelled.
+/// Deletes what is too old or too much, now and again, until cancelled.
 pub async fn run(store: Store, retention: Retention, token: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     loop {
         tokio::select! {
             () = token.cancelled() => return,
-            _ = interval.tick() => {}
+            _ = interval.tick() => trim_all(&store, &retention, &token).await,
         }
-        for table in [Table::Events, Table::Logs] {
-            if let Err(error) = trim(&store, table, table.limits(&retention), &token).await {
-                tracing::warn!(%error, table = table.name(), "retention has to wait");
-            }
+    }
+}
+
+/// Deletes what is too old or too much, a chunk at a time; ends early when cancelled.
+pub async fn trim_all(store: &Store, retention: &Retention, token: &CancellationToken) {
+    for table in [Table::Events, Table::Logs] {
+        if let Err(error) = trim(store, table, table.limits(retention), token).await {
+            tracing::warn!(%error, table = table.name(), "retention has to wait");
         }
-        if let Err(error) = trim_deliveries(&store, &token).await {
-            tracing::warn!(%error, table = "deliveries", "retention has to wait");
-        }
-        if let Err(error) = trim_traces(&store, &token).await {
-            tracing::warn!(%error, table = "traces", "retention has to wait");
-        }
-        if let Err(error) = give_back(&store, &token).await {
-            tracing::warn!(%error, "free space stays in the database");
-        }
+    }
+    if let Err(error) = trim_deliveries(store, token).await {
+        tracing::warn!(%error, table = "deliveries", "retention has to wait");
+    }
+    if let Err(error) = trim_traces(store, token).await {
+        tracing::warn!(%error, table = "traces", "retention has to wait");
+    }
+    if let Err(error) = give_back(store, token).await {
+        tracing::warn!(%error, "free space stays in the database");
     }
 }
 

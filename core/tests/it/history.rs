@@ -227,8 +227,8 @@ async fn the_log_is_taken_into_the_database_while_the_server_runs() {
 
 #[tokio::test]
 async fn the_log_begins_anew_while_commits_follow_each_other_closely() {
-    /// The 64 MiB after which it may, and what is committed until then.
-    const LOG_BYTES_MAX: u64 = 80 << 20;
+    /// The 64 MiB after which it may, and what is committed until it comes to that.
+    const LOG_BYTES_MAX: u64 = 100 << 20;
     let journal = Journal::new();
     let log = journal.dir.path().join("tiny-forge.db-wal");
     let mut publishers = JoinSet::new();

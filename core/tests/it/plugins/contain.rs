@@ -3,7 +3,9 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use tiny_forge::model::Timestamp;
+use tiny_forge::model::{
+    Actor, NewEvent, Payload, ProjectChange, ProjectStatusPayload, Severity, Subject, Timestamp,
+};
 
 use super::{Host, projects_told, publish};
 use crate::{
@@ -48,6 +50,20 @@ async fn two_pipelines(on_error: &str) -> Host {
     host
 }
 
+fn made(project: &str) -> NewEvent {
+    let payload = ProjectStatusPayload {
+        project: project.parse().expect("a name"),
+        change: ProjectChange::Created,
+        stage: None,
+    };
+    NewEvent::new(
+        Subject::other("test"),
+        Severity::Info,
+        Actor::system("test"),
+        Payload::ProjectStatus(payload),
+    )
+}
+
 /// What arrived at one of the two sinks.
 fn told(host: &Host, path: &str) -> Vec<String> {
     let mut requests = host.target.requests();
@@ -59,9 +75,13 @@ fn told(host: &Host, path: &str) -> Vec<String> {
 async fn a_filter_that_never_ends_delays_nobody_else_and_its_own_events_go_on() {
     let host = two_pipelines("pass").await;
     let projects: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
-    for project in &projects {
-        publish(&host.server, project).await;
-    }
+    // At once: how fast they are published decides nothing.
+    let events = projects.iter().map(|project| made(project)).collect();
+    host.server
+        .bus()
+        .publish_all(events)
+        .await
+        .expect("published");
     host.target.received(2 * projects.len()).await;
     assert_eq!(told(&host, "/quick"), projects);
     assert_eq!(told(&host, "/slow"), projects);

@@ -17,16 +17,16 @@ async fn a_redeploy_ends_its_old_instance_silently_and_an_end_by_itself_is_told(
     let mut events = bench.server.sse("/api/events?after=0").await;
     let target = Target::start().await;
     let toml = webhook("hook", "builtin:webhook", &target)
-        + "[pipeline.alarms]\nwhen = { type = \"instance_status\", project = \"quiet\" }\n\
+        + "[pipeline.alarms]\nwhen = { type = \"instance_status\", project = \"calm\" }\n\
            sinks = [\"hook\"]\n";
     put(&bench.server.dir.path().join("plugins"), "hook.toml", toml);
     pipeline(&bench.server, |it| it["state"] == "running").await;
 
     bench
-        .project("quiet", |spec| spec["restart"] = "no".into())
+        .project("calm", |spec| spec["restart"] = "no".into())
         .await;
     for generation in 1..=2 {
-        let deploy = bench.deploy("quiet").await;
+        let deploy = bench.deploy("calm").await;
         assert_eq!(deploy["status"], "succeeded", "{generation}: {deploy}");
     }
     let ended = |instance: &'static str| {
@@ -36,16 +36,16 @@ async fn a_redeploy_ends_its_old_instance_silently_and_an_end_by_itself_is_told(
                 && event["payload"]["status"] == "exited"
         }
     };
-    let planned_end = events.until(ended("quiet-prod-1-0")).await;
+    let planned_end = events.until(ended("calm-prod-1-0")).await;
     assert_eq!(planned_end["payload"]["planned"], true, "{planned_end}");
-    bench.engine.docker(&["kill", "quiet-prod-2-0"]);
-    let sudden_end = events.until(ended("quiet-prod-2-0")).await;
+    bench.engine.docker(&["kill", "calm-prod-2-0"]);
+    let sudden_end = events.until(ended("calm-prod-2-0")).await;
     assert_eq!(sudden_end["payload"]["planned"], false, "{sudden_end}");
 
     let told = target.received(1).await;
     assert_eq!(planned(&told), [false], "{told:?}");
     let name = told[0].json()["data"]["events"][0]["payload"]["name"].take();
-    assert_eq!(name, "quiet-prod-2-0");
+    assert_eq!(name, "calm-prod-2-0");
     let path = format!("/api/events/{}/trace", planned_end["id"]);
     let trace = bench.server.json(&path).await;
     assert_eq!(trace["pipelines"][0]["outcome"], "silent", "{trace}");
