@@ -1,37 +1,18 @@
 import { createContext } from 'svelte';
 import type { Event } from '$lib/api/schema';
-import { backoffMs } from './backoff';
+import { Backoff } from './backoff';
 import { Onlooker } from './onlooker';
 import { parsePosition, streamPath } from './position';
-import { readStream, StreamRefused, type Frame } from './sse';
+import { readStream, StreamRefused, type Frame, type Hello } from './sse';
+import { isWaiting, type Gap, type LiveStatus } from './status';
 import { Subscription } from './subscription';
 import { Watches, type Watch } from './watches';
 
+export type { Gap, LiveStatus } from './status';
 export type { Watch } from './watches';
-
-export type LiveStatus =
-	| { kind: 'connecting' }
-	| { kind: 'live' }
-	/** The next try is at this time (epoch milliseconds). */
-	| { kind: 'reconnecting'; at: number }
-	| { kind: 'offline' }
-	| { kind: 'signed_out' };
-
-/** History that this tab can never be told. */
-export interface Gap {
-	reason: string;
-	at: Date;
-}
-
-interface Hello {
-	head: string;
-	subscription: string;
-}
 
 /** Bookmarks come every 15 s: two missed and a bit. */
 const SILENCE_MS = 35_000;
-/** A stream that held so long was a good one: its end starts the backoff anew. */
-const STABLE_MS = 10_000;
 
 /** The one event stream of a tab, and who watches it. */
 export class Live {
@@ -51,9 +32,7 @@ export class Live {
 	#stream: AbortController | undefined;
 	/** The open stream, once the server has said hello. */
 	#subscription: Subscription | undefined;
-	#openedAt = 0;
-	#attempt = 0;
-	#serverRetryMs = 0;
+	#backoff = new Backoff();
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	#watchdog: ReturnType<typeof setTimeout> | undefined;
 	/** What happens while nobody looks is told when somebody does again. */
@@ -96,7 +75,7 @@ export class Live {
 		this.#close();
 		const stream = new AbortController();
 		this.#stream = stream;
-		this.#openedAt = Date.now();
+		this.#backoff.opened();
 		this.#watches.restart();
 		const { start, logs } = this.#watches;
 		this.#from = start;
@@ -105,7 +84,7 @@ export class Live {
 		this.#listen();
 		readStream(streamPath(this.#journal, start, logs), stream.signal, {
 			onFrame: (frame) => this.#accept(frame, stream, logs),
-			onRetry: (ms) => (this.#serverRetryMs = ms),
+			onRetry: (ms) => this.#backoff.wish(ms),
 		}).then(
 			() => this.#ended(stream),
 			(error: unknown) => this.#ended(stream, error),
@@ -180,10 +159,7 @@ export class Live {
 
 	#retry(leastMs: number): void {
 		this.downSince ??= new Date();
-		const held = this.status.kind === 'live' && Date.now() - this.#openedAt > STABLE_MS;
-		this.#attempt = held ? 0 : this.#attempt;
-		const delay = Math.max(backoffMs(this.#attempt++), leastMs, this.#serverRetryMs);
-		this.#serverRetryMs = 0;
+		const delay = this.#backoff.next(this.status.kind === 'live', leastMs);
 		this.status = navigator.onLine
 			? { kind: 'reconnecting', at: Date.now() + delay }
 			: { kind: 'offline' };
@@ -192,8 +168,7 @@ export class Live {
 
 	/** Back online, or looked at again: do not let the reader wait for the backoff. */
 	#wake = (): void => {
-		const waiting = this.status.kind === 'reconnecting' || this.status.kind === 'offline';
-		if (waiting && document.visibilityState === 'visible') this.#open();
+		if (isWaiting(this.status) && document.visibilityState === 'visible') this.#open();
 	};
 }
 

@@ -2,6 +2,13 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 
 export type Frame = EventSourceMessage;
 
+/** What the first frame says. */
+export interface Hello {
+	head: string;
+	/** Where the filter of the stream is changed. */
+	subscription: string;
+}
+
 /** The server answered, but not with a stream. */
 export class StreamRefused extends Error {
 	constructor(

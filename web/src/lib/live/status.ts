@@ -1,0 +1,18 @@
+export type LiveStatus =
+	| { kind: 'connecting' }
+	| { kind: 'live' }
+	/** The next try is at this time (epoch milliseconds). */
+	| { kind: 'reconnecting'; at: number }
+	| { kind: 'offline' }
+	| { kind: 'signed_out' };
+
+/** For its next try. */
+export function isWaiting({ kind }: LiveStatus): boolean {
+	return kind === 'reconnecting' || kind === 'offline';
+}
+
+/** History that this tab can never be told. */
+export interface Gap {
+	reason: string;
+	at: Date;
+}
