@@ -92,6 +92,21 @@ describe('the connection', () => {
 		expect(page.server.opened).toHaveLength(1);
 	});
 
+	it('stays signed out, however often somebody looks again', async () => {
+		page.server.last.refuse(401);
+		await settle();
+		for (const away of [1_000, 11_000, 600_000]) {
+			look('hidden');
+			await vi.advanceTimersByTimeAsync(away);
+			expect(page.live.status.kind).toBe('signed_out');
+			look('visible');
+			await settle();
+			expect(page.live.status.kind).toBe('signed_out');
+		}
+		dispatchEvent(new window.Event('online'));
+		expect(page.server.opened).toHaveLength(1);
+	});
+
 	it('gives up a stream that has been silent for too long', async () => {
 		page.server.last.accept(5);
 		await vi.advanceTimersByTimeAsync(30_000);

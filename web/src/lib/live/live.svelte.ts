@@ -38,10 +38,13 @@ export class Live {
 	/** What happens while nobody looks is told when somebody does again. */
 	#onlooker = new Onlooker({
 		leave: () => {
+			if (this.status.kind === 'signed_out') return;
 			this.#close();
 			this.status = { kind: 'connecting' };
 		},
-		comeBack: () => this.#open(),
+		comeBack: () => {
+			if (this.status.kind !== 'signed_out') this.#open();
+		},
 		look: () => this.#wake(),
 	});
 
