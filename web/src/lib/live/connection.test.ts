@@ -85,6 +85,17 @@ describe('the connection', () => {
 		expect(page.server.opened).toHaveLength(2);
 	});
 
+	it('comes back when a server that stops has asked for it, and only once so late', async () => {
+		page.server.last.accept(5).send('retry: 4700\n: the server is stopping\n\n').end();
+		await vi.advanceTimersByTimeAsync(4_600);
+		expect(page.server.opened).toHaveLength(1);
+		await vi.advanceTimersByTimeAsync(200);
+		expect(page.server.opened).toHaveLength(2);
+		page.server.last.refuse(502);
+		await vi.advanceTimersByTimeAsync(1_100);
+		expect(page.server.opened).toHaveLength(3);
+	});
+
 	it('stops at 401', async () => {
 		page.server.last.refuse(401);
 		await vi.advanceTimersByTimeAsync(600_000);
@@ -118,17 +129,23 @@ describe('the connection', () => {
 		expect(page.server.opened).toHaveLength(2);
 	});
 
-	it('comes back at once when the network does', async () => {
-		for (let i = 0; i < 8; i++) {
+	const RETURNS = {
+		'the network does': () => dispatchEvent(new window.Event('online')),
+		'somebody looks': () => look('visible'),
+	};
+	for (const [what, happens] of Object.entries(RETURNS)) {
+		it(`comes back at once when ${what}`, async () => {
+			for (let i = 0; i < 8; i++) {
+				page.server.last.refuse(502);
+				await vi.advanceTimersByTimeAsync(30_100);
+			}
 			page.server.last.refuse(502);
-			await vi.advanceTimersByTimeAsync(30_100);
-		}
-		page.server.last.refuse(502);
-		await settle();
-		const before = page.server.opened.length;
-		dispatchEvent(new window.Event('online'));
-		expect(page.server.opened).toHaveLength(before + 1);
-	});
+			await settle();
+			const before = page.server.opened.length;
+			happens();
+			expect(page.server.opened).toHaveLength(before + 1);
+		});
+	}
 
 	it('ends with the page', async () => {
 		page.server.last.accept(5);
