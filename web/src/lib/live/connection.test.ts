@@ -1,12 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
-import { listener, settle, tab } from './harness';
+import { listener, look, settle, tab } from './harness';
 
 const page = tab();
-
-function look(state: DocumentVisibilityState): void {
-	vi.spyOn(document, 'visibilityState', 'get').mockReturnValue(state);
-	document.dispatchEvent(new Event('visibilitychange'));
-}
 
 describe('the connection', () => {
 	it('is live once the server has said hello', async () => {

@@ -99,6 +99,13 @@ export class AskedChange extends Asked {
 	}
 }
 
+interface Reach {
+	next?: string;
+	journal?: string;
+	oldest?: number;
+	head?: number;
+}
+
 /** A wish for a page of the past. */
 export class AskedPage extends Asked {
 	constructor(
@@ -108,9 +115,13 @@ export class AskedPage extends Asked {
 		super(signal);
 	}
 
-	bring(events: Event[], { next, journal = 'j' }: { next?: string; journal?: string } = {}): void {
-		const last = events.at(-1)?.id ?? 0;
-		this.answer({ items: events, next, as_of: { journal, id: last } });
+	/** A page that reaches from `oldest` to `head`. */
+	bring(
+		events: Event[],
+		{ next, journal = 'j', oldest = 1, head = events.at(-1)?.id ?? 0 }: Reach = {},
+	): void {
+		const reach = { oldest: { journal, id: oldest }, as_of: { journal, id: head } };
+		this.answer({ items: events, next, ...reach });
 	}
 }
 

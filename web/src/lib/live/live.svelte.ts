@@ -1,7 +1,10 @@
 import { createContext } from 'svelte';
+import { ApiError } from '$lib/api/client';
 import type { Event } from '$lib/api/schema';
 import { Backoff } from './backoff';
 import { Onlooker } from './onlooker';
+import { Place } from './place';
+import { poll, POLL_MS } from './poll';
 import { parsePosition, streamPath } from './position';
 import { readStream, StreamRefused, type Frame, type Hello } from './sse';
 import { isWaiting, type Gap, type LiveStatus } from './status';
@@ -13,8 +16,10 @@ export type { Watch } from './watches';
 
 /** Bookmarks come every 15 s: two missed and a bit. */
 const SILENCE_MS = 35_000;
+/** A free place for a stream is taken long before; without one, the tab asks now and then. */
+const PLACE_MS = 250;
 
-/** The one event stream of a tab, and who watches it. */
+/** The one event stream of a tab, or what it has instead, and who watches it. */
 export class Live {
 	status: LiveStatus = $state.raw({ kind: 'connecting' });
 	/** When the server last said anything. */
@@ -35,15 +40,16 @@ export class Live {
 	#backoff = new Backoff();
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	#watchdog: ReturnType<typeof setTimeout> | undefined;
+	#place = new Place(() => !isWaiting(this.status) && this.#open());
 	/** What happens while nobody looks is told when somebody does again. */
 	#onlooker = new Onlooker({
 		leave: () => {
 			if (this.status.kind === 'signed_out') return;
-			this.#close();
+			this.#leave();
 			this.status = { kind: 'connecting' };
 		},
 		comeBack: () => {
-			if (this.status.kind !== 'signed_out') this.#open();
+			if (this.status.kind !== 'signed_out') this.#join();
 		},
 		look: () => this.#wake(),
 	});
@@ -52,11 +58,11 @@ export class Live {
 	start(): () => void {
 		addEventListener('online', this.#wake);
 		const unseen = this.#onlooker.start();
-		this.#open();
+		this.#join();
 		return () => {
 			removeEventListener('online', this.#wake);
 			unseen();
-			this.#close();
+			this.#leave();
 		};
 	}
 
@@ -74,6 +80,16 @@ export class Live {
 		this.gap = undefined;
 	}
 
+	#join(): void {
+		this.#timer = setTimeout(() => this.#open(), PLACE_MS);
+		this.#place.take();
+	}
+
+	#leave(): void {
+		this.#close();
+		this.#place.leave();
+	}
+
 	#open(): void {
 		this.#close();
 		const stream = new AbortController();
@@ -85,10 +101,13 @@ export class Live {
 		this.#position = this.#from ?? this.#position;
 		if (this.status.kind !== 'live') this.status = { kind: 'connecting' };
 		this.#listen();
-		readStream(streamPath(this.#journal, start, logs), stream.signal, {
-			onFrame: (frame) => this.#accept(frame, stream, logs),
-			onRetry: (ms) => this.#backoff.wish(ms),
-		}).then(
+		const { signal } = stream;
+		const onFrame = (frame: Frame) => this.#accept(frame, stream, logs);
+		const onRetry = (ms: number) => this.#backoff.wish(ms);
+		const reading = this.#place.isTaken
+			? readStream(streamPath(this.#journal, start, logs), signal, { onFrame, onRetry })
+			: poll({ watches: this.#watches, journal: this.#journal, signal, onFrame });
+		reading.then(
 			() => this.#ended(stream),
 			(error: unknown) => this.#ended(stream, error),
 		);
@@ -120,7 +139,8 @@ export class Live {
 		this.#journal = at?.journal ?? this.#journal;
 		if (this.#from === undefined) this.#position = at?.id ?? this.#position;
 		this.downSince = undefined;
-		this.status = { kind: 'live' };
+		this.status = id ? { kind: 'live' } : { kind: 'live', everyMs: POLL_MS };
+		if (!id) return;
 		this.#subscription = new Subscription({
 			id,
 			journal: this.#journal,
@@ -132,7 +152,6 @@ export class Live {
 		});
 		// A watch may have come while the stream was being opened.
 		this.#subscription.serve();
-		this.#onlooker.notice();
 	}
 
 	#reset(frame: Frame): void {
@@ -155,8 +174,10 @@ export class Live {
 	#ended(stream: AbortController, error?: unknown): void {
 		if (stream.signal.aborted) return;
 		this.#close();
-		if (!(error instanceof StreamRefused)) return this.#retry(0);
-		if (error.status !== 401) return this.#retry(error.retryAfterMs);
+		const refused = error instanceof StreamRefused || error instanceof ApiError;
+		if (!refused || error.status !== 401)
+			return this.#retry(error instanceof StreamRefused ? error.retryAfterMs : 0);
+		this.#leave();
 		this.status = { kind: 'signed_out' };
 	}
 

@@ -21,14 +21,16 @@ export class Onlooker {
 	constructor(readonly does: Does) {}
 
 	start(): () => void {
-		document.addEventListener('visibilitychange', this.notice);
+		document.addEventListener('visibilitychange', this.#notice);
+		// Opened in the background, a tab is hidden from the first.
+		this.#notice();
 		return () => {
-			document.removeEventListener('visibilitychange', this.notice);
+			document.removeEventListener('visibilitychange', this.#notice);
 			clearTimeout(this.#timer);
 		};
 	}
 
-	notice = (): void => {
+	#notice = (): void => {
 		clearTimeout(this.#timer);
 		if (document.visibilityState === 'hidden') {
 			this.#timer = setTimeout(() => {

@@ -1,22 +1,14 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Event } from '$lib/api/schema';
+import { dice } from './dice';
 import { fact, logLine, type AskedChange, type AskedPage, type Opened } from './fake-server';
-import { listener, settle, tab } from './harness';
+import { crowd, listener, lookAway, settle, tab } from './harness';
 
-const page = tab();
+const page = tab({ locks: true });
 
 const DEPLOYS = [17, 18];
 const MOVES = 250;
 const GAMES = 40;
-
-/** The same numbers for the same seed, so that what failed fails again. */
-function dice(seed: number): (sides: number) => number {
-	let state = seed;
-	return (sides) => {
-		state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-		return Math.floor((state / 2 ** 32) * sides);
-	};
-}
 
 function logsOf(query: URLSearchParams): number[] {
 	return (query.get('logs') ?? '').split(',').filter(Boolean).map(Number);
@@ -51,8 +43,13 @@ class Server {
 
 	/** Says hello to a new stream. */
 	greet(): void {
-		const opened = page.server.last;
-		if (opened.signal.aborted || this.#streams.some((stream) => stream.opened === opened)) return;
+		const opened = page.server.opened.at(-1);
+		if (
+			!opened ||
+			opened.signal.aborted ||
+			this.#streams.some((stream) => stream.opened === opened)
+		)
+			return;
 		const after = opened.query.get('after');
 		const cursor = after === null ? this.head : Number(after.split('-').at(-1));
 		this.#streams.push({ opened, logs: logsOf(opened.query), cursor, ended: false });
@@ -112,7 +109,8 @@ class Server {
 		const scanned = this.events.slice(after, after + 5);
 		const next = after + 5 < this.head ? `${after + 5}` : undefined;
 		const found = scanned.filter((event) => has(logs, event));
-		this.#unanswered.push(() => asked.bring(found, { next }));
+		const { head } = this;
+		this.#unanswered.push(() => asked.bring(found, { next, head }));
 	}
 }
 
@@ -153,6 +151,7 @@ async function play(seed: number): Promise<void> {
 	const roll = dice(seed);
 	const server = new Server();
 	const visits: Visit[] = [];
+	let leave: (() => void) | undefined;
 	const moves = [
 		() => server.publish(undefined),
 		() => server.publish(DEPLOYS[roll(2)]),
@@ -170,6 +169,13 @@ async function play(seed: number): Promise<void> {
 		},
 		() => server.bookmark(),
 		() => roll(10) === 0 && server.breakStream(),
+		// Other tabs wait for a place in front of this one while nobody looks at it, or leave.
+		async () => {
+			if (roll(4) > 0) return;
+			if (leave) leave = void leave();
+			else leave = crowd(page.locks);
+			await lookAway(11_000 * roll(2));
+		},
 		() => void visits.push(new Visit(server, roll)),
 		() => visits.splice(roll(3), 1).forEach((visit) => visit.leave()),
 		settle,

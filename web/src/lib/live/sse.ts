@@ -5,8 +5,8 @@ export type Frame = EventSourceMessage;
 /** What the first frame says. */
 export interface Hello {
 	head: string;
-	/** Where the filter of the stream is changed. */
-	subscription: string;
+	/** Of a stream, where its filter is changed. */
+	subscription?: string;
 }
 
 /** The server answered, but not with a stream. */

@@ -1,6 +1,7 @@
 export type LiveStatus =
 	| { kind: 'connecting' }
-	| { kind: 'live' }
+	/** A tab without a stream of its own asks so often. */
+	| { kind: 'live'; everyMs?: number }
 	/** The next try is at this time (epoch milliseconds). */
 	| { kind: 'reconnecting'; at: number }
 	| { kind: 'offline' }

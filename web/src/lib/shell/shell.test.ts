@@ -33,6 +33,10 @@ describe('the pill', () => {
 		live.status = { kind: 'live' };
 		await tick();
 		expect(screen.getByRole('status')).toHaveTextContent(/^Live$/);
+		live.status = { kind: 'live', everyMs: 2_000 };
+		await tick();
+		expect(container).toHaveTextContent('Live, every 2 s');
+		expect(screen.getByRole('status')).toHaveTextContent(/^Live$/);
 	});
 });
 
