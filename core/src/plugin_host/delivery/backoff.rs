@@ -74,6 +74,8 @@ mod tests {
                 next_attempt_at,
                 latency_ms: None,
                 last_error: None,
+                version: None,
+                digest: None,
             },
             first_attempt: Some(last_attempt),
             last_attempt: Some(last_attempt),

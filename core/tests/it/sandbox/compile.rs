@@ -103,11 +103,11 @@ async fn a_compiler_that_is_not_there_is_named() {
 #[tokio::test]
 async fn a_compiler_that_ends_without_a_verdict_is_told_by_its_exit_code_and_last_words() {
     let lab = Lab::new();
-    let keyring = tiny_forge::store::Keyring::open(lab.dir.path()).expect("a key");
+    let keyring = Keyring::open(lab.dir.path()).expect("a key");
     let cache = lab.dir.path().join("cache");
     // Lists what is not there, and says so.
     let program = "/bin/ls".into();
-    let compiler = tiny_forge::plugin_host::compile::Compiler::new(program, cache, keyring.into());
+    let compiler = Compiler::new(program, cache, keyring.into());
     let wasm = Source::new(Role::Filter).component();
     let refused = compiler.compile(&wasm, "00").await.err();
     let refused = refused.expect("a refusal").to_string();
