@@ -1,6 +1,7 @@
 """Reads CloudEvents with the official SDK, which refuses what is wrong with them.
 
-Standard input: {"one": body, "pages": [body, …], "stream": [event, …]}.
+Standard input: {"one": body, "pages": [body, …], "stream": [event, …],
+"of_each_type": [event, …]}.
 Standard output: how many of each were read. Fails at the first that is wrong.
 """
 
@@ -53,7 +54,10 @@ def main() -> None:
         "one": [read_one(told["one"])],
         "pages": [read_one(json.dumps(event)) for page in told["pages"] for event in json.loads(page)],
         "stream": [read_one(json.dumps(event)) for event in told["stream"]],
+        "of_each_type": [read_one(json.dumps(event)) for event in told["of_each_type"]],
     }
+    types = {event.get_type() for event in read["of_each_type"]}
+    assert len(types) == len(told["of_each_type"]), types
     for event in (event for events in read.values() for event in events):
         check(event)
         check_survives(event)

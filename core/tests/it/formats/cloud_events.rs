@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use reqwest::Response;
 use serde_json::{Value, json};
+use tiny_forge::{api::format::CloudEvent, model::EventType};
 
+use super::samples::{self, JOURNAL};
 use crate::support::{python, server::Server, sse::Sse};
 
 /// Enough for more than one page of two.
@@ -26,7 +28,7 @@ async fn get(server: &Server, path: &str, accept: &str) -> Response {
 }
 
 #[tokio::test]
-async fn the_official_sdk_reads_a_page_a_stream_and_one_event() {
+async fn the_official_sdk_reads_a_page_a_stream_and_one_event_and_those_of_every_type() {
     let server = server_with_history().await;
     let one = get(&server, "/api/events/1", "application/cloudevents+json").await;
     assert_eq!(
@@ -42,9 +44,19 @@ async fn the_official_sdk_reads_a_page_a_stream_and_one_event() {
     let streamed = streamed(&server, history.len()).await;
     assert_eq!(ids(&streamed), history, "pages and stream tell the same");
 
-    let told = json!({"one": one, "pages": pages, "stream": streamed});
+    let of_each_type = EventType::ALL.map(|kind| {
+        let frame = samples::frame(&samples::event(kind));
+        CloudEvent::new(JOURNAL, frame.json()).expect("readable")
+    });
+    let told =
+        json!({"one": one, "pages": pages, "stream": streamed, "of_each_type": of_each_type});
     let read = python::run("tests/it/formats/check_cloud_events.py", &told).await;
-    let expected = json!({"one": 1, "pages": history.len(), "stream": history.len()});
+    let expected = json!({
+        "one": 1,
+        "pages": history.len(),
+        "stream": history.len(),
+        "of_each_type": EventType::ALL.len(),
+    });
     assert_eq!(read, expected, "the SDK has read all of them");
     server.stop().await;
 }
