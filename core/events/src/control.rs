@@ -3,7 +3,7 @@
 use rand::Rng;
 use serde_json::{Value, json};
 
-use tiny_forge_model::{Position, Timestamp};
+use tiny_forge_model::{Bookmark, Hello, Position, Reset, Timestamp};
 
 #[derive(Debug, Clone)]
 pub enum Control {
@@ -12,48 +12,11 @@ pub enum Control {
     /// Heartbeat, watchdog of the client and point to resume from, in one.
     Bookmark { at: Position, time: Timestamp },
     /// Something is missing; the stream goes on from `head`.
-    Reset { reason: ResetReason, head: Position },
+    Reset(Reset),
     /// There is no more to come, so a client does not return.
     End,
     /// The server stops.
     Farewell { retry_ms: u32 },
-}
-
-/// Where the journal stands, and whether this is a resume.
-#[derive(Debug, Clone)]
-pub struct Hello {
-    pub head: Position,
-    /// The oldest event that could still be replayed.
-    pub oldest: Position,
-    /// The stream goes on from where the client was.
-    pub resumed: bool,
-    /// Events between there and the head, matching or not.
-    pub missed: i64,
-    /// Names this stream, for `/api/subscriptions`.
-    pub subscription: String,
-}
-
-/// Why a client must load its state anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResetReason {
-    /// Retention has removed what it needs.
-    Retention,
-    /// The id is of another journal: history was lost or restored.
-    ForeignJournal,
-    /// The id is not known here yet.
-    Ahead,
-}
-
-impl ResetReason {
-    pub const ALL: [Self; 3] = [Self::Retention, Self::ForeignJournal, Self::Ahead];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Retention => "retention",
-            Self::ForeignJournal => "foreign_journal",
-            Self::Ahead => "ahead",
-        }
-    }
 }
 
 impl Control {
@@ -72,7 +35,7 @@ impl Control {
         match self {
             Self::Hello { .. } => "hello",
             Self::Bookmark { .. } => "bookmark",
-            Self::Reset { .. } => "reset",
+            Self::Reset(_) => "reset",
             Self::End => "end",
             Self::Farewell { .. } => "farewell",
         }
@@ -82,7 +45,7 @@ impl Control {
     pub const fn position(&self) -> Option<&Position> {
         match self {
             Self::Bookmark { at, .. } => Some(at),
-            Self::Reset { head, .. } => Some(head),
+            Self::Reset(reset) => Some(&reset.head),
             Self::Hello { .. } | Self::End | Self::Farewell { .. } => None,
         }
     }
@@ -91,24 +54,16 @@ impl Control {
     pub const fn retry_ms(&self) -> Option<u32> {
         match self {
             Self::Hello { retry_ms, .. } | Self::Farewell { retry_ms } => Some(*retry_ms),
-            Self::Bookmark { .. } | Self::Reset { .. } | Self::End => None,
+            Self::Bookmark { .. } | Self::Reset(_) | Self::End => None,
         }
     }
 
     /// An object.
     pub fn data(&self) -> Value {
         match self {
-            Self::Hello { hello, .. } => json!({
-                "head": hello.head.to_string(),
-                "oldest": hello.oldest.to_string(),
-                "resumed": hello.resumed,
-                "missed": hello.missed,
-                "subscription": hello.subscription,
-            }),
-            Self::Bookmark { time, .. } => json!({ "time": time }),
-            Self::Reset { reason, head } => {
-                json!({ "reason": reason.as_str(), "head": head.to_string() })
-            }
+            Self::Hello { hello, .. } => json!(hello),
+            Self::Bookmark { time, .. } => json!(Bookmark { time: *time }),
+            Self::Reset(reset) => json!(reset),
             Self::End | Self::Farewell { .. } => json!({}),
         }
     }

@@ -3,6 +3,7 @@
 //! These are also the wire types: JSON, OpenAPI schema and journal frames are
 //! derived from them, so there is one definition of each shape.
 
+mod control;
 mod delivery;
 mod deploy;
 mod domain;
@@ -22,6 +23,7 @@ mod status;
 mod timestamp;
 mod trace;
 
+pub use control::{Bookmark, Hello, Reset, ResetReason};
 pub use delivery::{
     Attempt, AttemptOutcome, Delivery, DeliveryDetail, DeliveryState, Replayed, TestOutcome,
     TestRequest,

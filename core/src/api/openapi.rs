@@ -10,7 +10,7 @@ use utoipa::{
 use super::{error, routes_with_schema};
 use crate::model;
 
-/// Types that no route names, but that clients need: what events carry.
+/// Types that no route names, but that clients need: what events and control frames carry.
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     model::EventType,
@@ -18,6 +18,9 @@ use crate::model;
     model::DeployStatusPayload,
     model::InstanceStatusPayload,
     model::PullProgress,
+    model::Hello,
+    model::Bookmark,
+    model::Reset,
 )))]
 struct Extra;
 

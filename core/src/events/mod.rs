@@ -15,6 +15,5 @@ pub use bus::Bus;
 pub use subscription::{Gaps, Next, Start, Steering, Subscription};
 pub use tiny_forge_events::{
     Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,
-    Progress, Replay, Room, Seat, Segment, SegmentBuilder,
-    control::{Control, Hello, ResetReason},
+    Progress, Replay, Room, Seat, Segment, SegmentBuilder, control::Control,
 };

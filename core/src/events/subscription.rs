@@ -2,9 +2,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Filter, Frame, Log, Progress, ResetReason};
+use super::{Filter, Frame, Log, Progress};
 use crate::{
-    model::{EventId, Position},
+    model::{EventId, Position, ResetReason},
     store::{PageRequest, Store, StoreError},
 };
 

@@ -4,8 +4,8 @@ use std::{pin::pin, sync::mpsc};
 
 use futures_util::poll;
 use tiny_forge::{
-    events::{Filter, Next, ResetReason, Start},
-    model::{DeployId, EventId, EventType, NewEvent, Position, Severity},
+    events::{Filter, Next, Start},
+    model::{DeployId, EventId, EventType, NewEvent, Position, ResetReason, Severity},
     store::{Retention, StoreError},
 };
 use tokio::task::JoinSet;

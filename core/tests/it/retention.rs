@@ -6,8 +6,8 @@ use reqwest::Client;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tiny_forge::{
-    events::{Filter, Gaps, Next, ResetReason, Start},
-    model::{EventId, EventType, NewEvent, Timestamp},
+    events::{Filter, Gaps, Next, Start},
+    model::{EventId, EventType, NewEvent, ResetReason, Timestamp},
     store::{Amount, Retention, StoreError},
 };
 

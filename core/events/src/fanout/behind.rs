@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use tiny_forge_model::{EventId, Position};
+use tiny_forge_model::{EventId, Position, Reset, ResetReason};
 
 use super::{
     Page, ReplayError,
@@ -11,11 +11,7 @@ use super::{
     shard::{Command, FRAMES_AT_ONCE, Shard, chunks_of},
     subscriber::{Closed, Place, Subscriber},
 };
-use crate::{
-    Chunks,
-    chunks::chunk,
-    control::{Control, ResetReason},
-};
+use crate::{Chunks, chunks::chunk, control::Control};
 
 /// Turns of a subscriber that is behind before others have theirs.
 const STEPS_AT_ONCE: usize = 4;
@@ -113,7 +109,7 @@ impl Shard {
                     ..self.log.head()
                 };
                 let reason = ResetReason::Retention;
-                let reset = Control::Reset { reason, head };
+                let reset = Control::Reset(Reset { reason, head });
                 subscriber.keep(chunk(&reset.sse()).into());
                 subscriber.place = Place::Behind(self.cursor);
                 Ok(Step::Again)

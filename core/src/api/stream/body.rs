@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Ending, coalesce::Coalescer};
 use crate::{
     api::{format::Format, subscriptions::Entered},
-    events::{Control, Frame, Hello, Next, Subscription},
-    model::{EventId, Position, Timestamp},
+    events::{Control, Frame, Next, Subscription},
+    model::{EventId, Hello, Position, Reset, Timestamp},
     store::StoreError,
 };
 
@@ -98,7 +98,7 @@ impl EventBody {
             Next::Events(frames) => self.join(&frames),
             Next::Reset { reason, head } => {
                 let head = self.position(head);
-                let reset = self.control(&Control::Reset { reason, head });
+                let reset = self.control(&Control::Reset(Reset { reason, head }));
                 Ok(match self.ending {
                     // Its last event may be among what was missed: who resumes is told.
                     Some(_) => Said::End(reset),

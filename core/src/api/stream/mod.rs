@@ -27,8 +27,8 @@ use super::{
     subscriptions::{Entered, Link, Newcomer},
 };
 use crate::{
-    events::{Attachment, Control, Filter, Frame, Gaps, Hello, Start},
-    model::{EventId, Position, Principal},
+    events::{Attachment, Control, Filter, Frame, Gaps, Start},
+    model::{EventId, Hello, Position, Principal, Reset},
 };
 use body::EventBody;
 use coalesce::Coalescer;
@@ -111,7 +111,7 @@ fn open_on_socket(
     let mut opening = Control::hello(hello).sse();
     if let Some(reason) = reset {
         let head = Position { id: after, ..head };
-        opening += &Control::Reset { reason, head }.sse();
+        opening += &Control::Reset(Reset { reason, head }).sse();
     }
     let body = TakeoverBody::new(takeover, move |socket| {
         seat.attach(Attachment {

@@ -13,9 +13,9 @@ use super::{
     when::Matcher,
 };
 use crate::{
-    events::{Frame, Next, ResetReason, Subscription},
+    events::{Frame, Next, Subscription},
     failpoint::{self, Failpoint},
-    model::{EventId, PipelineState, Timestamp},
+    model::{EventId, PipelineState, ResetReason, Timestamp},
     plugin_host::{delivery::seal, metrics::DeliveryEnd},
     store::{NewDelivery, NewTraces, PassedEvent, PipelineProgress, StoreError, Tx},
 };

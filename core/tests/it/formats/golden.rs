@@ -7,11 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tiny_forge::{
-    api::format::Format,
-    events::{Control, Hello, ResetReason},
-    model::{EventId, EventType, Position},
-};
+use tiny_forge::{api::format::Format, events::Control, model::EventType};
 
 use super::samples::{self, JOURNAL};
 
@@ -55,10 +51,13 @@ fn expected() -> Vec<(String, String)> {
         });
         (format!("event_{}.txt", kind.as_str()), text)
     });
-    let controls = controls().into_iter().map(|(name, control)| {
-        let text = in_each_format(|format| format.control(&control));
-        (format!("control_{name}.txt"), text)
-    });
+    let controls = samples::controls()
+        .into_iter()
+        .map(named)
+        .map(|(name, control)| {
+            let text = in_each_format(|format| format.control(&control));
+            (format!("control_{name}.txt"), text)
+        });
     events.into_iter().chain(controls).collect()
 }
 
@@ -67,50 +66,16 @@ fn in_each_format(write: impl Fn(Format) -> String) -> String {
     parts.concat()
 }
 
-fn controls() -> Vec<(String, Control)> {
-    let resets = ResetReason::ALL.map(|reason| Control::Reset {
-        reason,
-        head: position(41),
-    });
-    let hello = Hello {
-        head: position(41),
-        oldest: position(1),
-        resumed: true,
-        missed: 3,
-        subscription: "s0123456789abcdef".into(),
-    };
-    let others = [
-        Control::Hello {
-            hello,
-            retry_ms: 1_000,
-        },
-        Control::Bookmark {
-            at: position(41),
-            time: samples::at(0),
-        },
-        Control::End,
-        Control::Farewell { retry_ms: 1_000 },
-    ];
-    resets.into_iter().chain(others).map(named).collect()
-}
-
 /// Knows every kind: a new one does not compile without a file of its own.
 fn named(control: Control) -> (String, Control) {
     let name = match &control {
-        Control::Reset { reason, .. } => format!("reset_{}", reason.as_str()),
+        Control::Reset(reset) => format!("reset_{}", reset.reason.as_str()),
         Control::Hello { .. }
         | Control::Bookmark { .. }
         | Control::End
         | Control::Farewell { .. } => control.name().to_owned(),
     };
     (name, control)
-}
-
-fn position(id: i64) -> Position {
-    Position {
-        journal: JOURNAL.into(),
-        id: EventId(id),
-    }
 }
 
 fn is_as_before(name: &str, text: &str) -> bool {

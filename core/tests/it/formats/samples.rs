@@ -2,14 +2,15 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tiny_forge::{
-    events::{Frame, FrameParts, SegmentBuilder},
+    events::{Control, Frame, FrameParts, SegmentBuilder},
     model::{
         Actor, ActorKind, AuditPayload, DeliveryStatusPayload, DeployId, DeployLogPayload,
         DeployStatus, DeployStatusPayload, Event, EventAnnotatedPayload, EventId, EventType,
-        Failure, Health, InstanceReason, InstanceSource, InstanceStatus, InstanceStatusPayload,
-        LayerProgress, LogStream, LoopbackPort, Payload, Plan, PluginStatusPayload, ProjectChange,
-        ProjectStatusPayload, PullProgress, Severity, StageName, StepName, StepStatus, Strategy,
-        SystemPayload, Timestamp, WatchGapPayload,
+        Failure, Health, Hello, InstanceReason, InstanceSource, InstanceStatus,
+        InstanceStatusPayload, LayerProgress, LogStream, LoopbackPort, Payload, Plan,
+        PluginStatusPayload, Position, ProjectChange, ProjectStatusPayload, PullProgress, Reset,
+        ResetReason, Severity, StageName, StepName, StepStatus, Strategy, SystemPayload, Timestamp,
+        WatchGapPayload,
     },
 };
 
@@ -50,6 +51,40 @@ pub fn frame(event: &Event) -> Frame {
     builder.push_stored(&parts, &json);
     let segment = builder.seal().expect("one frame");
     segment.frames_from(0).next().expect("one frame")
+}
+
+/// What a stream may say of itself.
+pub fn controls() -> Vec<Control> {
+    let position = |id| Position {
+        journal: JOURNAL.into(),
+        id: EventId(id),
+    };
+    let resets = ResetReason::ALL.map(|reason| {
+        Control::Reset(Reset {
+            reason,
+            head: position(41),
+        })
+    });
+    let hello = Hello {
+        head: position(41),
+        oldest: position(1),
+        resumed: true,
+        missed: 3,
+        subscription: "s0123456789abcdef".into(),
+    };
+    let others = [
+        Control::Hello {
+            hello,
+            retry_ms: 1_000,
+        },
+        Control::Bookmark {
+            at: position(41),
+            time: at(0),
+        },
+        Control::End,
+        Control::Farewell { retry_ms: 1_000 },
+    ];
+    resets.into_iter().chain(others).collect()
 }
 
 pub fn at(ms: u64) -> Timestamp {

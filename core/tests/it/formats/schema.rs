@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use tiny_forge::{
     api::format::{CloudEvent, Format},
+    events::Control,
     model::{Event, EventType},
 };
 
@@ -41,6 +42,22 @@ fn a_line_is_the_event_and_its_position() {
         assert_eq!(value["position"], format!("{JOURNAL}-{}", event.id));
         let read: Event = serde_json::from_value(value).expect("an event");
         assert_eq!(read, event);
+    }
+}
+
+#[test]
+fn what_a_stream_says_of_itself_is_what_the_schema_says_and_no_more() {
+    for control in samples::controls() {
+        let schema = match control {
+            Control::Hello { .. } => "Hello",
+            Control::Bookmark { .. } => "Bookmark",
+            Control::Reset(_) => "Reset",
+            Control::End | Control::Farewell { .. } => {
+                assert_eq!(control.data(), json!({}));
+                continue;
+            }
+        };
+        check(schema, true, &control.data());
     }
 }
 

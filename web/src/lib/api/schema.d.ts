@@ -807,6 +807,10 @@ export interface components {
             /** Format: int64 */
             wait_s: number;
         };
+        /** @description `data` of a `bookmark`: heartbeat and, by the frame's id, a point to resume from. */
+        Bookmark: {
+            time: components["schemas"]["Timestamp"];
+        };
         /** @description How a plugin has done since the server started. */
         Calls: {
             /** Format: int64 */
@@ -1350,6 +1354,25 @@ export interface components {
         HeldPorts: {
             ports: components["schemas"]["PortSpec"][];
             domains: components["schemas"]["DomainSpec"][];
+        };
+        /**
+         * @description `data` of a stream's first frame, `hello`: where the journal stands, and whether this is a
+         *     resume.
+         */
+        Hello: {
+            /** @description The newest event, as `id:` has it. */
+            head: string;
+            /** @description The oldest event that could still be replayed. */
+            oldest: string;
+            /** @description The stream goes on from where the client was. */
+            resumed: boolean;
+            /**
+             * Format: int64
+             * @description Events between there and the head, matching or not.
+             */
+            missed: number;
+            /** @description Names this stream, for `/api/subscriptions`. */
+            subscription: string;
         };
         HttpProbe: {
             /**
@@ -2086,6 +2109,16 @@ export interface components {
             /** @description Those that its queue has no room for. */
             left: number;
         };
+        /** @description `data` of a `reset`: something is missing, and the stream goes on from `head`. */
+        Reset: {
+            reason: components["schemas"]["ResetReason"];
+            head: string;
+        };
+        /**
+         * @description Why a client must load its state anew.
+         * @enum {string}
+         */
+        ResetReason: "retention" | "foreign_journal" | "ahead";
         /** @enum {string} */
         RestartPolicy: "no" | "always" | "unless-stopped" | "on-failure";
         /**
@@ -2356,6 +2389,7 @@ export type Attempt = components['schemas']['Attempt'];
 export type AttemptOutcome = components['schemas']['AttemptOutcome'];
 export type AuditPayload = components['schemas']['AuditPayload'];
 export type Batch = components['schemas']['Batch'];
+export type Bookmark = components['schemas']['Bookmark'];
 export type Calls = components['schemas']['Calls'];
 export type Changed = components['schemas']['Changed'];
 export type CloudEvent = components['schemas']['CloudEvent'];
@@ -2400,6 +2434,7 @@ export type GrantedNow = components['schemas']['GrantedNow'];
 export type Health = components['schemas']['Health'];
 export type HealthSpec = components['schemas']['HealthSpec'];
 export type HeldPorts = components['schemas']['HeldPorts'];
+export type Hello = components['schemas']['Hello'];
 export type HttpProbe = components['schemas']['HttpProbe'];
 export type IfBusy = components['schemas']['IfBusy'];
 export type Instance = components['schemas']['Instance'];
@@ -2455,6 +2490,8 @@ export type PullProgress = components['schemas']['PullProgress'];
 export type RecentDrop = components['schemas']['RecentDrop'];
 export type RegistryAuth = components['schemas']['RegistryAuth'];
 export type Replayed = components['schemas']['Replayed'];
+export type Reset = components['schemas']['Reset'];
+export type ResetReason = components['schemas']['ResetReason'];
 export type RestartPolicy = components['schemas']['RestartPolicy'];
 export type Routing = components['schemas']['Routing'];
 export type Secret = components['schemas']['Secret'];

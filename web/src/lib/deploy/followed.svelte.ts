@@ -1,4 +1,4 @@
-import type { Deploy, Event, PullProgress } from '$lib/api/schema';
+import type { Deploy, Event, PullProgress, ResetReason } from '$lib/api/schema';
 import { whyLost } from '$lib/live/gap';
 import type { Live } from '$lib/live/live.svelte';
 import { LogFeed } from './feed.svelte';
@@ -105,7 +105,7 @@ export class FollowedDeploy {
 			.reduce((instance, event) => foldInstance(instance, event, this.#id), found);
 	}
 
-	async #lost(reason: string): Promise<void> {
+	async #lost(reason: ResetReason): Promise<void> {
 		// Ids of another journal say nothing about the snapshot to come.
 		this.#told = [];
 		this.#asOf = 0;

@@ -1,5 +1,5 @@
 import { answer, api } from '$lib/api/client';
-import type { Event } from '$lib/api/schema';
+import type { Event, ResetReason } from '$lib/api/schema';
 import type { Live } from '$lib/live/live.svelte';
 import { matches, queryOf, type EventFilter } from './filter';
 
@@ -23,7 +23,7 @@ export class EventFeed {
 	loadingOlder = $state(false);
 	problem: unknown = $state.raw();
 	/** History was lost: the newest event that was loaded again since, and why. */
-	gap: { newest: number; reason: string } | undefined = $state.raw();
+	gap: { newest: number; reason: ResetReason } | undefined = $state.raw();
 
 	#live: Live;
 	#options: Options;
@@ -98,7 +98,7 @@ export class EventFeed {
 		});
 	}
 
-	async #lost(reason: string): Promise<void> {
+	async #lost(reason: ResetReason): Promise<void> {
 		await this.reload();
 		const [newest] = this.events;
 		this.gap = newest && { newest: newest.id, reason };

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Event } from '$lib/api/schema';
-import { fact } from '$lib/live/fake-server';
+import { fact } from '$lib/live/fake-events';
 import { settle, tab } from '$lib/live/harness';
 import { EventFeed } from './feed.svelte';
 import { filterOf } from './filter';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Event } from '$lib/api/schema';
-import { fact } from '$lib/live/fake-server';
+import { fact } from '$lib/live/fake-events';
 import { addressOf, filterOf, isUsual, matches, queryOf } from './filter';
 
 const filter = (query: string) => filterOf(new URLSearchParams(query));

@@ -1,5 +1,6 @@
 import { vi } from 'vitest';
-import type { Event, FilterView } from '$lib/api/schema';
+import type { Bookmark, Event, FilterView, Hello, Reset, ResetReason } from '$lib/api/schema';
+import { fact, logLine, TIME } from './fake-events';
 
 /** One request for the stream, and the server's side of it. */
 export class Opened {
@@ -24,8 +25,8 @@ export class Opened {
 		const body = new ReadableStream<Uint8Array>({ start: (it) => void (this.#body = it) });
 		this.signal.addEventListener('abort', () => this.#body.error(this.signal.reason));
 		this.#answer(new Response(body));
-		const hello = { head: `j-${head}`, resumed, subscription: this.subscription };
-		return this.send(`event: hello\ndata: ${JSON.stringify(hello)}\n\n`);
+		const of = { subscription: this.subscription, oldest: 'j-1', missed: 0 };
+		return this.says('hello', { head: `j-${head}`, resumed, ...of } satisfies Hello);
 	}
 
 	refuse(status: number, headers: Record<string, string> = {}): void {
@@ -45,11 +46,16 @@ export class Opened {
 	}
 
 	bookmark(id: number): this {
-		return this.send(`id: j-${id}\nevent: bookmark\ndata: {}\n\n`);
+		return this.says('bookmark', { time: TIME } satisfies Bookmark, id);
 	}
 
-	reset(reason: string, head: number): this {
-		return this.send(`id: j-${head}\nevent: reset\ndata: {"reason":"${reason}"}\n\n`);
+	reset(reason: ResetReason, head: number): this {
+		return this.says('reset', { reason, head: `j-${head}` } satisfies Reset, head);
+	}
+
+	says(event: string, data: object, id?: number): this {
+		const place = id === undefined ? '' : `id: j-${id}\n`;
+		return this.send(`${place}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
 	}
 
 	send(text: string): this {
@@ -166,35 +172,4 @@ export class FakeServer {
 
 function frame(event: Event): string {
 	return `id: j-${event.id}\ndata: ${JSON.stringify(event)}\n\n`;
-}
-
-export function fact(id: number): Event {
-	return {
-		...common(id),
-		type: 'system',
-		payload: { what: 'started', message: 'the server has started' },
-	};
-}
-
-export function logLine(id: number, deploy: number): Event {
-	const payload = {
-		deploy_id: deploy,
-		line: `line ${id}`,
-		step: 'pull',
-		stream: 'stdout',
-	} as const;
-	return { ...common(id), type: 'deploy_log', payload };
-}
-
-function common(id: number) {
-	const time = '2026-03-27T22:30:25.123Z';
-	return {
-		id,
-		time,
-		recorded: time,
-		node: 'n-1',
-		subject: 'server',
-		severity: 'info' as const,
-		actor: { kind: 'system' as const, name: 'server' },
-	};
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { fact } from './fake-server';
+import { fact } from './fake-events';
 import { listener, nth, settle, tab } from './harness';
 
 const page = tab();

@@ -1,12 +1,12 @@
 import { createContext } from 'svelte';
 import { ApiError } from '$lib/api/client';
-import type { Event } from '$lib/api/schema';
+import type { Event, Reset } from '$lib/api/schema';
 import { Backoff } from './backoff';
 import { Onlooker } from './onlooker';
 import { Place } from './place';
 import { poll, POLL_MS } from './poll';
 import { parsePosition, streamPath } from './position';
-import { readStream, StreamRefused, type Frame, type Hello } from './sse';
+import { readStream, StreamRefused, type Frame, type Greeting } from './sse';
 import { isWaiting, type Gap, type LiveStatus } from './status';
 import { Subscription } from './subscription';
 import { Watches, type Watch } from './watches';
@@ -134,7 +134,7 @@ export class Live {
 	}
 
 	#hello(frame: Frame, { signal }: AbortController, logs: number[]): void {
-		const { head, subscription: id } = JSON.parse(frame.data) as Hello;
+		const { head, subscription: id } = JSON.parse(frame.data) as Greeting;
 		const at = parsePosition(head);
 		this.#journal = at?.journal ?? this.#journal;
 		if (this.#from === undefined) this.#position = at?.id ?? this.#position;
@@ -155,7 +155,7 @@ export class Live {
 	}
 
 	#reset(frame: Frame): void {
-		const { reason } = JSON.parse(frame.data) as { reason: string };
+		const { reason } = JSON.parse(frame.data) as Reset;
 		const at = parsePosition(frame.id);
 		this.#position = at?.id ?? 0;
 		this.gap = { reason, at: new Date() };

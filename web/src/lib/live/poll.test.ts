@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { fact } from './fake-server';
+import { fact } from './fake-events';
 import { crowd, listener, look, nth, seated, settle, tab } from './harness';
 
 const page = tab({ locks: true });

@@ -1,4 +1,4 @@
-import type { Event, EventPage } from '$lib/api/schema';
+import type { Event, EventPage, ResetReason } from '$lib/api/schema';
 import { loadPage } from './past';
 import type { Frame } from './sse';
 import type { Watches } from './watches';
@@ -44,7 +44,7 @@ function whyIncomplete(
 	after: number,
 	journal: string | undefined,
 	{ oldest, as_of }: EventPage,
-): string | undefined {
+): ResetReason | undefined {
 	if (journal !== undefined && journal !== as_of.journal) return 'foreign_journal';
 	if (after > as_of.id) return 'ahead';
 	return after + 1 < oldest.id ? 'retention' : undefined;
@@ -54,7 +54,7 @@ function hello({ as_of: { journal, id } }: EventPage): Frame {
 	return { id: undefined, event: 'hello', data: JSON.stringify({ head: `${journal}-${id}` }) };
 }
 
-function reset(reason: string, { as_of: { journal, id } }: EventPage): Frame {
+function reset(reason: ResetReason, { as_of: { journal, id } }: EventPage): Frame {
 	return { id: `${journal}-${id}`, event: 'reset', data: JSON.stringify({ reason }) };
 }
 

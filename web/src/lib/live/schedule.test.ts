@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Event } from '$lib/api/schema';
 import { dice } from './dice';
-import { fact, logLine, type AskedChange, type AskedPage, type Opened } from './fake-server';
+import { fact, logLine } from './fake-events';
+import type { AskedChange, AskedPage, Opened } from './fake-server';
 import { crowd, listener, lookAway, settle, tab } from './harness';
 
 const page = tab({ locks: true });

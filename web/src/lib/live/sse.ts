@@ -1,13 +1,10 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { Hello } from '$lib/api/schema';
 
 export type Frame = EventSourceMessage;
 
-/** What the first frame says. */
-export interface Hello {
-	head: string;
-	/** Of a stream, where its filter is changed. */
-	subscription?: string;
-}
+/** What the first frame says; without a stream, there is none whose filter could be changed. */
+export type Greeting = Pick<Hello, 'head'> & Partial<Hello>;
 
 /** The server answered, but not with a stream. */
 export class StreamRefused extends Error {

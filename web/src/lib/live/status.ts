@@ -1,3 +1,5 @@
+import type { ResetReason } from '$lib/api/schema';
+
 export type LiveStatus =
 	| { kind: 'connecting' }
 	/** A tab without a stream of its own asks so often. */
@@ -14,6 +16,6 @@ export function isWaiting({ kind }: LiveStatus): boolean {
 
 /** History that this tab can never be told. */
 export interface Gap {
-	reason: string;
+	reason: ResetReason;
 	at: Date;
 }

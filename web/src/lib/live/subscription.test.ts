@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fact, logLine } from './fake-server';
+import { fact, logLine } from './fake-events';
 import { listener, nth, settle, tab } from './harness';
 
 const page = tab();

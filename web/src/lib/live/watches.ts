@@ -1,4 +1,4 @@
-import type { Event } from '$lib/api/schema';
+import type { Event, ResetReason } from '$lib/api/schema';
 import { perFrame } from './batch';
 
 /** What a page wants to hear. */
@@ -13,7 +13,7 @@ export interface Watch {
 	 * History between was lost. The watch goes on from `head`; load the snapshot
 	 * again, and watch anew from its `as_of.id`.
 	 */
-	onReset(reason: string, head: number): void;
+	onReset(reason: ResetReason, head: number): void;
 }
 
 interface Watching {
@@ -97,7 +97,7 @@ export class Watches {
 		this.#late.clear();
 	}
 
-	reset(reason: string, head: number): void {
+	reset(reason: ResetReason, head: number): void {
 		this.restart();
 		this.flush();
 		for (const watching of [...this.#all]) {
