@@ -383,6 +383,42 @@ async fn a_coalescing_stream_is_resumed_before_what_it_held_back() {
 }
 
 #[tokio::test]
+async fn open_streams_are_listed_a_page_at_a_time_the_oldest_first() {
+    let server = Server::start().await;
+    let over_http2 = Client::builder().no_proxy().http2_prior_knowledge();
+    let over_http2 = over_http2.build().expect("a client");
+    let (mut streams, mut ids) = (Vec::new(), Vec::new());
+    for number in 0..12 {
+        let http = if number % 3 == 0 {
+            &over_http2
+        } else {
+            &server.http
+        };
+        let stream = Sse::open(http, &server.url("/api/events"), None).await;
+        ids.push(stream.hello["subscription"].clone());
+        streams.push(stream);
+    }
+    let (mut listed, mut path) = (Vec::new(), "/api/subscriptions?limit=5".to_owned());
+    loop {
+        let page = server.json(&path).await;
+        let items = page["items"].as_array().expect("items");
+        listed.extend(items.iter().map(|item| item["id"].clone()));
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        assert_eq!(items.len(), 5);
+        path = format!("/api/subscriptions?limit=5&cursor={next}");
+    }
+    assert_eq!(listed, ids);
+    for refused in ["limit=501", "cursor=x", "transport=body"] {
+        let path = format!("/api/subscriptions?{refused}");
+        let answer = server.get(&path).send().await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{refused}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn more_streams_than_are_allowed_are_told_when_to_come_back() {
     for (most, mine, expected) in [("3", "10", 503), ("10", "3", 429)] {
         let server = Server::configured(|_, args| {

@@ -14,6 +14,7 @@ mod tests;
 
 use std::{
     any::Any,
+    collections::HashMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -169,11 +170,41 @@ impl Fanout {
 
     pub fn seat(&self) -> Seat {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let shard = number % self.shards.len() as u64;
         Seat {
-            shard: self.shards[usize::try_from(shard).unwrap_or(0)].clone(),
+            shard: self.shards[self.shard_of(number)].clone(),
             number,
         }
+    }
+
+    /// How far each of these has come; `None` for who has left. One question for each thread,
+    /// however many they are.
+    pub async fn progress(&self, seats: &[Seat]) -> Vec<Option<Progress>> {
+        let mut wanted = vec![Vec::new(); self.shards.len()];
+        for seat in seats {
+            wanted[self.shard_of(seat.number)].push(seat.number);
+        }
+        wanted
+            .iter_mut()
+            .for_each(|numbers| numbers.sort_unstable());
+        let mut answers = Vec::new();
+        for (shard, numbers) in self.shards.iter().zip(wanted) {
+            if !numbers.is_empty() {
+                let (reply, answer) = oneshot::channel();
+                shard.send(Command::Tell(numbers, reply));
+                answers.push(answer);
+            }
+        }
+        let mut told = HashMap::new();
+        for answer in answers {
+            // A thread that has ended has no subscribers.
+            told.extend(answer.await.unwrap_or_default());
+        }
+        let numbers = seats.iter().map(|seat| seat.number);
+        numbers.map(|number| told.remove(&number)).collect()
+    }
+
+    fn shard_of(&self, number: u64) -> usize {
+        usize::try_from(number % self.shards.len() as u64).unwrap_or(0)
     }
 
     /// Says farewell to every subscriber, and waits until the threads are done.
@@ -203,12 +234,6 @@ impl Seat {
         let (reply, answer) = oneshot::channel();
         self.shard
             .send(Command::Change(self.number, Box::new(filter), reply));
-        answer.await.map_err(|_| Gone)
-    }
-
-    pub async fn progress(&self) -> Result<Progress, Gone> {
-        let (reply, answer) = oneshot::channel();
-        self.shard.send(Command::Tell(self.number, reply));
         answer.await.map_err(|_| Gone)
     }
 }

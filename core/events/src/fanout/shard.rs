@@ -33,7 +33,8 @@ pub(super) const FRAMES_AT_ONCE: usize = 4_096;
 pub enum Command {
     Attach(u64, Box<Attachment>),
     Change(u64, Box<Filter>, oneshot::Sender<EventId>),
-    Tell(u64, oneshot::Sender<Progress>),
+    /// In ascending order.
+    Tell(Vec<u64>, oneshot::Sender<Vec<(u64, Progress)>>),
     Read {
         key: usize,
         ticket: u64,
@@ -156,7 +157,7 @@ impl Shard {
         match command {
             Command::Attach(number, attachment) => self.attach(number, *attachment),
             Command::Change(number, filter, reply) => self.change(number, &filter, reply),
-            Command::Tell(number, reply) => self.tell(number, reply),
+            Command::Tell(numbers, reply) => self.tell(&numbers, reply),
             Command::Read { key, ticket, page } => self.accept_page(key, ticket, page),
             Command::Stop => self.stopping = true,
         }
@@ -270,14 +271,21 @@ impl Shard {
         self.eager.push(key);
     }
 
-    fn tell(&self, number: u64, reply: oneshot::Sender<Progress>) {
-        let Some(key) = self.find(number) else { return };
-        let subscriber = &self.subscribers[key];
-        let _ = reply.send(Progress {
+    /// However many are asked for, all subscribers are looked at once.
+    fn tell(&self, numbers: &[u64], reply: oneshot::Sender<Vec<(u64, Progress)>>) {
+        let all = self.subscribers.iter().map(|(_, subscriber)| subscriber);
+        let wanted = all.filter(|it| numbers.binary_search(&it.number).is_ok());
+        let told = wanted.map(|it| (it.number, self.progress(it))).collect();
+        // Who asked may have gone away.
+        let _ = reply.send(told);
+    }
+
+    fn progress(&self, subscriber: &Subscriber) -> Progress {
+        Progress {
             after: subscriber.place.after(self.cursor),
             filter: self.filters.filter(subscriber.filter).clone(),
             sent_bytes: subscriber.sent_bytes,
-        });
+        }
     }
 
     fn socket_moved(&mut self, event: &Event) {

@@ -8,9 +8,19 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ApiError, ApiState, body::Body, list::List, path::Path, query::within_reason};
-use crate::model::{EventId, Position, Principal, Timestamp};
+use super::{
+    ApiError, ApiState,
+    body::Body,
+    list::List,
+    path::Path,
+    query::{Query, within_reason},
+};
+use crate::{
+    events::Progress,
+    model::{Position, Principal, Timestamp},
+};
 use filter::FilterView;
+use registry::Entry;
 pub use registry::{Entered, Limits, Link, Newcomer, Registry};
 
 /// An open event stream.
@@ -53,32 +63,49 @@ pub struct Changed {
 
 /// Event streams that are open, the oldest first.
 #[utoipa::path(get, path = "/api/subscriptions", tag = "events",
+    params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
     responses((status = 200, body = List<Subscription>)))]
-pub async fn list(State(state): State<ApiState>) -> Json<List<Subscription>> {
-    let mut items = Vec::new();
-    for (id, entry) in state.subscriptions().all() {
-        // One that ends while it is asked is no more.
-        if let Ok(progress) = entry.link.progress().await {
-            let head = state.bus.head();
-            items.push(Subscription {
-                id,
-                principal: entry.principal.actor().name,
-                client: entry.client.to_string(),
-                since: entry.since,
-                filter: FilterView::from(&progress.filter),
-                transport: entry.link.transport(),
-                lag: (head.id.0 - progress.after.0).max(0),
-                after: position(&state, progress.after),
-                sent_bytes: progress.sent_bytes,
-            });
-        }
+pub async fn list(
+    State(state): State<ApiState>,
+    query: Query,
+) -> Result<Json<List<Subscription>>, ApiError> {
+    query.only(&["cursor", "limit"])?;
+    let after = query.parsed::<u64>("cursor", "the cursor of a page")?;
+    let limit = query.limit()?;
+    let entries = state.subscriptions().page(after.unwrap_or(0), limit);
+    let next = entries
+        .last()
+        .filter(|_| entries.len() == limit)
+        .map(|last| last.number.to_string());
+    let progress = registry::progress(&state.fanout, &entries).await;
+    let as_of = state.bus.head();
+    let pairs = entries.into_iter().zip(progress);
+    // One that has ended while it was asked is no more.
+    let open = pairs.filter_map(|(entry, progress)| Some((entry, progress?)));
+    Ok(Json(List {
+        items: open
+            .map(|(entry, progress)| subscription(entry, &progress, &as_of))
+            .collect(),
+        next,
+        as_of,
+    }))
+}
+
+fn subscription(entry: Entry, progress: &Progress, head: &Position) -> Subscription {
+    Subscription {
+        transport: entry.link.transport(),
+        id: entry.id,
+        principal: entry.principal.actor().name,
+        client: entry.client.to_string(),
+        since: entry.since,
+        filter: FilterView::from(&progress.filter),
+        lag: (head.id.0 - progress.after.0).max(0),
+        after: Position {
+            id: progress.after,
+            ..head.clone()
+        },
+        sent_bytes: progress.sent_bytes,
     }
-    items.sort_by(|one, other| (one.since, &one.id).cmp(&(other.since, &other.id)));
-    Json(List {
-        items,
-        next: None,
-        as_of: state.bus.head(),
-    })
 }
 
 /// Changes what an open stream lets through.
@@ -100,13 +127,9 @@ pub async fn change(
     let from = changed.map_err(|_| unknown())?;
     Ok(Json(Changed {
         filter: view,
-        from: position(&state, from),
+        from: Position {
+            id: from,
+            ..state.bus.head()
+        },
     }))
-}
-
-fn position(state: &ApiState, id: EventId) -> Position {
-    Position {
-        id,
-        ..state.bus.head()
-    }
 }

@@ -12,7 +12,7 @@ use rand::Rng;
 use super::Transport;
 use crate::{
     api::ApiError,
-    events::{Filter, Gone, Progress, Seat, Steering},
+    events::{Fanout, Filter, Gone, Progress, Seat, Steering},
     model::{EventId, Principal, Timestamp},
 };
 
@@ -56,11 +56,15 @@ pub struct Registry(Arc<Shared>);
 struct Shared {
     limits: Limits,
     open: Mutex<HashMap<String, Entry>>,
+    entered: AtomicU64,
 }
 
 /// One open stream.
 #[derive(Clone)]
 pub struct Entry {
+    pub id: String,
+    /// Counted up: the order in which they are listed.
+    pub number: u64,
     pub principal: Principal,
     pub client: IpAddr,
     pub since: Timestamp,
@@ -95,6 +99,7 @@ impl Registry {
         Self(Arc::new(Shared {
             limits,
             open: Mutex::default(),
+            entered: AtomicU64::new(1),
         }))
     }
 
@@ -111,6 +116,8 @@ impl Registry {
         open.insert(
             id.clone(),
             Entry {
+                id: id.clone(),
+                number: self.0.entered.fetch_add(1, Ordering::Relaxed),
                 principal,
                 client,
                 since: Timestamp::now(),
@@ -146,10 +153,12 @@ impl Registry {
         Ok(())
     }
 
-    pub fn all(&self) -> Vec<(String, Entry)> {
+    /// The oldest `limit` of those that were opened after the one with this number.
+    pub fn page(&self, after: u64, limit: usize) -> Vec<Entry> {
         let open = self.open();
-        let all = open.iter();
-        all.map(|(id, entry)| (id.clone(), entry.clone())).collect()
+        let mut later: Vec<&Entry> = open.values().filter(|it| it.number > after).collect();
+        later.sort_unstable_by_key(|entry| entry.number);
+        later.into_iter().take(limit).cloned().collect()
     }
 
     /// Only for who opened it.
@@ -177,6 +186,24 @@ impl Drop for Entered {
     }
 }
 
+/// How far each of these has come; `None` for one that has ended meanwhile.
+pub async fn progress(fanout: &Fanout, entries: &[Entry]) -> Vec<Option<Progress>> {
+    let seats = entries.iter().filter_map(|entry| match &entry.link {
+        Link::Socket(seat) => Some(seat.clone()),
+        Link::Body { .. } => None,
+    });
+    let seats: Vec<Seat> = seats.collect();
+    let mut on_sockets = fanout.progress(&seats).await.into_iter();
+    let progress = entries.iter().map(|entry| match &entry.link {
+        Link::Socket(_) => on_sockets.next().flatten(),
+        Link::Body {
+            steering,
+            sent_bytes,
+        } => Some(steering.progress(sent_bytes.load(Ordering::Relaxed))),
+    });
+    progress.collect()
+}
+
 impl Link {
     pub fn transport(&self) -> Transport {
         match self {
@@ -192,14 +219,77 @@ impl Link {
             Self::Body { steering, .. } => Ok(steering.change(filter)),
         }
     }
+}
 
-    pub async fn progress(&self) -> Result<Progress, Gone> {
-        match self {
-            Self::Socket(seat) => seat.progress().await,
-            Self::Body {
-                steering,
-                sent_bytes,
-            } => Ok(steering.progress(sent_bytes.load(Ordering::Relaxed))),
-        }
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::events::{Bus, Log, Start};
+
+    /// Streams that nobody reads.
+    fn open(registry: &Registry, bus: &Bus, principal: Principal) -> Entered {
+        let subscription = bus.subscribe(Filter::default(), Start::Live);
+        let newcomer = Newcomer {
+            principal,
+            client: Ipv4Addr::LOCALHOST.into(),
+            link: Link::Body {
+                steering: subscription.steering(),
+                sent_bytes: Arc::default(),
+            },
+        };
+        registry.enter(newcomer).expect("there is room")
+    }
+
+    fn with_registry(test: impl FnOnce(&Registry, &Bus)) {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let log = Log::new();
+        let opened = crate::store::Store::open(&dir.path().join("tiny-forge.db"), &log);
+        let (store, threads) = opened.expect("a database");
+        let limits = Limits {
+            streams_max: 100,
+            streams_per_client: 100,
+        };
+        test(&Registry::new(limits), &Bus::new(store, log));
+        threads.join();
+    }
+
+    #[test]
+    fn a_stream_is_found_by_who_opened_it_and_by_nobody_else() {
+        with_registry(|registry, bus| {
+            let mine = open(registry, bus, Principal::Local);
+            let other = open(registry, bus, Principal::System("other"));
+            let found = |id: &str, principal| registry.find(id, &principal).map(|entry| entry.id);
+            assert_eq!(
+                found(mine.id(), Principal::Local).as_deref(),
+                Some(mine.id())
+            );
+            assert_eq!(found(other.id(), Principal::Local), None);
+            assert_eq!(found(mine.id(), Principal::System("other")), None);
+            let gone = mine.id().to_owned();
+            drop(mine);
+            assert_eq!(found(&gone, Principal::Local), None);
+        });
+    }
+
+    #[test]
+    fn pages_go_on_behind_the_last_one_whoever_has_left_meanwhile() {
+        with_registry(|registry, bus| {
+            let mut open: Vec<_> = (0..10)
+                .map(|_| open(registry, bus, Principal::Local))
+                .collect();
+            let ids: Vec<String> = open.iter().map(|entered| entered.id().to_owned()).collect();
+            let listed = |page: &[Entry]| -> Vec<String> {
+                page.iter().map(|entry| entry.id.clone()).collect()
+            };
+            let first = registry.page(0, 4);
+            assert_eq!(listed(&first), ids[..4]);
+            // With the one that the next page goes on behind.
+            open.drain(3..5);
+            let second = registry.page(first[3].number, 4);
+            assert_eq!(listed(&second), ids[5..9]);
+            assert_eq!(listed(&registry.page(second[3].number, 4)), ids[9..]);
+        });
     }
 }

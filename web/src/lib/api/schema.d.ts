@@ -4943,7 +4943,10 @@ export interface operations {
     };
     get_subscriptions: {
         parameters: {
-            query?: never;
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4956,6 +4959,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["List_Subscription"];
+                };
+            };
+            /** @description a parameter is not what it has to be */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description it is for another host */
