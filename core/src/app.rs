@@ -81,15 +81,8 @@ impl App {
             .with_context(|| format!("cannot use `{}`", data.path().join("key").display()))?;
         let keyring = Arc::new(keyring);
         let engine = Engine::new(&config.engine);
-        let planned = Planned::default();
+        let planned = Planned::new(engine.clone());
         tasks.spawn(engine.clone().run(working.clone()));
-        tasks.spawn(instances::run(
-            store.clone(),
-            engine.clone(),
-            keyring.clone(),
-            planned.clone(),
-            working.clone(),
-        ));
 
         let guests = guest_runtime()?;
         let plugins = PluginHost::new(HostParts {
@@ -125,14 +118,23 @@ impl App {
             store: store.clone(),
             bus: bus.clone(),
             engine: engine.clone(),
-            keyring,
-            planned,
+            keyring: keyring.clone(),
+            planned: planned.clone(),
             data_plane,
             caddy,
             network: format!("tiny-forge-{node}"),
             caps: config.caps,
             docker_config: config.docker_config,
+            tasks: tasks.clone(),
         });
+        deploys.plan_interrupted().await?;
+        tasks.spawn(instances::run(
+            store.clone(),
+            engine.clone(),
+            keyring,
+            planned,
+            working.clone(),
+        ));
         tasks.spawn(deploys::run(deploys.clone(), working.clone()));
 
         let replay: Arc<dyn Replay> = Arc::new(store.clone());

@@ -27,10 +27,8 @@ impl Run {
                 if !is_own || found.status != InstanceStatus::Created {
                     return Err(failed(conflict));
                 }
-                self.tools.planned.begin(&found.id);
-                let removed = self.tools.engine.remove(&found.id).await;
-                self.tools.planned.end(&found.id);
-                removed.map_err(failed)?;
+                let _removing = self.tools.planned.stops(&found.id);
+                self.tools.engine.remove(&found.id).await.map_err(failed)?;
                 self.tools.engine.create(&container).await
             }
             other => other,

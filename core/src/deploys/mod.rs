@@ -19,6 +19,7 @@ mod error;
 mod gate;
 mod hold;
 mod holdable;
+mod interrupted;
 mod journal;
 mod log_budget;
 mod output;

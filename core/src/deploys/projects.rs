@@ -65,8 +65,23 @@ impl Deploys {
     }
 
     /// Forgets a project. Refused while it has running instances, unless
-    /// `stop` says that they shall be stopped and removed.
+    /// `stop` says that they shall be stopped and removed. Ends what it has begun, also
+    /// where nobody waits for it any more.
     pub async fn delete_project(
+        &self,
+        principal: &Principal,
+        name: ProjectName,
+        stop: bool,
+    ) -> Result<(), DeployError> {
+        let (deploys, principal) = (self.clone(), principal.clone());
+        let deleting = async move { deploys.delete(&principal, name, stop).await };
+        match self.tasks().spawn(deleting).await {
+            Ok(outcome) => outcome,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn delete(
         &self,
         principal: &Principal,
         name: ProjectName,
@@ -111,10 +126,7 @@ impl Deploys {
             released.map_err(|error| DeployError::Conflict(error.to_string()))?;
         }
         for instance in &instances {
-            self.tools().planned.begin(&instance.id);
-            let stopped = self.stop_and_remove(&instance.id).await;
-            self.tools().planned.end(&instance.id);
-            stopped?;
+            self.stop_and_remove(&instance.id).await?;
         }
         for lane in &lanes {
             let released = self.tools().data_plane.lead(&lane.to_string(), &[]).await;
@@ -137,6 +149,7 @@ impl Deploys {
     }
 
     async fn stop_and_remove(&self, id: &str) -> Result<(), DeployError> {
+        let _stopping = self.tools().planned.stops(id);
         match self.tools().engine.stop(id, STOP_GRACE).await {
             Ok(()) => {}
             Err(error) if error.is_not_found() => return Ok(()),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::{error::Stop, run::Run, switch};
 use crate::{
     engine::{Engine, EngineError},
-    instances::Planned,
     model::{
         DeployStatus, Failure, InstanceStatus, Plan, RestartPolicy, StepName, StepStatus, Strategy,
     },
@@ -136,8 +135,10 @@ async fn switch_back(run: &Run, plan: &Plan, old: &str, candidate: &str) -> Resu
 /// generation. An engine that is away is waited for: until it is back nobody serves,
 /// whatever we do.
 async fn bring_back(run: &Run, old: &str, step: StepName) -> Result<i64, Stop> {
-    let (engine, planned): (&Engine, &Planned) = (&run.tools.engine, &run.tools.planned);
-    planned.begin(old);
+    let (engine, planned) = (&run.tools.engine, &run.tools.planned);
+    // It has been stopped; what it does from now on we have not asked for.
+    planned.release(old);
+    let _watching = planned.watches(old);
     let outcome = loop {
         engine.until_connected().await;
         let policy = own_restart_policy(run, old).await;
@@ -150,7 +151,9 @@ async fn bring_back(run: &Run, old: &str, step: StepName) -> Result<i64, Stop> {
             Err(_) => break Err(Why::Ended("it took too long".to_owned())),
         }
     };
-    planned.end(old);
+    if outcome.is_ok() {
+        planned.release(old);
+    }
     outcome.map_err(|why| {
         let reason = format!("nobody serves: the old instance did not come back ({why})");
         Stop::failed(step, reason)

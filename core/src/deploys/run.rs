@@ -110,7 +110,7 @@ impl Run {
                 (plan, candidate, None)
             }
         };
-        self.tools.planned.begin(&candidate);
+        let _watching = self.tools.planned.watches(&candidate);
         // 4. … 9. Start, gate, replace, drain, bake, retire, with the candidate's output in the log.
         let decided = CancellationToken::new();
         let following = output::follow(self, &candidate, decided.clone());
@@ -125,10 +125,6 @@ impl Run {
             outcome
         };
         let (outcome, ()) = tokio::join!(switching, following);
-        match &outcome {
-            Ok(()) => self.tools.planned.release(&candidate),
-            Err(_) => self.tools.planned.end(&candidate),
-        }
         outcome
     }
 

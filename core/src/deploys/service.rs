@@ -1,17 +1,17 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{DeployError, journal::Head, run::Tools};
 use crate::{
     engine::Engine,
     events::Bus,
-    instances::Planned,
+    instances::{Operation, Planned},
     model::{Deploy, DeployId, DeployStatus, DeploySummary, Lane, Principal, Severity, Strategy},
     routing::{Caddy, DataPlane},
     store::{Keyring, OpenDeploy, Store, StoreError, Tx},
@@ -38,6 +38,8 @@ pub struct DeployParts {
     pub caps: Caps,
     /// Where `docker login` keeps its logins.
     pub docker_config: Option<PathBuf>,
+    /// Whoever ends the server waits for these.
+    pub tasks: TaskTracker,
 }
 
 /// Commands on projects and deploys; cheap to clone.
@@ -51,6 +53,9 @@ struct Shared {
     deploys_max: usize,
     /// Deploys under way.
     running: Mutex<HashMap<DeployId, CancellationToken>>,
+    /// Those that an earlier life of the server began, until they end.
+    interrupted: Mutex<HashMap<DeployId, Vec<Operation>>>,
+    tasks: TaskTracker,
 }
 
 /// What a transaction may refuse: told apart from the store's own errors.
@@ -76,6 +81,8 @@ impl Deploys {
             wake: Notify::new(),
             deploys_max: parts.caps.deploys,
             running: Mutex::default(),
+            interrupted: Mutex::default(),
+            tasks: parts.tasks,
         }))
     }
 
@@ -144,6 +151,17 @@ impl Deploys {
 
     pub(super) fn end(&self, id: DeployId) {
         self.lock().remove(&id);
+        self.lock_interrupted().remove(&id);
+    }
+
+    /// What an earlier life of the server began to do to instances, until the deploy ends.
+    pub(super) fn goes_on_with(&self, id: DeployId, operations: Vec<Operation>) {
+        self.lock_interrupted().insert(id, operations);
+    }
+
+    /// Where what must be ended once it is begun runs, whoever waits for it.
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
     }
 
     /// Stops what it does, if it is under way.
@@ -168,11 +186,16 @@ impl Deploys {
         self.0.tools.store.write(change).await?
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<DeployId, CancellationToken>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeployId, CancellationToken>> {
         self.0
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_interrupted(&self) -> MutexGuard<'_, HashMap<DeployId, Vec<Operation>>> {
+        let interrupted = self.0.interrupted.lock();
+        interrupted.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

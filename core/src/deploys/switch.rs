@@ -90,6 +90,8 @@ async fn last(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
             return Err(rollback::reverse(run, plan, candidate, stop).await);
         }
     }
+    // Nobody watches it from here on.
+    run.tools.planned.release(candidate);
     run.step(StepName::Retire, retire(run, plan, candidate))
         .await
 }
@@ -157,6 +159,9 @@ async fn drain(
     };
     run.tools.engine.until_connected().await;
     still_runs(run, candidate, StepName::Drain).await?;
+    if run.spec.bake_ms == 0 {
+        run.tools.planned.release(candidate);
+    }
     stop_old(run, old, StepName::Drain).await?;
     Ok(((), Some(message)))
 }
@@ -221,19 +226,20 @@ async fn commit(run: &Run, plan: &Plan, candidate: &str) -> Result<(), Stop> {
     let led = run.lead_to_candidate(plan).await;
     led.map_err(|reason| Stop::failed(StepName::Replace, reason))?;
     let (lane, generation) = (run.deploy.lane.clone(), run.deploy.generation);
-    let candidate = candidate.to_owned();
+    let serving = candidate.to_owned();
     run.tools
         .store
-        .write(move |tx| tx.set_serving(&lane, generation, &candidate))
+        .write(move |tx| tx.set_serving(&lane, generation, &serving))
         .await?;
+    let is_drained = plan.strategy == Strategy::PortHold && plan.replaces.is_some();
+    if run.spec.bake_ms == 0 && !is_drained {
+        run.tools.planned.release(candidate);
+    }
     Ok(())
 }
 
 async fn stop_old(run: &Run, old: &str, step: StepName) -> Result<(), Stop> {
-    run.tools.planned.begin(old);
-    let stopped = stop(run, old).await;
-    run.tools.planned.end(old);
-    stopped.map_err(|error| {
+    stop(run, old).await.map_err(|error| {
         let reason = format!("the old instance does not stop: {error}");
         Stop::failed(step, reason)
     })
@@ -242,6 +248,7 @@ async fn stop_old(run: &Run, old: &str, step: StepName) -> Result<(), Stop> {
 /// Its restart policy goes first: a reboot must not start the wrong one.
 pub(super) async fn stop(run: &Run, id: &str) -> Result<(), EngineError> {
     let engine = &run.tools.engine;
+    let _stopping = run.tools.planned.stops(id);
     let stopped = async {
         engine.set_restart_policy(id, RestartPolicy::No).await?;
         engine.stop(id, run.grace()).await
@@ -306,12 +313,11 @@ async fn remove_others(run: &Run, plan: &Plan, keep: &str) -> usize {
     }
     let mut removed = 0;
     for instance in stopped {
-        run.tools.planned.begin(&instance.id);
+        let _removing = run.tools.planned.stops(&instance.id);
         match run.tools.engine.remove(&instance.id).await {
             Ok(()) => removed += 1,
             Err(error) => tracing::debug!(%error, name = instance.name, "kept for now"),
         }
-        run.tools.planned.end(&instance.id);
     }
     removed
 }

@@ -1,4 +1,11 @@
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as BollardError};
 use rand::Rng;
@@ -64,6 +71,8 @@ struct Shared {
     connection: watch::Sender<Connection>,
     /// Present while connected; with the API version that was negotiated.
     clients: watch::Sender<Option<Clients>>,
+    /// How far its clock is ahead of ours, as of the last connection.
+    clock_ahead_ms: AtomicI64,
     /// Somebody has reason to doubt the connection.
     doubt: Notify,
     /// One makes a network at a time.
@@ -92,6 +101,7 @@ impl Engine {
             endpoint: endpoint.to_owned(),
             connection: watch::Sender::new(connection),
             clients: watch::Sender::new(None),
+            clock_ahead_ms: AtomicI64::new(0),
             doubt: Notify::new(),
             networks: Mutex::new(()),
         };
@@ -117,6 +127,17 @@ impl Engine {
             .wait_for(|now| now.state == EngineState::Connected)
             .await;
         drop(connected.expect("the sender lives in `self`"));
+    }
+
+    /// What its clock says now.
+    pub fn now(&self) -> Timestamp {
+        self.time_at(Timestamp::now())
+    }
+
+    /// What its clock says when ours says this.
+    pub fn time_at(&self, ours: Timestamp) -> Timestamp {
+        let ahead_ms = self.shared.clock_ahead_ms.load(Ordering::Relaxed);
+        Timestamp::from_unix_ms(ours.unix_ms() + ahead_ms)
     }
 
     /// Asks to check the connection now instead of a little later.
@@ -243,9 +264,15 @@ impl Engine {
         };
         let control = negotiate(open(CONTROL_TIMEOUT)?).await?;
         let streams = negotiate(open(STREAM_TIMEOUT)?).await?;
+        let asked = Timestamp::now();
         let info = self
             .call_within("the engine's name", PING_TIMEOUT * 3, control.info())
             .await?;
+        let its_time = info.system_time.as_deref().and_then(Timestamp::parse);
+        let ahead_ms = its_time.map_or(0, |it| ahead_ms(asked, it, Timestamp::now()));
+        self.shared
+            .clock_ahead_ms
+            .store(ahead_ms, Ordering::Relaxed);
         let version = control.client_version();
         let found = Connection {
             state: EngineState::Connected,
@@ -274,5 +301,41 @@ impl Engine {
                 Err(error) => return error,
             }
         }
+    }
+}
+
+/// How far a clock is ahead of ours that said `theirs` at some time between these two of
+/// ours. Nothing, as far as that can be told: most engines are on this machine.
+fn ahead_ms(asked: Timestamp, theirs: Timestamp, answered: Timestamp) -> i64 {
+    if (asked..=answered).contains(&theirs) {
+        return 0;
+    }
+    theirs.unix_ms() - i64::midpoint(asked.unix_ms(), answered.unix_ms())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Engine, Ordering, Timestamp, ahead_ms};
+
+    const fn at(ms: i64) -> Timestamp {
+        Timestamp::from_unix_ms(ms)
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_told_from_ours_is_ours() {
+        assert_eq!(ahead_ms(at(1_000), at(1_090), at(1_100)), 0);
+        assert_eq!(ahead_ms(at(1_000), at(61_050), at(1_100)), 60_000);
+        assert_eq!(ahead_ms(at(61_000), at(1_050), at(61_100)), -60_000);
+    }
+
+    #[test]
+    fn what_the_engine_calls_now_follows_its_own_clock() {
+        let engine = Engine::new("unix:///nonexistent/docker.sock");
+        engine
+            .shared
+            .clock_ahead_ms
+            .store(-3_600_000, Ordering::Relaxed);
+        assert_eq!(engine.time_at(at(3_600_001)), at(1));
+        assert!(engine.now() < Timestamp::now());
     }
 }

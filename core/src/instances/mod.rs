@@ -12,5 +12,5 @@ mod planned;
 mod told;
 mod watcher;
 
-pub use planned::Planned;
+pub use planned::{Operation, Planned};
 pub use watcher::run;

@@ -22,6 +22,7 @@ mod kills_of_deliveries;
 mod kills_of_steps;
 mod lanes;
 mod leaving;
+mod planned;
 mod plugins;
 mod previews;
 mod process;
