@@ -17,8 +17,8 @@ use crate::{
     deploys::{self, DeployParts, Deploys},
     engine::{self, Engine},
     events::{Bus, Fanout, Log, Replay},
-    instances::{self, Planned},
-    model::Severity,
+    instances::{self, Planned, WatcherParts},
+    model::{Severity, Timestamp},
     plugin_host::{HostParts, PluginHost},
     routing::{self, Caddy, DataPlane, Launch},
     store::{self, DataDir, Keyring, Retention, Store, StoreThreads},
@@ -53,6 +53,7 @@ pub struct App {
 impl App {
     /// Starts everything; the address is bound when this returns.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let begun = Timestamp::now();
         let data = DataDir::open(&config.data)?;
         let log = Log::new();
         let (store, writer) = Store::open(&data.database(), &log)
@@ -128,13 +129,14 @@ impl App {
             tasks: tasks.clone(),
         });
         deploys.plan_interrupted().await?;
-        tasks.spawn(instances::run(
-            store.clone(),
-            engine.clone(),
+        let watched_with = WatcherParts {
+            store: store.clone(),
+            engine: engine.clone(),
             keyring,
             planned,
-            working.clone(),
-        ));
+            begun,
+        };
+        tasks.spawn(instances::run(watched_with, working.clone()));
         tasks.spawn(deploys::run(deploys.clone(), working.clone()));
 
         let replay: Arc<dyn Replay> = Arc::new(store.clone());

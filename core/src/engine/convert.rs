@@ -7,7 +7,7 @@ use bollard::models::{
 };
 
 use super::{
-    ContainerSpec, Inspection, image_labels::without_credentials, images::readable, network,
+    ContainerSpec, Hint, Inspection, image_labels::without_credentials, images::readable, network,
 };
 use crate::model::{
     DeployId, DockerHealth, Health, Instance, InstanceStatus, PortSpec, Protocol, PublishedPort,
@@ -163,8 +163,6 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
     let addresses = addresses
         .filter_map(|network| network.ip_address?.parse().ok())
         .collect();
-    let managed = labels.contains_key(LABEL_PROJECT);
-    let label = |name: &str| labels.get(name).map(String::as_str);
     let instance = Instance {
         name: answer
             .name
@@ -172,19 +170,11 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
             .trim_start_matches('/')
             .to_owned(),
         image: readable(&config.image.unwrap_or_default()).to_owned(),
-        managed,
-        project: label(LABEL_PROJECT).and_then(|name| name.parse().ok()),
-        stage: label(LABEL_STAGE).and_then(|name| name.parse().ok()),
-        deploy: label(LABEL_DEPLOY)
-            .and_then(|id| id.parse().ok())
-            .map(DeployId),
-        generation: label(LABEL_GENERATION).and_then(|number| number.parse().ok()),
         status: status(state.status),
         health: health_of(health.status),
         exit_code: state.exit_code.filter(|_| state.running != Some(true)),
         oom_killed: state.oom_killed.unwrap_or(false),
         restart_count: answer.restart_count.unwrap_or(0),
-        crash_loop_since: None,
         created_at: answer
             .created
             .as_deref()
@@ -193,16 +183,55 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Option<Inspection>
         started_at: state.started_at.as_deref().and_then(time),
         finished_at: state.finished_at.as_deref().and_then(time),
         ports: published_ports(networks.ports.unwrap_or_default()),
-        labels: without_secrets(labels),
-        updated_at: Timestamp::now(),
-        stale: false,
         id,
+        ..labelled(without_secrets(labels))
     };
     Some(Inspection {
         instance,
         addresses,
         health_output,
     })
+}
+
+/// What the event of its end says of a container that is gone, in our words.
+pub(super) fn of_hint(hint: &Hint) -> Instance {
+    Instance {
+        id: hint.id.clone(),
+        name: hint.name.clone(),
+        image: readable(&hint.image).to_owned(),
+        created_at: hint.time,
+        ..labelled(hint.labels.clone())
+    }
+}
+
+/// What labels say of a container of which nothing else is known.
+fn labelled(labels: BTreeMap<String, String>) -> Instance {
+    let label = |name: &str| labels.get(name).map(String::as_str);
+    Instance {
+        id: String::new(),
+        name: String::new(),
+        image: String::new(),
+        managed: labels.contains_key(LABEL_PROJECT),
+        project: label(LABEL_PROJECT).and_then(|name| name.parse().ok()),
+        stage: label(LABEL_STAGE).and_then(|name| name.parse().ok()),
+        deploy: label(LABEL_DEPLOY)
+            .and_then(|id| id.parse().ok())
+            .map(DeployId),
+        generation: label(LABEL_GENERATION).and_then(|number| number.parse().ok()),
+        status: InstanceStatus::Removed,
+        health: Health::None,
+        exit_code: None,
+        oom_killed: false,
+        restart_count: 0,
+        crash_loop_since: None,
+        created_at: Timestamp::now(),
+        started_at: None,
+        finished_at: None,
+        ports: Vec::new(),
+        labels,
+        updated_at: Timestamp::now(),
+        stale: false,
+    }
 }
 
 fn status(status: Option<ContainerStateStatusEnum>) -> InstanceStatus {
@@ -264,7 +293,7 @@ fn published_ports(ports: PortMap) -> Vec<PublishedPort> {
     published
 }
 
-fn without_secrets(labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn without_secrets(labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let is_secret = |name: &str| {
         let name = name.to_lowercase();
         SECRET_WORDS.iter().any(|word| name.contains(word))

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, EngineState, seen::Seen};
+use super::{Engine, EngineState, Hint, seen::Seen};
 use crate::model::Timestamp;
 
 /// Full comparison with the engine, whatever its events say.
@@ -48,8 +48,11 @@ pub enum Observation {
     Connected,
     Lost,
     Hint(Hint),
-    /// Compare everything with the engine now.
-    Resync,
+    /// Compare everything with the engine now. What happens from then on, by its clock,
+    /// is told by hints that follow.
+    Resync {
+        asked: Timestamp,
+    },
     /// In this time something may have happened that nobody told us.
     Gap {
         from: Timestamp,
@@ -58,19 +61,9 @@ pub enum Observation {
     },
 }
 
-/// Something happened to a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    pub id: String,
-    /// In the engine's words, without a suffix: `start`, `die`, …
-    pub action: String,
-    pub time: Timestamp,
-    pub exit_code: Option<i64>,
-    pub signal: Option<String>,
-}
-
 /// Reads the engine's events until cancelled. Only decodes and pushes: when
-/// `out` is full, hints are dropped and made good by a gap and a resync.
+/// `out` is full, hints are dropped, and made good by a gap and a resync once there is
+/// room again.
 pub async fn watch(engine: &Engine, out: mpsc::Sender<Observation>, token: CancellationToken) {
     let mut watcher = Watcher {
         engine,
@@ -78,7 +71,7 @@ pub async fn watch(engine: &Engine, out: mpsc::Sender<Observation>, token: Cance
         seen: Seen::default(),
         last: None,
         lost_at: None,
-        dropped: false,
+        dropped_since: None,
     };
     token.run_until_cancelled(watcher.run()).await;
 }
@@ -89,9 +82,10 @@ struct Watcher<'e> {
     seen: Seen,
     /// Time of the newest event, by the engine's clock, in nanoseconds.
     last: Option<i64>,
+    /// As long as it is not known whether something was missed since.
     lost_at: Option<Timestamp>,
-    /// Hints had to be dropped since the last resync.
-    dropped: bool,
+    /// Since when hints had to be dropped.
+    dropped_since: Option<Timestamp>,
 }
 
 impl Watcher<'_> {
@@ -104,7 +98,7 @@ impl Watcher<'_> {
                 self.tell(Observation::Connected).await;
             }
             self.follow_events().await;
-            self.lost_at = Some(Timestamp::now());
+            self.lost_at.get_or_insert_with(Timestamp::now);
             // The stream can break before the connection is known to be lost.
             self.engine.check_now();
             tokio::time::sleep(RETRY_AFTER).await;
@@ -121,7 +115,7 @@ impl Watcher<'_> {
         let Ok(client) = self.engine.streams() else {
             return;
         };
-        let now_ns = Timestamp::now().unix_ms() * 1_000_000;
+        let now_ns = self.engine.now().unix_ms() * 1_000_000;
         let since_ns = self.last.unwrap_or(now_ns) - OVERLAP_MS * 1_000_000;
         let since = format!(
             "{}.{:09}",
@@ -135,18 +129,13 @@ impl Watcher<'_> {
             .build();
         let mut events = std::pin::pin!(client.events(Some(options)));
         let mut connection = self.engine.connection();
-        let reconnected = self.lost_at.is_some();
-        let settle = if reconnected {
-            REPLAY_SETTLES
-        } else {
-            Duration::ZERO
+        let settle = match self.lost_at {
+            Some(_) => REPLAY_SETTLES,
+            None => Duration::ZERO,
         };
         let mut resync = interval_at(Instant::now() + settle, RESYNC_EVERY);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut unproven = self
-            .lost_at
-            .take()
-            .map(|_| Instant::now() + REPLAY_PATIENCE);
+        let mut unproven = self.lost_at.map(|_| Instant::now() + REPLAY_PATIENCE);
         loop {
             tokio::select! {
                 biased;
@@ -159,10 +148,10 @@ impl Watcher<'_> {
                     None => return,
                 },
                 () = sleep_until(unproven) => self.declare_gap(&mut unproven).await,
-                _ = resync.tick() => {
-                    self.dropped = false;
-                    self.tell(Observation::Resync).await;
+                () = half_empty(&self.out), if self.dropped_since.is_some() => {
+                    self.declare_drops().await;
                 }
+                _ = resync.tick() => self.ask_for_resync().await,
                 changed = connection.changed() => {
                     let lost = connection.borrow_and_update().state != EngineState::Connected;
                     if lost || changed.is_err() {
@@ -174,14 +163,14 @@ impl Watcher<'_> {
     }
 
     async fn take(&mut self, event: EventMessage, unproven: &mut Option<Instant>) {
-        let Some((hint, time_ns)) = hint_of(event) else {
+        let Some((hint, time_ns)) = Hint::of(event) else {
             return;
         };
         let key = (time_ns, hint.action.clone(), hint.id.clone());
         if !self.seen.is_new(key) {
             // The newest event of before is repeated: nothing was lost.
             if self.last == Some(time_ns) {
-                *unproven = None;
+                (*unproven, self.lost_at) = (None, None);
             }
             return;
         }
@@ -189,26 +178,29 @@ impl Watcher<'_> {
             self.declare_gap(unproven).await;
         }
         self.last = Some(self.last.map_or(time_ns, |last| last.max(time_ns)));
-        if self.out.try_send(Observation::Hint(hint)).is_err() && !self.dropped {
-            self.dropped = true;
-            let now = Timestamp::now();
-            let reason = "more happened at once than could be looked at";
-            self.tell(Observation::Gap {
-                from: now,
-                to: now,
-                reason,
-            })
-            .await;
-            self.tell(Observation::Resync).await;
+        if self.out.try_send(Observation::Hint(hint)).is_err() {
+            self.dropped_since.get_or_insert_with(Timestamp::now);
         }
+    }
+
+    /// The queue has been full, and no hint is dropped right now.
+    async fn declare_drops(&mut self) {
+        let to = Timestamp::now();
+        let from = self.dropped_since.take().unwrap_or(to);
+        let reason = "more happened at once than could be looked at";
+        self.tell(Observation::Gap { from, to, reason }).await;
+        self.ask_for_resync().await;
+    }
+
+    async fn ask_for_resync(&self) {
+        let asked = self.engine.now();
+        self.tell(Observation::Resync { asked }).await;
     }
 
     async fn declare_gap(&mut self, unproven: &mut Option<Instant>) {
         *unproven = None;
         let to = Timestamp::now();
-        let from = self
-            .last
-            .map_or(to, |last| Timestamp::from_unix_ms(last / 1_000_000));
+        let from = self.lost_at.take().unwrap_or(to);
         let reason = "the engine was restarted, or does not remember its events that far back";
         self.tell(Observation::Gap { from, to, reason }).await;
     }
@@ -227,26 +219,81 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-fn hint_of(event: EventMessage) -> Option<(Hint, i64)> {
-    let actor = event.actor?;
-    let attributes = actor.attributes.unwrap_or_default();
-    let action = event.action?;
-    // `health_status: healthy` carries its value in the action.
-    let action = action
-        .split(':')
-        .next()
-        .unwrap_or(&action)
-        .trim()
-        .to_owned();
-    let time_ns = event.time_nano?;
-    let hint = Hint {
-        id: actor.id?,
-        action,
-        time: Timestamp::from_unix_ms(time_ns / 1_000_000),
-        exit_code: attributes
-            .get("exitCode")
-            .and_then(|code| code.parse().ok()),
-        signal: attributes.get("signal").cloned(),
-    };
-    Some((hint, time_ns))
+/// Returns once much of the queue can be used again.
+async fn half_empty(out: &mpsc::Sender<Observation>) {
+    // Closed only when the server ends.
+    let _ = out.reserve_many(out.max_capacity() / 2).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::EventActor;
+
+    use super::{Engine, EventMessage, Observation, Seen, Timestamp, Watcher, half_empty, mpsc};
+
+    fn event(number: i64) -> EventMessage {
+        EventMessage {
+            action: Some("start".into()),
+            actor: Some(EventActor {
+                id: Some(format!("c{number}")),
+                attributes: None,
+            }),
+            time_nano: Some(number),
+            ..EventMessage::default()
+        }
+    }
+
+    fn watcher(engine: &Engine, out: mpsc::Sender<Observation>) -> Watcher<'_> {
+        Watcher {
+            engine,
+            out,
+            seen: Seen::default(),
+            last: None,
+            lost_at: None,
+            dropped_since: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_loss_of_the_connection_is_a_gap_since_the_loss_and_not_since_the_last_event() {
+        let engine = Engine::new("unix:///nonexistent/docker.sock");
+        let (out, mut observations) = mpsc::channel(4);
+        let mut watcher = watcher(&engine, out);
+        let lost = Timestamp::from_unix_ms(86_400_000);
+        (watcher.last, watcher.lost_at) = (Some(1), Some(lost));
+        watcher.declare_gap(&mut None).await;
+        let gap = observations.recv().await;
+        assert!(
+            matches!(gap, Some(Observation::Gap { from, .. }) if from == lost),
+            "{gap:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_storm_is_one_gap_from_the_first_hint_that_was_dropped_to_the_last() {
+        let engine = Engine::new("unix:///nonexistent/docker.sock");
+        let (out, mut observations) = mpsc::channel(4);
+        let mut watcher = watcher(&engine, out.clone());
+        for number in 1..=4 {
+            watcher.take(event(number), &mut None).await;
+        }
+        let first = Timestamp::now();
+        watcher.take(event(5), &mut None).await;
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let last = Timestamp::now();
+        watcher.take(event(6), &mut None).await;
+        for _ in 0..4 {
+            let observation = observations.recv().await;
+            assert!(matches!(observation, Some(Observation::Hint(_))));
+        }
+        half_empty(&out).await;
+        watcher.declare_drops().await;
+        let Some(Observation::Gap { from, to, .. }) = observations.recv().await else {
+            panic!("no gap");
+        };
+        assert!(first <= from && from < last && last <= to, "{from} {to}");
+        let resync = observations.recv().await;
+        assert!(matches!(resync, Some(Observation::Resync { .. })));
+        assert!(watcher.dropped_since.is_none() && observations.is_empty());
+    }
 }

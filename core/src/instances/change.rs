@@ -19,6 +19,8 @@ pub(super) struct Knowledge {
     /// An event has told this end already.
     pub(super) end_is_told: bool,
     pub(super) asked_to_stop: bool,
+    /// Some process of it, perhaps long before its end.
+    pub(super) out_of_memory: bool,
     pub(super) told_health: Health,
 }
 
@@ -55,12 +57,16 @@ pub(super) fn by_hint(
         // Its restart policy may have it running again by now: the hint counts.
         "die" => {
             let exit_code = hint.exit_code.or(now.exit_code);
-            let reason = reason_of_end(exit_code, now.oom_killed, known.asked_to_stop);
+            let reason = reason_of_end(exit_code, known);
             Some(Change {
                 reason,
                 status: InstanceStatus::Exited,
                 exit_code,
             })
+        }
+        // It waited for its restart, so nothing dies any more.
+        "stop" if before.is_some_and(waits_for_restart) && is_ended(now.status) => {
+            change(InstanceReason::Stopped)
         }
         "pause" if pauses(before, now) => change(InstanceReason::Paused),
         "unpause" if before.is_some_and(|before| pauses(Some(now), before)) => {
@@ -87,7 +93,7 @@ pub(super) fn by_difference(
             exit_code: now.exit_code,
         })
     };
-    let end = || reason_of_end(now.exit_code, now.oom_killed, known.asked_to_stop);
+    let end = || reason_of_end(now.exit_code, known);
     let is_new = |time: Option<Timestamp>| time > Some(known.complete_until);
     if is_ended(now.status) && is_new(now.finished_at) && !known.end_is_told {
         return change(end());
@@ -106,6 +112,10 @@ pub(super) fn by_difference(
                 change(InstanceReason::Unpaused)
             }
             InstanceStatus::Running => change(InstanceReason::Started),
+            // It waits no longer for its restart.
+            InstanceStatus::Exited | InstanceStatus::Dead if known.end_is_told => {
+                change(InstanceReason::Resync)
+            }
             InstanceStatus::Exited | InstanceStatus::Dead => change(end()),
             InstanceStatus::Paused => change(InstanceReason::Paused),
             InstanceStatus::Created | InstanceStatus::Restarting | InstanceStatus::Removed => {
@@ -120,6 +130,10 @@ pub(super) fn by_difference(
         return change(InstanceReason::Renamed);
     }
     by_health(known.told_health, now)
+}
+
+fn waits_for_restart(instance: &Instance) -> bool {
+    instance.status == InstanceStatus::Restarting
 }
 
 fn pauses(before: Option<&Instance>, now: &Instance) -> bool {
@@ -149,11 +163,11 @@ pub(super) const fn is_ended(status: InstanceStatus) -> bool {
 }
 
 /// 128 + 2, 9 or 15: ended by SIGINT, SIGKILL or SIGTERM.
-fn reason_of_end(exit_code: Option<i64>, oom: bool, asked_to_stop: bool) -> InstanceReason {
+const fn reason_of_end(exit_code: Option<i64>, known: Knowledge) -> InstanceReason {
     match exit_code {
-        _ if oom => InstanceReason::Oom,
-        _ if asked_to_stop => InstanceReason::Stopped,
+        _ if known.asked_to_stop => InstanceReason::Stopped,
         Some(0) => InstanceReason::Exited,
+        _ if known.out_of_memory => InstanceReason::Oom,
         Some(137) => InstanceReason::Killed,
         Some(130 | 143) => InstanceReason::Stopped,
         _ => InstanceReason::UnexpectedExit,
@@ -183,25 +197,33 @@ mod tests {
             (137, false, false, InstanceReason::Killed),
             (137, true, false, InstanceReason::Oom),
             (137, false, true, InstanceReason::Stopped),
+            (143, true, true, InstanceReason::Stopped),
+            (0, true, false, InstanceReason::Exited),
             (143, false, false, InstanceReason::Stopped),
             (1, false, true, InstanceReason::Stopped),
         ] {
+            let known = Knowledge {
+                asked_to_stop: asked,
+                out_of_memory: oom,
+                ..NOTHING
+            };
             assert_eq!(
-                reason_of_end(Some(code), oom, asked),
+                reason_of_end(Some(code), known),
                 expected,
-                "{code} {oom} {asked}"
+                "{code} {known:?}"
             );
         }
     }
 
     #[test]
     fn hints_that_are_looked_at_late_still_tell_one_thing_each() {
-        let now = Instance {
-            oom_killed: true,
-            ..ended(137, 20)
+        let now = ended(137, 20);
+        let known = Knowledge {
+            out_of_memory: true,
+            ..NOTHING
         };
         let told = |action, exit_code| {
-            let change = by_hint(&hint(action, exit_code), None, &now, NOTHING)?;
+            let change = by_hint(&hint(action, exit_code), None, &now, known)?;
             Some((change.reason, change.status, change.exit_code))
         };
         assert_eq!(
@@ -235,6 +257,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_while_it_waits_for_its_restart_is_a_stop_and_its_end_is_not_told_again() {
+        let waiting = Instance {
+            status: InstanceStatus::Restarting,
+            ..ended(3, 20)
+        };
+        let told = Knowledge {
+            end_is_told: true,
+            ..NOTHING
+        };
+        let (before, now) = (Some(&waiting), ended(3, 20));
+        let stop = hint("stop", None);
+        let reason = |change: Option<super::Change>| change.map(|change| change.reason);
+        let stopped = by_hint(&stop, before, &now, told);
+        assert_eq!(reason(stopped), Some(InstanceReason::Stopped));
+        assert_eq!(by_hint(&stop, Some(&now), &now, told), None);
+        let compared = by_difference(before, &now, told);
+        assert_eq!(reason(compared), Some(InstanceReason::Resync));
+    }
+
+    #[test]
     fn health_that_an_earlier_hint_has_shown_is_still_told() {
         let now = Instance {
             status: InstanceStatus::Running,
@@ -264,16 +306,14 @@ mod tests {
         complete_until: Timestamp::from_unix_ms(10),
         end_is_told: false,
         asked_to_stop: false,
+        out_of_memory: false,
         told_health: Health::None,
     };
 
     fn hint(action: &str, exit_code: Option<i64>) -> Hint {
         Hint {
-            id: "c1".into(),
-            action: action.into(),
-            time: Timestamp::from_unix_ms(1),
             exit_code,
-            signal: None,
+            ..Hint::sample(action, 1)
         }
     }
 

@@ -65,6 +65,12 @@ impl CrashLoops {
         Some(told(reason, change.status, recent.exit_code))
     }
 
+    /// Somebody asked for its end, and so for that of its loop.
+    pub(super) fn stopped(&mut self, now: &mut Instance) {
+        now.crash_loop_since = None;
+        self.forget(&now.id);
+    }
+
     pub(super) fn forget(&mut self, id: &str) {
         self.0.remove(id);
     }

@@ -60,7 +60,8 @@ pub(super) fn event(
         health: now.health,
         reason: change.reason,
         exit_code: change.exit_code,
-        oom_killed: now.oom_killed && is_ended(change.status),
+        oom_killed: change.reason == InstanceReason::Oom
+            || now.oom_killed && is_ended(change.status),
         restart_count: now.restart_count,
         crash_loop_since: now.crash_loop_since,
         log_tail: log_tail

@@ -5,12 +5,16 @@
 //! is compared, and differences that no event told of are published too.
 
 mod change;
+mod compare;
 mod crash_loop;
+mod engine_events;
 mod event;
+mod heard;
+mod keep;
 mod last_words;
 mod planned;
 mod told;
 mod watcher;
 
 pub use planned::{Operation, Planned};
-pub use watcher::run;
+pub use watcher::{WatcherParts, run};

@@ -103,6 +103,15 @@ impl Tx<'_> {
 }
 
 impl Reader<'_> {
+    /// When the newest of the events happened that are older than this.
+    pub fn newest_time_before(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut statement = self
+            .sql()
+            .prepare_cached("SELECT time FROM events WHERE time < ?1 ORDER BY id DESC LIMIT 1")?;
+        let found = statement.query_row([time.unix_ms()], |row| row.get(0));
+        Ok(found.optional()?.map(Timestamp::from_unix_ms))
+    }
+
     /// The next page of matching events, oldest first.
     pub fn journal_page(
         &self,

@@ -151,6 +151,54 @@ async fn a_crash_loop_is_one_alarm_however_long_it_goes_on() {
     bench.server.stop().await;
 }
 
+#[tokio::test]
+async fn a_stop_between_two_ends_of_a_crash_loop_is_told_and_ends_it() {
+    let bench = bench().await;
+    let run = ["run", "-d", "--name", "halting", "--restart", "always"];
+    let command = ["idle:1", "sh", "-c", "exit 3"];
+    bench.engine.docker(&[&run[..], &command[..]].concat());
+    let path = "/api/instances/halting";
+    let is = |shown: &Value, status| shown["status"] == status;
+    let waits = wait::answer(async || {
+        let answer = bench.server.get(path).send().await.ok()?;
+        let shown: Value = answer.json().await.ok()?;
+        // Seconds lie between two restarts by then.
+        let waits = is(&shown, "restarting") && shown["restart_count"].as_i64() >= Some(6);
+        (waits && !shown["crash_loop_since"].is_null()).then_some(())
+    });
+    waits.await.expect("a crash loop");
+    bench.engine.docker(&["stop", "halting"]);
+    let path_of_events = "/api/events?after=0&type=instance_status&instance=halting";
+    let mut events = bench.server.sse(path_of_events).await;
+    let stopped = events.until(|event| is_told(event, "stopped")).await;
+    assert_eq!(stopped["severity"], "info");
+    assert_eq!(stopped["payload"]["crash_loop_since"], Value::Null);
+    // It compares everything.
+    let server = bench.server.restart().await;
+    let compared = wait::answer(async || {
+        let instances = server.json("/api/status").await;
+        (instances["engine"]["state"] == "connected").then_some(())
+    });
+    compared.await.expect("it connects");
+    bench
+        .engine
+        .docker(&["run", "-d", "--name", "after-halting", "idle:1"]);
+    let mut later = server
+        .sse("/api/events?after=0&instance=after-halting")
+        .await;
+    later.until(|event| is_told(event, "started")).await;
+    let shown = server.json(path).await;
+    assert!(is(&shown, "exited"), "{shown}");
+    assert_eq!(shown["crash_loop_since"], Value::Null);
+    let path = "/api/events?type=instance_status&instance=halting&order=desc";
+    let newest = &server.json(path).await["items"][0];
+    assert_eq!(newest["id"], stopped["id"], "{newest}");
+    bench
+        .engine
+        .docker(&["rm", "-f", "halting", "after-halting"]);
+    server.stop().await;
+}
+
 fn is_told(event: &Value, reason: &str) -> bool {
     event["payload"]["reason"] == reason
 }

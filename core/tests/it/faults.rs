@@ -286,8 +286,12 @@ async fn what_happens_to_instances_while_nothing_can_be_written_is_found_and_the
     };
     engine.docker(&["run", "-d", "--name", "leaves", "idle:1"]);
     events.until(told("leaves", "started")).await;
+    let deaf = ["idle:1", "sh", "-c", "while :; do sleep 1; done"];
+    engine.docker(&[&["run", "-d", "--name", "deaf"], &deaf[..]].concat());
+    events.until(told("deaf", "started")).await;
     fs::write(&switch, "").expect("written");
     engine.docker(&["rm", "-f", "leaves"]);
+    engine.docker(&["stop", "-t", "1", "deaf"]);
     // The watcher has long been told when the engine has answered this often.
     for _ in 0..20 {
         engine.docker(&["ps", "--quiet"]);
@@ -297,6 +301,9 @@ async fn what_happens_to_instances_while_nothing_can_be_written_is_found_and_the
     let gap = events.until(|event| event["type"] == "watch_gap").await;
     let reason = &gap["payload"]["reason"];
     assert_eq!(reason, "what was seen could not be written");
+    let mut is_of_deaf = |event: &Value| event["payload"]["name"] == "deaf";
+    let stopped = events.until(&mut is_of_deaf).await;
+    assert_eq!(stopped["payload"]["reason"], "stopped", "{stopped}");
     let removed = events.until(told("leaves", "removed")).await;
     assert_eq!(removed["payload"]["source"], "resync");
     let listed = program.json("/api/instances").await.to_string();
@@ -304,7 +311,7 @@ async fn what_happens_to_instances_while_nothing_can_be_written_is_found_and_the
         listed.contains("\"comes\"") && !listed.contains("\"leaves\""),
         "{listed}"
     );
-    engine.docker(&["rm", "-f", "comes"]);
+    engine.docker(&["rm", "-f", "comes", "deaf"]);
     program.end(Signal::TERM).await;
 }
 

@@ -1,9 +1,11 @@
 //! What containers do on a real engine becomes rows and events.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
     engine::Engine,
+    program::Program,
     proxy::Proxy,
     server::Server,
     shared::{Shared, import_idle},
@@ -99,6 +101,84 @@ async fn an_unexpected_end_and_a_memory_kill_are_told_apart_from_a_stop() {
         .await;
     assert_eq!(killed["payload"]["reason"], "oom", "{killed}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_is_a_stop_though_some_process_has_once_lacked_memory() {
+    let (engine, server, mut events) = watched().await;
+    let run = ["run", "-d", "--name", "hungry", "--memory", "12m", "idle:1"];
+    let script = "sh -c 'x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done'; \
+        trap 'exit 7' TERM; echo > /lacked; while :; do sleep 1 & wait $!; done";
+    engine.docker(&[&run[..], &["sh", "-c", script]].concat());
+    let lacked = wait::answer(async || {
+        let look = engine.try_docker(&["exec", "hungry", "test", "-e", "/lacked"]);
+        look.status.success().then_some(())
+    });
+    lacked.await.expect("a process of it is killed");
+    engine.docker(&["stop", "hungry"]);
+    let end = events.until(|event| {
+        event["payload"]["name"] == "hungry" && event["payload"]["status"] == "exited"
+    });
+    let end = end.await;
+    assert_eq!(end["payload"]["reason"], "stopped", "{end}");
+    assert_eq!(end["severity"], "info");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_an_earlier_life_of_the_server_has_told_explains_no_later_end() {
+    let (engine, server, mut events) = watched().await;
+    let run = ["run", "-d", "--name", "reborn", "idle:1", "sh", "-c"];
+    let script = "trap 'exit 0' TERM; until [ -e /end ]; do sleep 0.1; done; exit 3";
+    engine.docker(&[&run[..], &[script]].concat());
+    engine.docker(&["stop", "reborn"]);
+    let stopped = events.until(instance_event("reborn", "stopped")).await;
+    // The engine's last events come again.
+    let server = server.restart().await;
+    let after = format!("/api/events?after={}", stopped["id"]);
+    let mut events = server.sse(&after).await;
+    let connected = |event: &Value| event["payload"]["what"] == "engine_connected";
+    events.until(connected).await;
+    engine.docker(&["start", "reborn"]);
+    events.until(instance_event("reborn", "started")).await;
+    engine.docker(&["exec", "reborn", "sh", "-c", "echo > /end"]);
+    let end = events.until(|event| {
+        event["payload"]["name"] == "reborn" && event["payload"]["status"] == "exited"
+    });
+    assert_eq!(end.await["payload"]["reason"], "unexpected_exit");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_container_that_came_and_went_while_no_server_ran_is_told_and_so_is_the_gap() {
+    let engine = &Shared::get().engine;
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let server = Program::serve_with(dir.path(), &engine.address()).await;
+    engine.docker(&["run", "-d", "--name", "witness", "idle:1"]);
+    let mut events = server.sse("/api/events?after=0", None).await;
+    events.until(instance_event("witness", "started")).await;
+    server.end(Signal::TERM).await;
+    let run = ["run", "--rm", "--name", "fleeting", "--label", "team=shop"];
+    let ended = engine.try_docker(&[&run[..], &["idle:1", "sh", "-c", "exit 3"]].concat());
+    assert_eq!(ended.status.code(), Some(3));
+
+    let server = Program::serve_with(dir.path(), &engine.address()).await;
+    let mut events = server.sse("/api/events?after=0", None).await;
+    let last = events
+        .until(|event| event["payload"]["what"] == "stopping")
+        .await;
+    let gap = events.until(|event| event["type"] == "watch_gap").await;
+    assert_eq!(gap["payload"]["reason"], "the server was not running");
+    assert_eq!(gap["payload"]["from"], last["time"]);
+    let end = events
+        .until(instance_event("fleeting", "unexpected_exit"))
+        .await;
+    assert_eq!(end["severity"], "error");
+    assert_eq!(end["payload"]["exit_code"], 3);
+    assert_eq!(end["payload"]["image"], "idle:1");
+    events.until(instance_event("fleeting", "removed")).await;
+    engine.docker(&["rm", "-f", "witness"]);
+    server.end(Signal::TERM).await;
 }
 
 #[tokio::test]
