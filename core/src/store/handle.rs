@@ -44,16 +44,14 @@ impl<T> Receipt<T> {
     }
 }
 
-/// The writer and the readers: they end after everything that was queued.
-pub struct StoreThreads(Vec<thread::JoinHandle<()>>);
+/// The writer, and with it the readers: they end after everything that was queued.
+pub struct StoreThreads(thread::JoinHandle<()>);
 
 impl StoreThreads {
     /// Blocks until the last handle is gone and its writes are on disk.
     pub fn join(self) {
-        for thread in self.0 {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the store ended by a panic");
-            }
+        if self.0.join().is_err() {
+            tracing::error!("the store's writer ended by a panic");
         }
     }
 }
@@ -84,20 +82,18 @@ impl Store {
         };
         writer.record(history)?;
         let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+        let (readers, threads) = reader::start(database).map_err(|error| no_thread(&error))?;
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer.run(receiver))
+            .spawn(move || writer.run(receiver, threads))
             .map_err(|error| no_thread(&error))?;
-        let (readers, mut threads) = reader::start(database).map_err(|error| no_thread(&error))?;
-        // The last to be waited for: it empties the log when all have read.
-        threads.push(thread);
         let store = Self {
             queue: sender,
             readers,
             health: Arc::new(Health::new(database, is_doubtful)),
             floors: Arc::new(floors),
         };
-        Ok((store, StoreThreads(threads)))
+        Ok((store, StoreThreads(thread)))
     }
 
     pub(super) fn health(&self) -> &Health {

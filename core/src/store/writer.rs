@@ -2,6 +2,7 @@ use std::{
     ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    thread::JoinHandle,
 };
 
 use rusqlite::{Connection, params};
@@ -108,7 +109,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Ends when the last handle is gone and the queue is empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    /// Until the last handle is gone; the readers then end, too.
+    pub(super) fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Box<dyn Job>>,
+        readers: Vec<JoinHandle<()>>,
+    ) {
         while let Some(first) = queue.blocking_recv() {
             let mut group = vec![first];
             while group.len() < GROUP_LENGTH_MAX
@@ -117,6 +123,12 @@ impl Writer {
                 group.push(job);
             }
             self.commit(group);
+        }
+        // A log that somebody reads cannot be emptied.
+        for reader in readers {
+            if reader.join().is_err() {
+                tracing::error!("a reader of the store ended by a panic");
+            }
         }
         self.checkpoints.end(&self.connection);
     }

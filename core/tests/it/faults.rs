@@ -51,7 +51,11 @@ async fn a_full_disk_is_answered_by_its_name_and_nothing_acknowledged_is_lost() 
     };
     assert_eq!(refused["status"], 503, "{refused}");
     assert!(refused["detail"].to_string().contains("disk"), "{refused}");
-    assert_eq!(create("still-full".into()).await.0, 503);
+    // A checkpoint may make room in the log once more, but not for ever.
+    let mut again = 0;
+    while create(format!("again{again}")).await.0 != 503 {
+        again += 1;
+    }
     assert_eq!(
         server
             .get("/healthz")
@@ -197,7 +201,7 @@ async fn what_an_instance_says_while_the_disk_is_full_is_in_the_log_of_its_deplo
     let spec = |spec: &mut Value| {
         spec["entrypoint"] = json!(["/bin/busybox"]);
         spec["command"] = json!(["sh", "-c", counts]);
-        spec["health"] = json!({"min_uptime_ms": 6_000});
+        spec["health"] = json!({"min_uptime_ms": 60_000});
     };
     bench.project("talks", spec).await;
     let id = bench.start("talks").await;
@@ -213,14 +217,17 @@ async fn what_an_instance_says_while_the_disk_is_full_is_in_the_log_of_its_deplo
     let waited = wait::answer(async || (said() > before + 30).then_some(()));
     waited.await.expect("it goes on talking");
     disk.free();
-    let deploy = bench.ended(id).await;
-    assert_eq!(deploy["status"], "succeeded", "{deploy}");
+    // What was said while nothing could be written, and after that.
+    let last = format!("number {}", before + 40);
+    live.until(|event| event["payload"]["line"] == last).await;
+    bench.cancel(id).await;
+    bench.ended(id).await;
     let log = bench.log(&json!(id)).await;
     let numbers = log.lines().filter_map(|line| line.split("number ").nth(1));
     let numbers: Vec<usize> = numbers.filter_map(|it| it.trim().parse().ok()).collect();
     let all: Vec<usize> = (1..=numbers.len()).collect();
     assert_eq!(numbers, all);
-    assert!(numbers.len() > before + 30, "{log}");
+    assert!(numbers.len() >= before + 40, "{log}");
     bench.server.stop().await;
 }
 
