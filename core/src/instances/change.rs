@@ -64,8 +64,8 @@ pub(super) fn by_hint(
                 exit_code,
             })
         }
-        // It waited for its restart, so nothing dies any more.
-        "stop" if before.is_some_and(waits_for_restart) && is_ended(now.status) => {
+        // It waited for its restart, or ended by itself meanwhile: no end tells of the stop.
+        "stop" if before.is_some_and(is_to_restart) && is_ended(now.status) => {
             change(InstanceReason::Stopped)
         }
         "pause" if pauses(before, now) => change(InstanceReason::Paused),
@@ -132,8 +132,8 @@ pub(super) fn by_difference(
     by_health(known.told_health, now)
 }
 
-fn waits_for_restart(instance: &Instance) -> bool {
-    instance.status == InstanceStatus::Restarting
+fn is_to_restart(instance: &Instance) -> bool {
+    instance.status == InstanceStatus::Restarting || instance.crash_loop_since.is_some()
 }
 
 fn pauses(before: Option<&Instance>, now: &Instance) -> bool {
@@ -272,6 +272,12 @@ mod tests {
         let stopped = by_hint(&stop, before, &now, told);
         assert_eq!(reason(stopped), Some(InstanceReason::Stopped));
         assert_eq!(by_hint(&stop, Some(&now), &now, told), None);
+        let looping = Instance {
+            crash_loop_since: Some(Timestamp::from_unix_ms(5)),
+            ..now.clone()
+        };
+        let stopped = by_hint(&stop, Some(&looping), &now, told);
+        assert_eq!(reason(stopped), Some(InstanceReason::Stopped));
         let compared = by_difference(before, &now, told);
         assert_eq!(reason(compared), Some(InstanceReason::Resync));
     }

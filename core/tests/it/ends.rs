@@ -144,10 +144,13 @@ async fn a_crash_loop_is_one_alarm_however_long_it_goes_on() {
         assert_eq!(event["severity"], "info", "{event}");
         assert_eq!(&event["payload"]["crash_loop_since"], since, "{event}");
     }
-    // The third end is told as the loop that it makes.
+    // The third end is told as the loop that it makes; on a busy machine two may be seen as one.
     let ends = before.iter().filter(|it| is_told(it, "unexpected_exit"));
     let ends: Vec<&Value> = ends.map(|end| &end["severity"]).collect();
-    assert_eq!(ends, ["error", "error", "info"]);
+    let (last, first) = ends.split_last().expect("ends");
+    assert_eq!(*last, "info", "{before:?}");
+    assert!((1..=2).contains(&first.len()), "{before:?}");
+    assert!(first.iter().all(|it| *it == "error"), "{before:?}");
     bench.server.stop().await;
 }
 

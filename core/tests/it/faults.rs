@@ -313,11 +313,12 @@ async fn what_happens_to_instances_while_nothing_can_be_written_is_found_and_the
     assert_eq!(stopped["payload"]["reason"], "stopped", "{stopped}");
     let removed = events.until(told("leaves", "removed")).await;
     assert_eq!(removed["payload"]["source"], "resync");
-    let listed = program.json("/api/instances").await.to_string();
-    assert!(
-        listed.contains("\"comes\"") && !listed.contains("\"leaves\""),
-        "{listed}"
-    );
+    let listed = wait::answer(async || {
+        let listed = program.json("/api/instances").await.to_string();
+        listed.contains("\"comes\"").then_some(listed)
+    });
+    let listed = listed.await.expect("it is known by its own hints");
+    assert!(!listed.contains("\"leaves\""), "{listed}");
     engine.docker(&["rm", "-f", "comes", "deaf"]);
     program.end(Signal::TERM).await;
 }

@@ -169,7 +169,9 @@ async fn a_container_that_came_and_went_while_no_server_ran_is_told_and_so_is_th
         .await;
     let gap = events.until(|event| event["type"] == "watch_gap").await;
     assert_eq!(gap["payload"]["reason"], "the server was not running");
-    assert_eq!(gap["payload"]["from"], last["time"]);
+    // Containers of other tests may have been told of after it.
+    let from = gap["payload"]["from"].as_str();
+    assert!(from >= last["time"].as_str(), "{gap} {last}");
     let end = events
         .until(instance_event("fleeting", "unexpected_exit"))
         .await;
