@@ -8,7 +8,7 @@ impl SmallDisk {
         fs::create_dir_all(&at).expect("a directory");
         let mut mount = Command::new("mount");
         mount
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
             .arg(&at);
         assert!(mount.status().expect("mount").success());
         Self(at)
