@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use rustix::process::nice;
 use tiny_forge_proxy::descriptors_max;
 use tokio::{
     net::TcpListener,
@@ -28,9 +27,6 @@ use crate::{
 const REQUESTS_GRACE: Duration = Duration::from_secs(2);
 const TASKS_GRACE: Duration = Duration::from_secs(6);
 const STORE_GRACE: Duration = Duration::from_secs(2);
-
-/// A third of the share that others have, where all want the processor.
-const GUESTS_NICENESS: i32 = 5;
 
 /// A running server.
 pub struct App {
@@ -219,18 +215,11 @@ impl App {
     }
 }
 
-/// Two threads are enough for guests, and all that they can ever take. Whoever else
-/// wakes goes first: a guest that only computes would keep each of the threads on an
-/// event's way waiting for its share of the processor.
+/// Two threads are enough for guests, and all that they can ever take.
 fn guest_runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("plugins")
-        .on_thread_start(|| {
-            if let Err(error) = nice(GUESTS_NICENESS) {
-                tracing::warn!(%error, "guests run with the priority of everybody else");
-            }
-        })
         .enable_all()
         .build()
 }
