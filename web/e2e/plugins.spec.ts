@@ -20,6 +20,7 @@ test('a dead letter is replayed from the page, and a test shows what the target 
 		'chat.toml',
 		chat.plugin('chat', server.path('slack-path')) + pipeline('chat'),
 	);
+	await expect.poll(() => server.pluginState('chat')).toBe('running');
 	await page.goto(`${server.url}/plugins/chat`);
 	const deliveries = page.getByRole('region', { name: 'Deliveries' });
 	await expect(page.getByRole('status').filter({ hasText: 'running' })).toBeVisible();
@@ -105,4 +106,22 @@ test('a target that never answers delays neither its neighbour nor any page', as
 	await expect(of('silent', 'delivered')).toHaveCount(0);
 	await page.getByRole('link', { name: 'Projects' }).click();
 	await expect(page.getByRole('row', { name: /third/ })).toBeVisible();
+});
+
+test.describe('too early', () => {
+	// The browser itself says so.
+	test.use({ expected: /status of 404/ });
+
+	test('the page of a plugin that comes later shows it as soon as it is there', async ({
+		page,
+		server,
+		chat,
+	}) => {
+		await page.goto(`${server.url}/plugins/hook`);
+		const missing = page.getByText('The plugin could not be loaded');
+		await expect(missing).toBeVisible();
+		await server.putPlugin('hook.toml', chat.hook('hook'));
+		await expect(page.getByRole('status').filter({ hasText: 'running' })).toBeVisible();
+		await expect(missing).toBeHidden();
+	});
 });

@@ -76,8 +76,9 @@ export class Live {
 		};
 	}
 
-	dismissGap(): void {
-		this.gap = undefined;
+	/** The newest id that the stream has passed; `undefined` before there was one. */
+	get position(): number | undefined {
+		return this.#journal === undefined ? undefined : this.#position;
 	}
 
 	#join(): void {

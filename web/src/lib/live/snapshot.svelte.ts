@@ -44,8 +44,7 @@ export class Snapshot<T extends { as_of: Position }> {
 		void this.refresh();
 		return () => {
 			this.#ended = true;
-			this.#unwatch?.();
-			this.#unwatch = undefined;
+			this.#stopWatching();
 			clearTimeout(this.#timer);
 			this.#timer = undefined;
 			clearTimeout(this.#retry);
@@ -58,11 +57,12 @@ export class Snapshot<T extends { as_of: Position }> {
 		if (this.#ended || this.#loading || this.#timer !== undefined) return;
 		clearTimeout(this.#retry);
 		this.#loading = true;
+		const asked = this.#live.position;
 		try {
 			const data = await this.#options.load();
 			if (!this.#ended) this.#show(data);
 		} catch (error) {
-			this.#failed(error);
+			this.#failed(error, asked);
 		}
 		this.#loading = false;
 		if (this.#outdated && !this.#ended) this.#timer = setTimeout(this.#rested, REST_MS);
@@ -73,11 +73,17 @@ export class Snapshot<T extends { as_of: Position }> {
 		void this.refresh();
 	};
 
-	/** Asked again as a lost connection is, since no event may tell to: after a reset there is no watch. */
-	#failed(error: unknown): void {
+	/**
+	 * Asked again as a lost connection is, since no event may tell to: after a reset there is no
+	 * watch. What is not there may come: the event that brings it is waited for.
+	 */
+	#failed(error: unknown, asked: number | undefined): void {
 		this.problem = error;
-		if (this.#ended || isFinal(error)) return;
-		this.#retry = setTimeout(this.#retried, backoffMs(this.#failures++));
+		if (this.#ended) return;
+		if (!isFinal(error)) this.#retry = setTimeout(this.#retried, backoffMs(this.#failures++));
+		else if (asked !== undefined) this.#watch(asked);
+		// The stream began while it was asked for: what came first is not known.
+		else if (this.#live.position !== undefined) this.#outdated = true;
 	}
 
 	/** While there is no connection its return is waited for. */
@@ -86,21 +92,30 @@ export class Snapshot<T extends { as_of: Position }> {
 	};
 
 	#show(data: T): void {
+		if (this.data === undefined) this.#stopWatching();
 		this.data = data;
 		this.problem = undefined;
 		this.#failures = 0;
+		this.#watch(data.as_of.id);
+	}
+
+	#watch(after: number): void {
 		this.#unwatch ??= this.#live.watch({
-			after: data.as_of.id,
+			after,
 			onEvents: (events) => {
-				this.#options.onEvents?.(events);
+				if (this.data) this.#options.onEvents?.(events);
 				if (events.some(this.#options.concerns)) void this.refresh();
 			},
 			onReset: () => {
-				this.#unwatch?.();
-				this.#unwatch = undefined;
+				this.#stopWatching();
 				void this.refresh();
 			},
 		});
+	}
+
+	#stopWatching(): void {
+		this.#unwatch?.();
+		this.#unwatch = undefined;
 	}
 }
 

@@ -1,30 +1,11 @@
 import { describe, expect, it, vi } from 'vitest';
-import { ApiError } from '$lib/api/client';
+import { NOT_FOUND, snapshot } from './fake-snapshot';
 import { settle, tab } from './harness';
-import { Snapshot } from './snapshot.svelte';
 
 const page = tab();
 
-interface Shown {
-	value: number;
-	as_of: { journal: string; id: number };
-}
-
-/** A snapshot of a thing that changes with every event, as of the event `head`. */
-function snapshot() {
-	const thing = { head: 5, loads: 0, fail: false as boolean | ApiError };
-	const load = async (): Promise<Shown> => {
-		thing.loads += 1;
-		if (thing.fail instanceof ApiError) throw thing.fail;
-		if (thing.fail) throw new Error('the store is busy');
-		return { value: thing.head, as_of: { journal: 'j', id: thing.head } };
-	};
-	const shown = new Snapshot<Shown>(page.live, { load, concerns: (event) => event.id % 2 === 0 });
-	return { thing, shown };
-}
-
 async function started() {
-	const it = snapshot();
+	const it = snapshot(page.live);
 	const stop = it.shown.start();
 	await settle();
 	page.server.last.accept(5);
@@ -127,13 +108,7 @@ describe('a snapshot', () => {
 
 	it('is not asked for again by itself where the answer is final, or nobody looks any more', async () => {
 		const { thing, shown, stop } = await started();
-		thing.fail = new ApiError('GET', '/api/projects/gone', {
-			type: 'about:blank',
-			title: 'Not Found',
-			status: 404,
-			detail: 'project `gone` does not exist',
-			code: 'not_found',
-		});
+		thing.fail = NOT_FOUND;
 		await shown.refresh();
 		await vi.advanceTimersByTimeAsync(60_000);
 		expect(thing.loads).toBe(2);
