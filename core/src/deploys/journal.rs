@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use super::log_budget::LogBudget;
@@ -16,11 +15,8 @@ use crate::{
         Strategy, Subject, Timestamp,
     },
     scrub::Scrubber,
-    store::{Reader, Store, StoreError, Tx},
+    store::{RETRY_STORE, Reader, Store, StoreError, Tx},
 };
-
-/// How long lines wait for a disk that is full before they are written again.
-const RETRY_STORE: Duration = Duration::from_millis(500);
 
 /// Who said it, when, and what.
 pub(super) type Line = (LogStream, Timestamp, String);

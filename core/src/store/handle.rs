@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -28,6 +28,9 @@ pub struct Store {
     health: Arc<Health>,
     floors: Arc<Floors>,
 }
+
+/// Whoever cannot do without a write tries again after this time, where the disk was full.
+pub const RETRY_STORE: Duration = Duration::from_millis(500);
 
 /// The promise that a write will be committed, or an error told.
 pub struct Receipt<T>(oneshot::Receiver<Result<T, StoreError>>);

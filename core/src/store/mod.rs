@@ -43,7 +43,7 @@ pub use deliveries::{
 };
 pub use deploys::{DeployQuery, Deployed, Held, NewDeploy, OpenDeploy, Rollback};
 pub use error::StoreError;
-pub use handle::{Receipt, Store, StoreThreads};
+pub use handle::{RETRY_STORE, Receipt, Store, StoreThreads};
 pub use journal::{JournalPage, PageRequest};
 pub use kept::{Amount, Kept};
 pub use keyring::{Keyring, SealError};

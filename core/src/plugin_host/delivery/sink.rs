@@ -16,10 +16,10 @@ use crate::{
         plugin::{RunError, Runner},
         sandbox::{DeliveryContext, DeliveryOutcome, GuestEvent},
     },
-    store::{AfterAttempt, AttemptRecord, PluginWrite, QueuedDelivery, Store, StoreError},
+    store::{
+        AfterAttempt, AttemptRecord, PluginWrite, QueuedDelivery, RETRY_STORE, Store, StoreError,
+    },
 };
-
-const RETRY_STORE: Duration = Duration::from_millis(500);
 
 /// Where tests for a sink are put; short, since somebody is waiting.
 pub type TestMailbox = mpsc::Sender<TestRequested>;

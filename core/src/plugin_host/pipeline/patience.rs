@@ -5,10 +5,8 @@ use tokio_util::sync::CancellationToken;
 use super::PipelineStatus;
 use crate::{
     model::PipelineState,
-    store::{Store, StoreError, Tx},
+    store::{RETRY_STORE, Store, StoreError, Tx},
 };
-
-pub(super) const RETRY_STORE: Duration = Duration::from_millis(500);
 
 /// Writes, and goes on trying while the store is busy or the disk is full, which its
 /// `status` tells. `None` when cancelled before it was done.

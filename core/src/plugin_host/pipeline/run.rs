@@ -7,7 +7,7 @@ use super::{
     batch::OpenBatch,
     change::{BatchChange, Change, OnceChange},
     decide::{Decided, Gates, Step, Undecided, is_ours},
-    patience::{RETRY_STORE, sleep_unless, store_until_done},
+    patience::{sleep_unless, store_until_done},
     task::{PipelineTask, until_present},
     trail::Trail,
     when::Matcher,
@@ -17,7 +17,7 @@ use crate::{
     failpoint::{self, Failpoint},
     model::{EventId, PipelineState, ResetReason, Timestamp},
     plugin_host::{delivery::seal, metrics::DeliveryEnd},
-    store::{NewDelivery, NewTraces, PassedEvent, PipelineProgress, StoreError, Tx},
+    store::{NewDelivery, NewTraces, PassedEvent, PipelineProgress, RETRY_STORE, StoreError, Tx},
 };
 
 /// Events decided before what was decided is stored.
