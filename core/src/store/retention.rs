@@ -1,6 +1,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use rusqlite::params;
+use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -63,9 +64,10 @@ struct Doomed {
     bytes: usize,
 }
 
-/// Deletes what is too old or too much, now and again, until cancelled.
+/// Deletes what is too old or too much, now and again, until cancelled. The first time is
+/// the caller's.
 pub async fn run(store: Store, retention: Retention, token: CancellationToken) {
-    let mut interval = tokio::time::interval(INTERVAL);
+    let mut interval = interval_at(Instant::now() + INTERVAL, INTERVAL);
     loop {
         tokio::select! {
             () = token.cancelled() => return,

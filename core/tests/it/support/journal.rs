@@ -77,13 +77,11 @@ impl Journal {
 
     async fn trim_until(&self, retention: Retention, is_done: impl AsyncFn() -> bool) {
         let token = CancellationToken::new();
-        let trimming = store::run_retention(self.store.clone(), retention, token.clone());
-        let watching = async {
-            let done = wait::answer(async || is_done().await.then_some(()));
-            done.await.expect("retention is done in time");
-            token.cancel();
-        };
-        tokio::join!(trimming, watching);
+        let done = wait::answer(async || {
+            store::trim_all(&self.store, &retention, &token).await;
+            is_done().await.then_some(())
+        });
+        done.await.expect("retention is done in time");
     }
 
     /// Of the types for which `is_wanted` holds.
