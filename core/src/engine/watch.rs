@@ -279,8 +279,12 @@ mod tests {
         }
         let first = Timestamp::now();
         watcher.take(event(5), &mut None).await;
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        let last = Timestamp::now();
+        let last = loop {
+            let now = Timestamp::now();
+            if watcher.dropped_since < Some(now) {
+                break now;
+            }
+        };
         watcher.take(event(6), &mut None).await;
         for _ in 0..4 {
             let observation = observations.recv().await;

@@ -96,6 +96,8 @@ impl Watcher {
         time: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let Some(before) = self.known.get(id) else {
+            // Hints may have told of one that was gone before anybody could look.
+            self.heard.ended(id);
             return Ok(());
         };
         let gone = Instance {
