@@ -1,14 +1,10 @@
-//! Event streams as their clients see them: many, slow, gone, changed.
+//! Event streams as their clients see them: many, slow, joined, resumed.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::collections::BTreeMap;
 
 use reqwest::Client;
-use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
-    task::JoinSet,
-};
+use serde_json::Value;
+use tokio::{io::AsyncReadExt, task::JoinSet};
 
 use crate::support::{
     journal::log_line,
@@ -19,13 +15,13 @@ use crate::support::{
     wait,
 };
 
-async fn publish(server: &Server, messages: std::ops::Range<usize>) {
+pub async fn publish(server: &Server, messages: std::ops::Range<usize>) {
     let events = messages.map(|n| note(&n.to_string())).collect();
     server.bus().publish_all(events).await.expect("published");
 }
 
 /// Only what tests publish.
-fn is_note(event: &Value) -> bool {
+pub fn is_note(event: &Value) -> bool {
     event["payload"]["what"] == "note"
 }
 
@@ -35,7 +31,7 @@ fn message(event: &Value) -> usize {
 }
 
 /// Reads the notes up to and with `last`.
-async fn notes_up_to(stream: &mut Sse, last: usize) -> Vec<usize> {
+pub async fn notes_up_to(stream: &mut Sse, last: usize) -> Vec<usize> {
     let mut seen = Vec::new();
     while seen.last() != Some(&last) {
         let event = stream.until(is_note).await;
@@ -44,12 +40,7 @@ async fn notes_up_to(stream: &mut Sse, last: usize) -> Vec<usize> {
     seen
 }
 
-async fn subscriptions(server: &Server) -> Vec<Value> {
-    let list = server.json("/api/subscriptions").await;
-    list["items"].as_array().expect("items").clone()
-}
-
-async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+pub async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     let held = wait::answer(async || condition().await.then_some(())).await;
     held.expect("the condition holds in time");
 }
@@ -136,7 +127,7 @@ async fn a_client_that_stops_reading_holds_up_nobody_and_gets_the_rest_from_the_
             is_note(event) && message(event) == LAST
         })
         .await;
-    let items = subscriptions(&server).await;
+    let items = server.subscriptions().await;
     let lags: Vec<i64> = items.iter().filter_map(|it| it["lag"].as_i64()).collect();
     assert!(
         lags.contains(&0) && lags.iter().any(|lag| *lag > 1_000),
@@ -148,164 +139,14 @@ async fn a_client_that_stops_reading_holds_up_nobody_and_gets_the_rest_from_the_
     assert_eq!(stuck.ids(), wanted);
     // From here on it is live again.
     let is_up_to_date = |items: Vec<Value>| items.iter().all(|item| item["lag"] == 0);
-    until(async || is_up_to_date(subscriptions(&server).await)).await;
+    until(async || is_up_to_date(server.subscriptions().await)).await;
     for more in [LAST + 1, LAST + 2] {
         publish(&server, more..more + 1).await;
         stuck.until(&format!("\"message\":\"{more}\"")).await;
         wanted.push(server.bus().head().id.0);
         assert_eq!(stuck.ids(), wanted);
     }
-    until(async || is_up_to_date(subscriptions(&server).await)).await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_is_noticed_at_once_and_the_others_go_on() {
-    let server = Server::start().await;
-    let mut stays = server.sse("/api/events").await;
-    for _ in 0..20 {
-        let leaves = server.sse("/api/events?type=system").await;
-        assert_eq!(subscriptions(&server).await.len(), 2);
-        publish(&server, 0..100).await;
-        drop(leaves);
-        until(async || subscriptions(&server).await.len() == 1).await;
-    }
-    publish(&server, 777..778).await;
-    assert_eq!(notes_up_to(&mut stays, 777).await.len(), 2_001);
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn clients_that_vanish_without_a_word_are_let_go_in_the_end() {
-    let server = Server::start().await;
-    // Written to by a fan-out thread, and as a body.
-    let mut unplugged = Vec::new();
-    for (number, accepted) in ["text/event-stream", "application/x-ndjson"]
-        .iter()
-        .enumerate()
-    {
-        // An address of this test's own, for the firewall to know it by.
-        let socket = TcpSocket::new_v4().expect("a socket");
-        let own = "127.66.0.1:0".parse().expect("an address");
-        socket.bind(own).expect("all of 127/8 is this machine");
-        let mut client = socket
-            .connect(server.address())
-            .await
-            .expect("a connection");
-        let request =
-            format!("GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: {accepted}\r\n\r\n");
-        client.write_all(request.as_bytes()).await.expect("sent");
-        until(async || subscriptions(&server).await.len() == number + 1).await;
-        let address = client.local_addr().expect("an address");
-        unplugged.push((Unplugged::new(address), client));
-    }
-    publish(&server, 0..1).await;
-    // Their connections are as they were: only the acknowledgements are missing.
-    let gone = async {
-        let mut looks = tokio::time::interval(Duration::from_secs(1));
-        while !subscriptions(&server).await.is_empty() {
-            looks.tick().await;
-        }
-    };
-    let gone = tokio::time::timeout(Duration::from_secs(120), gone).await;
-    gone.expect("nobody is waited for for ever");
-    server.stop().await;
-}
-
-/// Nothing that is sent from this address arrives.
-struct Unplugged {
-    rule: Vec<String>,
-}
-
-impl Unplugged {
-    fn new(client: SocketAddr) -> Self {
-        let (ip, port) = (client.ip().to_string(), client.port().to_string());
-        let rule = ["-p", "tcp", "-s", &ip, "--sport", &port, "-j", "DROP"];
-        let rule = rule.map(str::to_owned).to_vec();
-        assert!(iptables("-I", &rule), "a rule of the firewall");
-        Self { rule }
-    }
-}
-
-impl Drop for Unplugged {
-    fn drop(&mut self) {
-        iptables("-D", &self.rule);
-    }
-}
-
-fn iptables(what: &str, rule: &[String]) -> bool {
-    let mut command = std::process::Command::new("iptables");
-    let command = command.args(["-w", what, "INPUT"]).args(rule);
-    command.status().expect("iptables runs").success()
-}
-
-#[tokio::test]
-async fn the_filter_of_an_open_stream_can_be_changed_and_the_answer_says_since_when() {
-    let server = Server::start().await;
-    let over_http2 = Client::builder()
-        .no_proxy()
-        .http2_prior_knowledge()
-        .build()
-        .expect("a client");
-    for (http, transport) in [(server.http.clone(), "socket"), (over_http2, "body")] {
-        let url = server.url("/api/events?type=audit");
-        let mut stream = Sse::open(&http, &url, None).await;
-        publish(&server, 0..10).await;
-        let id = stream.hello["subscription"].clone();
-        let id = id.as_str().expect("an id");
-        let path = format!("/api/subscriptions/{id}");
-        let (status, changed) = server.post(&path, &json!({"type": ["system"]})).await;
-        assert_eq!(status, 200, "{changed}");
-        assert_eq!(changed["filter"], json!({"type": ["system"]}));
-        let from = changed["from"]["id"].as_i64().expect("an id");
-        publish(&server, 10..20).await;
-        let first = stream.until(is_note).await;
-        assert_eq!(first["id"].as_i64(), Some(from + 1), "{transport}");
-        let listed = subscriptions(&server).await;
-        let mine = listed.iter().find(|item| item["id"] == id).expect("listed");
-        assert_eq!(mine["transport"], transport);
-        assert_eq!(mine["filter"], json!({"type": ["system"]}));
-        assert_eq!(mine["principal"], "local");
-        assert!(mine["sent_bytes"].as_u64() > Some(200), "{mine}");
-    }
-    let (status, problem) = server.post("/api/subscriptions/sgone", &json!({})).await;
-    assert_eq!(status, 404, "{problem}");
-    let bad = json!({"type": ["nonsense"]});
-    let (status, problem) = server.post("/api/subscriptions/sgone", &bad).await;
-    assert_eq!(status, 422, "{problem}");
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn a_filter_that_changes_while_its_client_is_behind_holds_from_where_that_is() {
-    const LAST: usize = 30_000;
-    let server = Server::start().await;
-    let mut client = Raw::open(&server, "/api/events?type=system").await;
-    client.until("event: hello").await;
-    let id = subscriptions(&server).await[0]["id"].clone();
-    for from in (0..LAST).step_by(3_000) {
-        publish(&server, from..from + 3_000).await;
-    }
-    let is_behind = async || subscriptions(&server).await[0]["lag"].as_i64() > Some(1_000);
-    until(is_behind).await;
-    let path = format!("/api/subscriptions/{}", id.as_str().expect("an id"));
-    let wanted = json!({"type": ["watch_gap"]});
-    let (status, changed) = server.post(&path, &wanted).await;
-    assert_eq!(status, 200, "{changed}");
-    let from = changed["from"]["id"].as_i64().expect("an id");
-    publish(&server, 0..10).await;
-    let head = server.bus().head().id.0;
-    assert!(from < head - 1_000, "{from} of {head}");
-    server
-        .bus()
-        .publish_all(vec![gap()])
-        .await
-        .expect("published");
-    client.until("\"type\":\"watch_gap\"").await;
-    let ids = client.ids();
-    let (last, notes) = ids.split_last().expect("events");
-    assert_eq!((*last, notes.last()), (head + 1, Some(&from)));
-    assert!(notes.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    until(async || is_up_to_date(server.subscriptions().await)).await;
     server.stop().await;
 }
 
@@ -435,7 +276,7 @@ async fn more_streams_than_are_allowed_are_told_when_to_come_back() {
         assert_eq!(refused.status().as_u16(), expected);
         assert!(refused.headers().contains_key("retry-after"));
         open.pop();
-        until(async || subscriptions(&server).await.len() == 2).await;
+        until(async || server.subscriptions().await.len() == 2).await;
         Sse::open(&server.http, &url, None).await;
         server.stop().await;
     }
@@ -453,7 +294,7 @@ async fn streams_of_a_server_that_stops_end_properly_and_at_different_times_to_r
             client.text
         });
     }
-    until(async || subscriptions(&server).await.len() == 20).await;
+    until(async || server.subscriptions().await.len() == 20).await;
     server.stop().await;
     let mut waits = BTreeMap::new();
     while let Some(text) = streams.join_next().await {
@@ -480,7 +321,7 @@ async fn a_client_that_takes_no_more_over_http2_does_not_keep_a_server_from_its_
     let request = request.header("accept", "text/event-stream");
     let _unread = request.send().await.expect("an answer");
     publish(&server, 0..3_000).await;
-    until(async || subscriptions(&server).await[0]["lag"].as_i64() > Some(0)).await;
+    until(async || server.subscriptions().await[0]["lag"].as_i64() > Some(0)).await;
     let database = server.dir.path().join("data/tiny-forge.db-wal");
     assert!(database.exists());
     let dir = server.stop_and_keep().await;
@@ -496,7 +337,7 @@ async fn a_connection_can_be_used_for_requests_before_it_becomes_a_stream() {
     for path in ["/healthz", "/api/status", "/api/events"] {
         client.ask(path).await;
     }
-    until(async || subscriptions(&server).await.len() == 1).await;
+    until(async || server.subscriptions().await.len() == 1).await;
     publish(&server, 5..6).await;
     client.until("\"message\":\"5\"").await;
     let text = &client.text;

@@ -1,13 +1,15 @@
 //! Clients that leave: whatever way they listen, and whatever way they go.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::Client;
-use serde_json::Value;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
-use crate::support::{note::note, raw::Raw, server::Server, wait};
+use crate::{
+    fanout::{notes_up_to, publish, until},
+    support::{note::note, raw::Raw, server::Server, wait},
+};
 
 /// Within this time each stream has something to send.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -51,13 +53,8 @@ impl Leaving {
     }
 }
 
-async fn subscriptions(server: &Server) -> Vec<Value> {
-    let list = server.json("/api/subscriptions").await;
-    list["items"].as_array().expect("items").clone()
-}
-
 async fn are_left(server: &Server, count: usize, what: &str) {
-    let are_left = async || (subscriptions(server).await.len() == count).then_some(());
+    let are_left = async || (server.subscriptions().await.len() == count).then_some(());
     let noticed = tokio::time::timeout(HEARTBEAT, wait::answer(are_left)).await;
     noticed.unwrap_or_else(|_| panic!("{what}: not {count} within a heartbeat"));
 }
@@ -122,4 +119,84 @@ async fn who_leaves_over_http2_is_no_subscriber_within_a_heartbeat_and_others_of
         }
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_noticed_at_once_and_the_others_go_on() {
+    let server = Server::start().await;
+    let mut stays = server.sse("/api/events").await;
+    for _ in 0..20 {
+        let leaves = server.sse("/api/events?type=system").await;
+        assert_eq!(server.subscriptions().await.len(), 2);
+        publish(&server, 0..100).await;
+        drop(leaves);
+        until(async || server.subscriptions().await.len() == 1).await;
+    }
+    publish(&server, 777..778).await;
+    assert_eq!(notes_up_to(&mut stays, 777).await.len(), 2_001);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn clients_that_vanish_without_a_word_are_let_go_in_the_end() {
+    let server = Server::start().await;
+    // Written to by a fan-out thread, and as a body.
+    let mut unplugged = Vec::new();
+    for (number, accepted) in ["text/event-stream", "application/x-ndjson"]
+        .iter()
+        .enumerate()
+    {
+        // An address of this test's own, for the firewall to know it by.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let own = "127.66.0.1:0".parse().expect("an address");
+        socket.bind(own).expect("all of 127/8 is this machine");
+        let mut client = socket
+            .connect(server.address())
+            .await
+            .expect("a connection");
+        let request =
+            format!("GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: {accepted}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.expect("sent");
+        until(async || server.subscriptions().await.len() == number + 1).await;
+        let address = client.local_addr().expect("an address");
+        unplugged.push((Unplugged::new(address), client));
+    }
+    publish(&server, 0..1).await;
+    // Their connections are as they were: only the acknowledgements are missing.
+    let gone = async {
+        let mut looks = tokio::time::interval(Duration::from_secs(1));
+        while !server.subscriptions().await.is_empty() {
+            looks.tick().await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(120), gone).await;
+    gone.expect("nobody is waited for for ever");
+    server.stop().await;
+}
+
+/// Nothing that is sent from this address arrives.
+struct Unplugged {
+    rule: Vec<String>,
+}
+
+impl Unplugged {
+    fn new(client: SocketAddr) -> Self {
+        let (ip, port) = (client.ip().to_string(), client.port().to_string());
+        let rule = ["-p", "tcp", "-s", &ip, "--sport", &port, "-j", "DROP"];
+        let rule = rule.map(str::to_owned).to_vec();
+        assert!(iptables("-I", &rule), "a rule of the firewall");
+        Self { rule }
+    }
+}
+
+impl Drop for Unplugged {
+    fn drop(&mut self) {
+        iptables("-D", &self.rule);
+    }
+}
+
+fn iptables(what: &str, rule: &[String]) -> bool {
+    let mut command = std::process::Command::new("iptables");
+    let command = command.args(["-w", what, "INPUT"]).args(rule);
+    command.status().expect("iptables runs").success()
 }

@@ -12,10 +12,14 @@ use tiny_forge::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{
-    note::{gap, note},
-    server::Server,
-    sse::Sse,
+use crate::{
+    fanout::{is_note, publish, until},
+    support::{
+        note::{gap, note},
+        raw::Raw,
+        server::Server,
+        sse::Sse,
+    },
 };
 
 const CLIENTS: u64 = 20;
@@ -180,5 +184,75 @@ async fn each_filter_of_a_stream_holds_from_the_event_that_its_answer_names_howe
         assert_eq!(wrong, None, "{:?}", client.wishes);
         assert_eq!(client.seen.len(), wanted.len());
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_filter_of_an_open_stream_can_be_changed_and_the_answer_says_since_when() {
+    let server = Server::start().await;
+    let over_http2 = Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge()
+        .build()
+        .expect("a client");
+    for (http, transport) in [(server.http.clone(), "socket"), (over_http2, "body")] {
+        let url = server.url("/api/events?type=audit");
+        let mut stream = Sse::open(&http, &url, None).await;
+        publish(&server, 0..10).await;
+        let id = stream.hello["subscription"].clone();
+        let id = id.as_str().expect("an id");
+        let path = format!("/api/subscriptions/{id}");
+        let (status, changed) = server.post(&path, &json!({"type": ["system"]})).await;
+        assert_eq!(status, 200, "{changed}");
+        assert_eq!(changed["filter"], json!({"type": ["system"]}));
+        let from = changed["from"]["id"].as_i64().expect("an id");
+        publish(&server, 10..20).await;
+        let first = stream.until(is_note).await;
+        assert_eq!(first["id"].as_i64(), Some(from + 1), "{transport}");
+        let listed = server.subscriptions().await;
+        let mine = listed.iter().find(|item| item["id"] == id).expect("listed");
+        assert_eq!(mine["transport"], transport);
+        assert_eq!(mine["filter"], json!({"type": ["system"]}));
+        assert_eq!(mine["principal"], "local");
+        assert!(mine["sent_bytes"].as_u64() > Some(200), "{mine}");
+    }
+    let (status, problem) = server.post("/api/subscriptions/sgone", &json!({})).await;
+    assert_eq!(status, 404, "{problem}");
+    let bad = json!({"type": ["nonsense"]});
+    let (status, problem) = server.post("/api/subscriptions/sgone", &bad).await;
+    assert_eq!(status, 422, "{problem}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_that_changes_while_its_client_is_behind_holds_from_where_that_is() {
+    const LAST: usize = 30_000;
+    let server = Server::start().await;
+    let mut client = Raw::open(&server, "/api/events?type=system").await;
+    client.until("event: hello").await;
+    let id = server.subscriptions().await[0]["id"].clone();
+    for from in (0..LAST).step_by(3_000) {
+        publish(&server, from..from + 3_000).await;
+    }
+    let is_behind = async || server.subscriptions().await[0]["lag"].as_i64() > Some(1_000);
+    until(is_behind).await;
+    let path = format!("/api/subscriptions/{}", id.as_str().expect("an id"));
+    let wanted = json!({"type": ["watch_gap"]});
+    let (status, changed) = server.post(&path, &wanted).await;
+    assert_eq!(status, 200, "{changed}");
+    let from = changed["from"]["id"].as_i64().expect("an id");
+    publish(&server, 0..10).await;
+    let head = server.bus().head().id.0;
+    assert!(from < head - 1_000, "{from} of {head}");
+    server
+        .bus()
+        .publish_all(vec![gap()])
+        .await
+        .expect("published");
+    client.until("\"type\":\"watch_gap\"").await;
+    let ids = client.ids();
+    let (last, notes) = ids.split_last().expect("events");
+    assert_eq!((*last, notes.last()), (head + 1, Some(&from)));
+    assert!(notes.windows(2).all(|pair| pair[1] == pair[0] + 1));
     server.stop().await;
 }

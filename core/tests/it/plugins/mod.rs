@@ -14,6 +14,7 @@ mod metrics;
 mod outgoing;
 mod overtaken;
 mod planned;
+mod poison;
 mod reloads;
 mod replace;
 mod restart;

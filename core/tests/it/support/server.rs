@@ -118,6 +118,12 @@ impl Server {
         serde_json::from_str(&body).expect("JSON")
     }
 
+    /// The streams that are open.
+    pub async fn subscriptions(&self) -> Vec<Value> {
+        let list = self.json("/api/subscriptions").await;
+        list["items"].as_array().expect("items").clone()
+    }
+
     /// Sends JSON; the status and the JSON of the answer.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
         let request = self.http.request(method, self.url(path)).json(body);
