@@ -4,6 +4,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use tokio::time::sleep;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::{
@@ -14,12 +15,17 @@ use super::{
     contract::Exports,
     limits::HANDLES_MAX,
     meter::Meter,
+    ticker::TICK,
 };
 use crate::{
     model::{PluginRole, TestRequest},
     scrub::Scrubber,
     store::PluginWrite,
 };
+
+/// Who has computed for longer in one call rests as long as it computes from then on, a tick
+/// each: what waits for the same core, plugins and server, has it in between.
+const TAKES_TURNS_AFTER: Duration = Duration::from_millis(5);
 
 /// One running instance; owned by one task.
 pub struct Guest {
@@ -210,8 +216,10 @@ fn new_store(sandbox: &Sandbox, setup: &Setup, meter: &Arc<Meter>) -> Store<Host
     store.epoch_deadline_callback(move |_| {
         Ok(if meter.is_over() {
             UpdateDeadline::Interrupt
-        } else {
+        } else if meter.spent() < TAKES_TURNS_AFTER {
             UpdateDeadline::Yield(1)
+        } else {
+            UpdateDeadline::YieldCustom(1, Box::pin(sleep(TICK)))
         })
     });
     store

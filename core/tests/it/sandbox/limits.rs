@@ -56,6 +56,20 @@ async fn a_sink_has_ten_times_as_much_to_compute() {
     );
 }
 
+#[tokio::test]
+async fn who_computes_for_long_leaves_the_core_to_others_in_between() {
+    let lab = Lab::new();
+    let mut guest = lab
+        .start_with(&Source::filter(SPIN), |setup| {
+            setup.limits.call_cpu = Duration::from_millis(200);
+        })
+        .await;
+    let (began, computing) = (Instant::now(), ThreadTime::now());
+    guest.filter(&event()).await.expect_err("a fault");
+    let (took, computed) = (began.elapsed(), computing.elapsed());
+    assert!(took > computed.mul_f64(1.3), "{computed:?} in {took:?}");
+}
+
 /// Not a tick too early. How much too late depends on when a machine at work lets the
 /// ticking thread run.
 fn ends_at(limit: Duration, fault: Fault, computed: Duration) {
