@@ -113,10 +113,6 @@ impl Reader {
         if is_resume && hello["resumed"] != true {
             bail!("is not resumed: {hello}");
         }
-        if !is_resume {
-            let head = hello["head"].as_str().context("a head in `hello`")?;
-            self.position = head.to_owned();
-        }
         Ok(())
     }
 

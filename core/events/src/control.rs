@@ -5,10 +5,17 @@ use serde_json::{Value, json};
 
 use tiny_forge_model::{Bookmark, Hello, Position, Reset, Timestamp};
 
+/// Seconds after which each stream is sent a [`Control::Bookmark`].
+pub const BOOKMARK_SECONDS: usize = 15;
+
 #[derive(Debug, Clone)]
 pub enum Control {
-    /// The first of all.
-    Hello { hello: Hello, retry_ms: u32 },
+    /// The first of all; `after` is where the stream begins, unless a reset says it.
+    Hello {
+        hello: Hello,
+        after: Option<Position>,
+        retry_ms: u32,
+    },
     /// Heartbeat, watchdog of the client and point to resume from, in one.
     Bookmark { at: Position, time: Timestamp },
     /// Something is missing; the stream goes on from `head`.
@@ -20,9 +27,13 @@ pub enum Control {
 }
 
 impl Control {
-    pub fn hello(hello: Hello) -> Self {
+    pub fn hello(hello: Hello, after: Option<Position>) -> Self {
         let retry_ms = rand::rng().random_range(500..1_500);
-        Self::Hello { hello, retry_ms }
+        Self::Hello {
+            hello,
+            after,
+            retry_ms,
+        }
     }
 
     /// Clients of a server that stops come back at different times.
@@ -46,7 +57,8 @@ impl Control {
         match self {
             Self::Bookmark { at, .. } => Some(at),
             Self::Reset(reset) => Some(&reset.head),
-            Self::Hello { .. } | Self::End | Self::Farewell { .. } => None,
+            Self::Hello { after, .. } => after.as_ref(),
+            Self::End | Self::Farewell { .. } => None,
         }
     }
 

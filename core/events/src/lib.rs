@@ -22,5 +22,5 @@ pub use chunks::{Chunks, ChunksBuilder};
 pub use fanout::{Attachment, Fanout, Gone, Page, Progress, Replay, ReplayError, Seat};
 pub use filter::Filter;
 pub use index::FilterIndex;
-pub use log::{FRAMES_MAX, Log};
+pub use log::{BYTES_MAX, FRAMES_MAX, Log};
 pub use segment::{EventTooLarge, Frame, FrameParts, Room, Segment, SegmentBuilder};

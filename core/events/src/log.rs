@@ -10,7 +10,7 @@ use crate::{Frame, Segment, doorbell::Doorbell};
 
 /// Kept in memory. Whoever is further behind reads on from the journal.
 pub const FRAMES_MAX: usize = 16_384;
-const BYTES_MAX: usize = 16 << 20;
+pub const BYTES_MAX: usize = 16 << 20;
 
 /// The newest part of the journal, in memory, and the signal that it grew.
 ///

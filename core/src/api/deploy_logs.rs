@@ -224,20 +224,23 @@ async fn read(
         .await?;
     let end = last.unwrap_or(page.head);
     let next = (page.scanned_to < end).then_some(page.scanned_to);
-    let lines = page.frames().filter_map(|frame| line_of(&frame)).collect();
+    let lines = page.frames().map(|frame| line_of(&frame));
+    let lines = lines
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()?;
     Ok((lines, next, as_of))
 }
 
-fn line_of(frame: &Frame) -> Option<LogLine> {
-    let event: Event = serde_json::from_str(frame.json()).ok()?;
+fn line_of(frame: &Frame) -> Result<Option<LogLine>, StoreError> {
+    let event: Event = serde_json::from_str(frame.json())?;
     let Payload::DeployLog(log) = event.payload else {
-        return None;
+        return Ok(None);
     };
-    Some(LogLine {
+    Ok(Some(LogLine {
         id: event.id,
         time: event.time,
         stream: log.stream,
         step: log.step,
         line: log.line,
-    })
+    }))
 }

@@ -180,7 +180,7 @@ async fn page_ascending(
     let more = page.scanned_to < page.head;
     let next = more.then(|| page.scanned_to.to_string());
     Ok(EventPage {
-        items: raw(&page.frames().collect::<Vec<_>>()),
+        items: raw(page.frames())?,
         next,
         oldest,
         as_of,
@@ -215,7 +215,7 @@ async fn page_descending(
         .filter(|_| is_full)
         .map(|frame| frame.id().to_string());
     Ok(EventPage {
-        items: raw(&frames),
+        items: raw(frames.into_iter())?,
         next,
         oldest,
         as_of,
@@ -257,9 +257,7 @@ fn batch(page: EventPage, query: &Query) -> Result<Response, ApiError> {
 }
 
 /// The stored JSON, as it is.
-fn raw(frames: &[Frame]) -> Vec<Box<RawValue>> {
-    let json = frames
-        .iter()
-        .map(|frame| RawValue::from_string(frame.json().to_owned()));
-    json.collect::<Result<_, _>>().unwrap_or_default()
+fn raw(frames: impl Iterator<Item = Frame>) -> Result<Vec<Box<RawValue>>, StoreError> {
+    let json = frames.map(|frame| RawValue::from_string(frame.json().to_owned()));
+    Ok(json.collect::<Result<_, _>>()?)
 }

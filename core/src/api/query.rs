@@ -162,8 +162,9 @@ impl Query {
         let remembered = headers.get("last-event-id");
         if let Some(id) = remembered.filter(|id| !id.is_empty()) {
             // A browser repeats what it was once told, and cannot mend it.
-            let start = id.to_str().ok().and_then(parse_start);
-            return Ok(start.unwrap_or(Start::Unknown));
+            // A number alone says nothing of its journal, which may be another one by now.
+            let position = id.to_str().ok().and_then(Position::parse);
+            return Ok(position.map_or(Start::Unknown, Start::Resume));
         }
         match self.text("after").filter(|text| !text.is_empty()) {
             None => Ok(fallback),

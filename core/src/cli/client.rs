@@ -18,7 +18,12 @@ pub enum ClientError {
     Unreachable { server: String, reason: String },
     /// The server's own words.
     #[error("{detail}")]
-    Refused { status: u16, detail: String },
+    Refused {
+        status: u16,
+        detail: String,
+        /// After which it may be otherwise, if the server says so.
+        retry_after: Option<Duration>,
+    },
     #[error("the server's answer broke off or cannot be read: {0}")]
     Broken(String),
 }
@@ -111,12 +116,17 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after
+            .and_then(|seconds| seconds.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
         let problem = response.json::<Problem>().await;
         let detail =
             problem.map_or_else(|_| format!("the server answered {status}"), |it| it.detail);
         Err(ClientError::Refused {
             status: status.as_u16(),
             detail,
+            retry_after,
         })
     }
 }

@@ -52,9 +52,8 @@ pub(super) async fn follow<T>(
                     }
                 }
             }
-            Err(error @ ClientError::Refused { .. }) => return Err(error),
             // A first connection that fails is an answer in itself.
-            Err(error) if last_id.is_none() => return Err(error),
+            Err(error) if last_id.is_none() || !may_pass(&error) => return Err(error),
             Err(error) => error,
         };
         attempts += 1;
@@ -62,7 +61,24 @@ pub(super) async fn follow<T>(
             return Err(error);
         }
         eprintln!("connection lost, trying again: {error}");
-        tokio::time::sleep(delay(attempts)).await;
+        tokio::time::sleep(delay(attempts).max(wished(&error))).await;
+    }
+}
+
+/// Where it may be otherwise in a moment: the server is away, has too many streams, or is
+/// just starting.
+const fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { status, .. } => matches!(status, 429 | 503),
+        ClientError::Unreachable { .. } | ClientError::Broken(_) => true,
+    }
+}
+
+/// What the server wants us to wait at least.
+fn wished(error: &ClientError) -> Duration {
+    match error {
+        ClientError::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
+        _ => Duration::ZERO,
     }
 }
 

@@ -15,5 +15,6 @@ pub use bus::Bus;
 pub use subscription::{Gaps, Next, Start, Steering, Subscription};
 pub use tiny_forge_events::{
     Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,
-    Progress, Replay, Room, Seat, Segment, SegmentBuilder, control::Control,
+    Page, Progress, Replay, ReplayError, Room, Seat, Segment, SegmentBuilder,
+    control::{BOOKMARK_SECONDS, Control},
 };

@@ -1,5 +1,7 @@
+use std::collections::VecDeque;
+
 use futures_util::{FutureExt, future::BoxFuture};
-use tiny_forge_events::{FRAMES_MAX, Page, Replay, ReplayError};
+use tiny_forge_events::{BYTES_MAX, FRAMES_MAX, Page, Replay, ReplayError};
 
 use super::{Filter, Log};
 use crate::{
@@ -14,7 +16,8 @@ const PAGE_BYTES: usize = 512 << 10;
 /// Puts the newest of what was there before this life into memory: all who come back
 /// after a restart would read it, each alone.
 pub(super) async fn recall(store: &Store, log: &Log) -> Result<(), StoreError> {
-    let (mut earlier, head) = (Vec::new(), log.gone());
+    let (mut earlier, mut bytes) = (VecDeque::new(), 0);
+    let head = log.gone();
     let mut after = EventId((head.0 - FRAMES_MAX as i64).max(0));
     while after < head {
         let page = store.read(move |reader| {
@@ -24,13 +27,20 @@ pub(super) async fn recall(store: &Store, log: &Log) -> Result<(), StoreError> {
                 limit: PAGE,
                 bytes: PAGE_BYTES,
             };
-            reader.journal_page(&Filter::default(), &request)
+            reader.journal_page(&Filter::everything(), &request)
         });
         let page = page.await?;
-        earlier.extend(page.segment);
         after = page.scanned_to;
+        bytes += page.segment.as_ref().map_or(0, |it| it.weight());
+        earlier.extend(page.segment);
+        // The oldest of it would have no room.
+        while bytes > BYTES_MAX
+            && let Some(oldest) = earlier.pop_front()
+        {
+            bytes -= oldest.weight();
+        }
     }
-    log.recall(earlier);
+    log.recall(earlier.into());
     Ok(())
 }
 

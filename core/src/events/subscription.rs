@@ -103,6 +103,15 @@ struct Course {
     filter: Arc<Filter>,
     /// Everything up to here has been handed over or did not match.
     cursor: EventId,
+    /// The first of what was handed over and is held back.
+    held_back: Option<EventId>,
+}
+
+impl Course {
+    fn passed(&self) -> EventId {
+        self.held_back
+            .map_or(self.cursor, |first| EventId(first.0 - 1))
+    }
 }
 
 impl Steering {
@@ -121,7 +130,7 @@ impl Steering {
     pub fn progress(&self, sent_bytes: u64) -> Progress {
         let course = self.course();
         Progress {
-            after: course.cursor,
+            after: course.passed(),
             filter: Filter::clone(&course.filter),
             sent_bytes,
         }
@@ -161,6 +170,7 @@ impl Subscription {
         let course = Course {
             filter: Arc::new(filter),
             cursor,
+            held_back: None,
         };
         Self {
             store,
@@ -175,6 +185,16 @@ impl Subscription {
     /// Everything up to this id has been handed over or did not match.
     pub fn cursor(&self) -> EventId {
         self.steering.cursor()
+    }
+
+    /// Everything up to this id has gone out, is outdated, or did not match.
+    pub fn passed(&self) -> EventId {
+        self.steering.course().passed()
+    }
+
+    /// Whoever has this subscription keeps what it got, from `first` on, for a while.
+    pub fn hold_back(&self, first: Option<EventId>) {
+        self.steering.course().held_back = first;
     }
 
     /// A reset known from the start, so that `hello` can tell it.

@@ -4,7 +4,7 @@
 //! to the writer thread, which runs it with a [`Tx`], commits it together with
 //! whatever else is waiting, hands the committed events to the bus, and only
 //! then answers. Each area has its typed statements in a file of its own; no
-//! other module but `events` speaks SQL.
+//! other module speaks SQL.
 
 mod backup;
 mod checkpoint;

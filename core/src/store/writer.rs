@@ -108,7 +108,6 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Ends when the last handle is gone and the queue is empty.
     /// Until the last handle is gone; the readers then end, too.
     pub(super) fn run(
         mut self,

@@ -3,8 +3,12 @@
 use std::process::Output;
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{binary::Binary, folder::put, server::Server, shared::Shared};
+use crate::support::{
+    binary::Binary, folder::put, registry::free_port, server::Server, shared::Shared,
+    sse::PATIENCE, wait,
+};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -259,4 +263,26 @@ fn cargo_user() -> Binary {
     given.fold(Binary::new(), |binary, (name, value)| {
         binary.with(name, &value)
     })
+}
+
+#[tokio::test]
+async fn who_follows_a_quiet_server_misses_nothing_through_its_restart() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let server = Server::configured(|_, args| args.listen = Some(listen)).await;
+    let mut follower = Binary::against(&server).spawn(&["events", "--follow"]);
+    let follows = async || (server.subscriptions().await.len() == 1).then_some(());
+    wait::answer(follows).await.expect("it follows");
+    let server = server.restart().await;
+    let mut lines = BufReader::new(follower.stdout.take().expect("a pipe")).lines();
+    let told = async {
+        loop {
+            let line = lines.next_line().await.expect("readable").expect("a line");
+            if line.contains("started") {
+                break;
+            }
+        }
+    };
+    let told = tokio::time::timeout(PATIENCE, told).await;
+    told.expect("the start, which nobody was there to hear");
+    server.stop().await;
 }

@@ -282,3 +282,36 @@ async fn a_full_queue_refuses_who_publishes_lets_others_wait_and_keeps_what_it_t
     let expected: Vec<i64> = (1..=QUEUE + 1).collect();
     assert_eq!(take(&mut all, expected.len()).await, expected);
 }
+
+#[tokio::test]
+async fn a_new_life_begins_with_the_newest_events_in_memory_log_lines_among_them() {
+    let journal = Journal::new();
+    journal.publish(2_000).await;
+    let lines = (0..3_000).map(|n| log_line(1, &n.to_string())).collect();
+    journal.bus.publish_all(lines).await.expect("published");
+    journal.publish(100).await;
+    let journal = journal.reopen();
+    assert!(journal.bus.log().after(EventId(0), 1).is_none());
+    journal.bus.recall().await;
+    let frames = journal.bus.log().after(EventId(0), usize::MAX);
+    let ids: Vec<i64> = frames.expect("all").iter().map(|it| it.id().0).collect();
+    assert_eq!(ids, (1..=5_100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn of_a_past_that_is_larger_than_memory_the_newest_part_is_recalled() {
+    let journal = Journal::new();
+    let line = "x".repeat(12 << 10);
+    for _ in 0..4 {
+        let lines = (0..500).map(|_| log_line(1, &line)).collect();
+        journal.bus.publish_all(lines).await.expect("published");
+    }
+    let journal = journal.reopen();
+    journal.bus.recall().await;
+    let log = journal.bus.log();
+    assert!(log.after(EventId(0), 1).is_none(), "24 MiB are too much");
+    let newest = log
+        .after(EventId(1_000), usize::MAX)
+        .expect("12 MiB are not");
+    assert_eq!(newest.len(), 1_000);
+}

@@ -1,10 +1,20 @@
 //! Event streams as their clients see them: many, slow, joined, resumed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use reqwest::Client;
 use serde_json::Value;
-use tokio::{io::AsyncReadExt, task::JoinSet};
+use tiny_forge::{
+    events::{Attachment, Fanout, Filter, Log, Page, Replay, ReplayError},
+    model::EventId,
+};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    task::JoinSet,
+};
 
 use crate::support::{
     journal::log_line,
@@ -208,6 +218,7 @@ async fn a_coalescing_stream_is_resumed_before_what_it_held_back() {
     let path = "/api/events?type=system";
     let mut stream = server.sse(&format!("{path}&coalesce=60000")).await;
     publish(&server, 7..8).await;
+    until(async || server.subscriptions().await[0]["lag"] == 1).await;
     loop {
         let frame = stream.frame().await.expect("the stream goes on");
         assert_ne!(frame.event, "message", "it waits for others");
@@ -343,4 +354,51 @@ async fn a_connection_can_be_used_for_requests_before_it_becomes_a_stream() {
     let text = &client.text;
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
     server.stop().await;
+}
+
+/// A journal that takes its time.
+struct Slow;
+
+impl Replay for Slow {
+    fn page(
+        &self,
+        _: Filter,
+        _: EventId,
+        _: EventId,
+    ) -> BoxFuture<'static, Result<Page, ReplayError>> {
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test]
+async fn who_is_behind_hears_from_the_server_while_the_past_is_looked_through() {
+    let log = Log::new();
+    log.start("jslow", EventId(100));
+    let replay: Arc<dyn Replay> = Arc::new(Slow);
+    let fanout = Fanout::start(&log, &replay, &Handle::current()).expect("threads");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut client = TcpStream::connect(address).await.expect("connected");
+    let (socket, _) = listener.accept().await.expect("accepted");
+    fanout.seat().attach(Attachment {
+        socket: socket.into_std().expect("a socket"),
+        filter: Filter::default(),
+        after: EventId(42),
+        opening: String::new(),
+        guard: Box::new(()),
+    });
+    let mut text = String::new();
+    let heard = async {
+        while !text.contains("event: bookmark") {
+            let mut bytes = [0; 1_024];
+            let read = client.read(&mut bytes).await.expect("a stream");
+            text += &String::from_utf8_lossy(&bytes[..read]);
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(30), heard).await;
+    heard.expect("a heartbeat");
+    assert!(text.contains("id: jslow-42\n"), "{text}");
+    tokio::task::spawn_blocking(move || fanout.stop())
+        .await
+        .expect("it stops");
 }

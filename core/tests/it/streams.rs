@@ -232,3 +232,36 @@ async fn pages_of_past_events_go_both_ways() {
     assert_eq!(oldest["items"][0]["id"], 1);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_new_stream_can_be_resumed_before_anything_has_come() {
+    let server = Server::start().await;
+    let url = server.url("/api/events");
+    let quiet = Sse::open(&server.http, &url, None).await;
+    let head = server.bus().head().to_string();
+    assert_eq!(quiet.last_id, head, "`hello` says where it begins");
+    let lost = note("meanwhile");
+    server
+        .bus()
+        .publish_all(vec![lost])
+        .await
+        .expect("published");
+    let mut resumed = Sse::open(&server.http, &url, Some(&quiet.last_id)).await;
+    assert_eq!(resumed.hello["resumed"], true);
+    assert_eq!(resumed.last_id, head, "from where it goes on");
+    let event = resumed.event().await.expect("an event");
+    assert_eq!(event["payload"]["message"], "meanwhile");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_number_that_a_client_remembers_without_its_journal_is_answered_with_a_reset() {
+    let server = Server::start().await;
+    let url = server.url("/api/events");
+    let mut stale = Sse::open(&server.http, &url, Some("1")).await;
+    assert_eq!(stale.hello["resumed"], false);
+    let frame = stale.frame().await.expect("a frame");
+    assert_eq!(frame.event, "reset");
+    assert!(frame.data.contains("foreign_journal"), "{}", frame.data);
+    server.stop().await;
+}

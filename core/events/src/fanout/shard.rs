@@ -14,12 +14,16 @@ use super::{
     selection::Selection,
     subscriber::{Closed, Place, Subscriber},
 };
-use crate::{Chunks, Filter, FilterIndex, Log, Segment, chunks::chunk, control::Control};
+use crate::{
+    Chunks, Filter, FilterIndex, Log, Segment,
+    chunks::chunk,
+    control::{BOOKMARK_SECONDS, Control},
+};
 
 pub const DOORBELL: Token = Token(usize::MAX);
 
-/// Every subscriber is sent a bookmark every so many ticks.
-const BOOKMARK_TICKS: usize = 15;
+/// A part of the subscribers is sent a bookmark at each tick, so many parts there are.
+const BOOKMARK_TICKS: usize = BOOKMARK_SECONDS;
 /// An hour in tests: whoever is not woken does not wake by itself a moment later.
 const TICK: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1 });
 
@@ -309,29 +313,34 @@ impl Shard {
         }
         self.next_tick = now + TICK;
         self.tick = (self.tick + 1) % BOOKMARK_TICKS;
-        let at = Position {
-            id: self.cursor,
-            ..self.log.head()
-        };
-        let time = Timestamp::now();
-        let bookmark = chunk(&Control::Bookmark { at, time }.sse());
-        let keys: Vec<usize> = self.live.iter().flatten().copied().collect();
+        let journal = self.log.head().journal;
+        let keys = self.subscribers.iter().map(|(key, _)| key);
+        let keys: Vec<usize> = keys
+            .filter(|key| key % BOOKMARK_TICKS == self.tick)
+            .collect();
         for key in keys {
-            if key % BOOKMARK_TICKS == self.tick {
-                self.bookmark(key, &bookmark);
-            }
+            self.bookmark(key, &journal);
         }
     }
 
-    fn bookmark(&mut self, key: usize, bookmark: &[u8]) {
+    /// Also to one that is behind: what it looks through may have nothing for it for long.
+    fn bookmark(&mut self, key: usize, journal: &str) {
         let subscriber = &mut self.subscribers[key];
-        subscriber.keep(bytes::Bytes::copy_from_slice(bookmark));
+        if subscriber.has_rest() {
+            return;
+        }
+        let at = Position {
+            id: subscriber.place.after(self.cursor),
+            journal: journal.to_owned(),
+        };
+        let time = Timestamp::now();
+        subscriber.keep(chunk(&Control::Bookmark { at, time }.sse()).into());
         match subscriber.flush() {
-            Ok(true) => {}
-            Ok(false) => {
+            Ok(false) if subscriber.place == Place::Live => {
                 self.leave_live(key);
                 self.subscribers[key].place = Place::Behind(self.cursor);
             }
+            Ok(_) => {}
             Err(Closed) => self.remove(key),
         }
     }

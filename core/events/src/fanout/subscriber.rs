@@ -125,6 +125,10 @@ impl Subscriber {
         }
     }
 
+    pub fn has_rest(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
     /// To be sent before anything else.
     pub fn keep(&mut self, rest: Bytes) {
         self.rest = rest;

@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::{Ending, coalesce::Coalescer};
 use crate::{
     api::{format::Format, subscriptions::Entered},
-    events::{Control, Frame, Next, Subscription},
+    events::{BOOKMARK_SECONDS, Control, Frame, Next, Subscription},
     model::{EventId, Hello, Position, Reset, Timestamp},
     store::StoreError,
 };
 
-const BOOKMARK_EVERY: Duration = Duration::from_secs(15);
+const BOOKMARK_EVERY: Duration = Duration::from_secs(BOOKMARK_SECONDS as u64);
 
 /// A stream as the body of a response.
 pub struct EventBody {
@@ -49,7 +49,9 @@ impl EventBody {
 
     fn frames(mut self) -> impl Stream<Item = Bytes> {
         async_stream::stream! {
-            yield self.control(&Control::hello(self.hello.clone()));
+            let begins = (!self.subscription.starts_with_reset())
+                .then(|| self.position(self.subscription.cursor()));
+            yield self.control(&Control::hello(self.hello.clone(), begins));
             let mut bookmark = interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY);
             bookmark.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -65,7 +67,7 @@ impl EventBody {
                     }
                     next = self.coalescer.next(&mut self.subscription) => next,
                     _ = bookmark.tick() => {
-                        let at = self.position(self.coalescer.passed(&self.subscription));
+                        let at = self.position(self.subscription.passed());
                         let time = Timestamp::now();
                         yield self.control(&Control::Bookmark { at, time });
                         continue;
@@ -89,7 +91,7 @@ impl EventBody {
     /// What was its last event has been passed, sent or not.
     fn has_ended(&self) -> bool {
         let last = self.ending.as_ref().and_then(|ending| ending.last);
-        let passed = self.coalescer.passed(&self.subscription);
+        let passed = self.subscription.passed();
         !self.subscription.starts_with_reset() && last.is_some_and(|last| passed >= last)
     }
 

@@ -54,39 +54,32 @@ impl Coalescer {
                 Some(until) if !self.is_full() => {
                     match timeout_at(until, subscription.next()).await {
                         Ok(next) => next?,
-                        Err(_) => return Ok(self.release()),
+                        Err(_) => return Ok(self.release(subscription)),
                     }
                 }
-                Some(_) => return Ok(self.release()),
+                Some(_) => return Ok(self.release(subscription)),
             };
             match next {
                 Next::Events(frames) => {
                     self.until.get_or_insert_with(|| Instant::now() + window);
-                    self.add(&frames);
+                    self.add(&frames)?;
+                    subscription.hold_back(self.waiting.keys().next().copied());
                 }
                 Next::Reset { .. } => {
                     // What waits is of before the gap: the client loads anew.
-                    self.release();
+                    self.release(subscription);
                     return Ok(next);
                 }
             }
         }
     }
 
-    /// Everything up to this id has gone out, is outdated, or did not match.
-    pub fn passed(&self, subscription: &Subscription) -> EventId {
-        match self.waiting.keys().next() {
-            Some(first) => EventId(first.0 - 1),
-            None => subscription.cursor(),
-        }
-    }
-
-    fn add(&mut self, frames: &[Frame]) {
+    fn add(&mut self, frames: &[Frame]) -> Result<(), StoreError> {
         for frame in frames {
             let kind = frame.parts().kind;
             // Log lines are no state: none replaces another.
             if kind != EventType::DeployLog {
-                let key = (kind, about(frame));
+                let key = (kind, about(frame)?);
                 let outdated = self.newest.insert(key, frame.id());
                 let outdated = outdated.and_then(|id| self.waiting.remove(&id));
                 self.bytes -= outdated.map_or(0, |frame| frame.sse().len());
@@ -95,20 +88,22 @@ impl Coalescer {
             // A copy: what it stays behind is not kept with it.
             self.waiting.insert(frame.id(), frame.alone());
         }
+        Ok(())
     }
 
     fn is_full(&self) -> bool {
         self.waiting.len() >= WAITING_MAX || self.bytes >= WAITING_BYTES_MAX
     }
 
-    fn release(&mut self) -> Next {
+    fn release(&mut self, subscription: &Subscription) -> Next {
+        subscription.hold_back(None);
         (self.until, self.bytes) = (None, 0);
         self.newest.clear();
         Next::Events(std::mem::take(&mut self.waiting).into_values().collect())
     }
 }
 
-fn about(frame: &Frame) -> String {
+fn about(frame: &Frame) -> Result<String, StoreError> {
     #[derive(Deserialize)]
     struct About {
         subject: String,
@@ -119,9 +114,6 @@ fn about(frame: &Frame) -> String {
         /// Of `instance_status`: the container's id.
         instance: Option<String>,
     }
-    let about = serde_json::from_str::<About>(frame.json());
-    about.map_or_else(
-        |_| String::new(),
-        |it| it.payload.instance.unwrap_or(it.subject),
-    )
+    let it: About = serde_json::from_str(frame.json())?;
+    Ok(it.payload.instance.unwrap_or(it.subject))
 }

@@ -66,7 +66,10 @@ impl Wanted {
     }
 
     fn is_plain(&self) -> bool {
-        self.format == Format::Plain && self.ending.is_none() && self.coalesce.is_none()
+        self.format == Format::Plain
+            && self.gaps == Gaps::Reset
+            && self.ending.is_none()
+            && self.coalesce.is_none()
     }
 }
 
@@ -108,11 +111,15 @@ fn open_on_socket(
         is_resume.then_some(after),
         &entered,
     );
-    let mut opening = Control::hello(hello).sse();
-    if let Some(reason) = reset {
-        let head = Position { id: after, ..head };
-        opening += &Control::Reset(Reset { reason, head }).sse();
-    }
+    let begins = Position { id: after, ..head };
+    let opening = match reset {
+        None => Control::hello(hello, Some(begins)).sse(),
+        Some(reason) => {
+            let head = begins;
+            let reset = Control::Reset(Reset { reason, head });
+            Control::hello(hello, None).sse() + &reset.sse()
+        }
+    };
     let body = TakeoverBody::new(takeover, move |socket| {
         seat.attach(Attachment {
             socket,

@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn there_are_no_more_streams_than_the_system_has_descriptors_for() {
+        let limits = |streams_max, streams_per_client| Limits {
+            streams_max,
+            streams_per_client,
+        };
+        let wanted = limits(10_000, 1_000);
+        assert_eq!(wanted.within(20_000), wanted);
+        assert_eq!(wanted.within(1_024), limits(512, 512));
+        assert_eq!(wanted.within(100), limits(1, 1));
+    }
+
+    #[test]
     fn a_stream_is_found_by_who_opened_it_and_by_nobody_else() {
         with_registry(|registry, bus| {
             let mine = open(registry, bus, Principal::Local);

@@ -75,6 +75,7 @@ pub fn controls() -> Vec<Control> {
     let others = [
         Control::Hello {
             hello,
+            after: Some(position(38)),
             retry_ms: 1_000,
         },
         Control::Bookmark {
