@@ -84,7 +84,7 @@ pub struct Delivery {
 pub struct DeliveryDetail {
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// Oldest first.
+    /// The newest hundred, oldest first; `attempts` counts all.
     pub attempt_list: Vec<Attempt>,
 }
 

@@ -13,21 +13,30 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 86_400);
 const TRIES_MIN: u32 = 20;
 /// A target may ask for patience, but not for ever; nor for none at all.
 const ASKED_MAX: Duration = Duration::from_secs(86_400);
+/// A target that still fails once our own pause is as long as this does not know when it
+/// will be well again: what it asks for is the least that it gets from then on.
+const BELIEVED_BELOW: Duration = Duration::from_secs(60);
 /// A plugin that fails on the same delivery so often in a row is not tried again.
 const FAULTS_MAX: u32 = 5;
 
-/// How long to wait after the `tries`th attempt (from 1). What the target
-/// asked for is kept to; else the pause doubles, half of it by chance, so that
-/// many sinks do not return together.
+/// How long to wait after the `tries`th attempt (from 1). The pause doubles, half of it by
+/// chance, so that many sinks do not return together. What the target asked for is kept to
+/// at first, and never cut short: it does not make us ask every second for days.
 pub(super) fn pause(tries: u32, asked_ms: Option<u64>) -> Duration {
-    if let Some(asked_ms) = asked_ms {
-        let jitter = Duration::from_millis(rand::rng().random_range(0..250));
-        return Duration::from_millis(asked_ms).clamp(FIRST, ASKED_MAX) + jitter;
-    }
     let longest = FIRST
         .saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)))
         .min(MAX);
-    longest / 2 + longest.mul_f64(rand::rng().random::<f64>() / 2.0)
+    let ours = longest / 2 + longest.mul_f64(rand::rng().random::<f64>() / 2.0);
+    let Some(asked_ms) = asked_ms else {
+        return ours;
+    };
+    let jitter = Duration::from_millis(rand::rng().random_range(0..250));
+    let asked = Duration::from_millis(asked_ms).clamp(FIRST, ASKED_MAX) + jitter;
+    if longest < BELIEVED_BELOW {
+        asked
+    } else {
+        asked.max(ours)
+    }
 }
 
 /// When a pause is over, if there is one: at `until`, which a clock counts that is never set,
@@ -148,5 +157,18 @@ mod tests {
         assert!(asked >= Duration::from_secs(30) && asked < Duration::from_secs(31));
         assert!(pause(1, Some(u64::MAX)) < ASKED_MAX + Duration::from_secs(1));
         assert!(pause(1, Some(0)) >= FIRST);
+    }
+
+    #[test]
+    fn a_target_that_asks_for_a_second_again_and_again_is_asked_ever_less_often() {
+        for tries in 1..=6 {
+            assert!(pause(tries, Some(1_000)) < Duration::from_secs(2));
+        }
+        assert!(pause(7, Some(1_000)) >= Duration::from_secs(32));
+        assert!(pause(60, Some(1_000)) >= MAX / 2);
+        // Who asks for more than our own pause gets it.
+        assert!(pause(60, Some(7_200_000)) >= Duration::from_secs(7_200));
+        let day: Duration = (1..=60).map(|tries| pause(tries, Some(1_000))).sum();
+        assert!(day > Duration::from_secs(86_400), "{day:?}");
     }
 }

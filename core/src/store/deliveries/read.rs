@@ -1,4 +1,4 @@
-use rusqlite::{Row, ToSql, types::Value};
+use rusqlite::{Row, ToSql, params, types::Value};
 
 use super::{DeliveryQuery, QueuedDelivery};
 use crate::{
@@ -15,6 +15,10 @@ pub(super) const COLUMNS: &str =
 /// The order of a queue. The parts of a delivery that was split have its position: they
 /// are in the order of their events.
 pub(super) const IN_ORDER: &str = "position, json_extract(events, '$[0]'), rowid";
+
+/// Attempts that are shown of one delivery: there may be hundreds in three days, and each
+/// replay begins anew.
+const ATTEMPTS_SHOWN: u32 = 100;
 
 impl Reader<'_> {
     /// The oldest delivery that a sink has not ended.
@@ -64,15 +68,18 @@ impl Reader<'_> {
         Ok(rows.next()?.map(delivery_of).transpose()?.map(|(it, _)| it))
     }
 
+    /// With its newest attempts.
     pub fn delivery_detail(&self, id: &str) -> Result<Option<DeliveryDetail>, StoreError> {
         let Some(delivery) = self.delivery(id)? else {
             return Ok(None);
         };
         let mut statement = self.sql().prepare_cached(
-            "SELECT at, outcome, reason, latency_ms FROM delivery_attempts
-             WHERE delivery = ?1 ORDER BY number",
+            "SELECT at, outcome, reason, latency_ms FROM (
+                SELECT number, at, outcome, reason, latency_ms FROM delivery_attempts
+                WHERE delivery = ?1 ORDER BY number DESC LIMIT ?2)
+             ORDER BY number",
         )?;
-        let mut rows = statement.query([id])?;
+        let mut rows = statement.query(params![id, ATTEMPTS_SHOWN])?;
         let mut attempt_list = Vec::new();
         while let Some(row) = rows.next()? {
             let outcome: String = row.get(1)?;
@@ -176,4 +183,52 @@ pub(super) fn delivery_of(row: &Row<'_>) -> Result<(Delivery, i64), StoreError> 
         digest: row.get("digest")?,
     };
     Ok((delivery, row.get("rowid")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ATTEMPTS_SHOWN;
+    use crate::{
+        events::Log,
+        model::{AttemptOutcome, EventId, Timestamp},
+        store::{AfterAttempt, AttemptRecord, NewDelivery, Store},
+    };
+
+    #[tokio::test]
+    async fn of_many_attempts_the_newest_are_shown_and_all_are_counted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _threads) = Store::open(&dir.path().join("db"), &Log::new()).expect("a store");
+        let made = ATTEMPTS_SHOWN + 5;
+        let shown = store.write(move |tx| {
+            tx.insert_delivery(&NewDelivery {
+                id: "one".into(),
+                pipeline: "all".into(),
+                sink: "hook".into(),
+                subject: String::new(),
+                events: vec![EventId(1)],
+                input: "[]".into(),
+            })?;
+            for at in 1..=made {
+                let record = AttemptRecord {
+                    at: Timestamp::from_unix_ms(i64::from(at)),
+                    latency_ms: 1,
+                    outcome: AttemptOutcome::Retry,
+                    reason: None,
+                    by: None,
+                    next: AfterAttempt::RetryAt(Timestamp::from_unix_ms(0)),
+                };
+                tx.record_attempt("one", &record)?;
+            }
+            tx.delivery_detail("one")
+        });
+        let shown = shown.await.expect("read").expect("it is there");
+        assert_eq!(shown.delivery.attempts, made);
+        let times: Vec<i64> = shown
+            .attempt_list
+            .iter()
+            .map(|it| it.at.unix_ms())
+            .collect();
+        let newest: Vec<i64> = (6..=i64::from(made)).collect();
+        assert_eq!(times, newest);
+    }
 }

@@ -921,7 +921,7 @@ export interface components {
         };
         /** @description A delivery with its history. */
         DeliveryDetail: components["schemas"]["Delivery"] & {
-            /** @description Oldest first. */
+            /** @description The newest hundred, oldest first; `attempts` counts all. */
             attempt_list: components["schemas"]["Attempt"][];
         };
         /**
