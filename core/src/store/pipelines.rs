@@ -30,12 +30,14 @@ pub struct NewDrop {
 }
 
 impl Tx<'_> {
-    /// Where the pipeline goes on; a new one starts with the next event.
-    pub fn open_pipeline(&self, name: &str) -> Result<EventId, StoreError> {
+    /// Where the pipeline goes on; a new one starts with the next event. Its sinks are kept
+    /// for when no file names it any more.
+    pub fn open_pipeline(&self, name: &str, sinks: &[String]) -> Result<EventId, StoreError> {
         let head = EventId(self.next_event().0 - 1);
         self.sql().execute(
-            "INSERT INTO pipelines (name, cursor) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
-            params![name, head.0],
+            "INSERT INTO pipelines (name, cursor, sinks) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET sinks = excluded.sinks",
+            params![name, head.0, serde_json::to_string(sinks)?],
         )?;
         let progress = self.pipeline_progress(name)?;
         Ok(progress.map_or(head, |progress| progress.cursor))
@@ -88,7 +90,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets a pipeline that is no longer configured; its deliveries stay.
+    /// Forgets a pipeline that is no longer configured, with what is in its batch; its
+    /// deliveries stay.
     pub fn remove_pipeline(&self, name: &str) -> Result<(), StoreError> {
         self.sql()
             .execute("DELETE FROM pipelines WHERE name = ?1", [name])?;
@@ -114,6 +117,19 @@ impl Reader<'_> {
             })
         });
         Ok(row.optional()?)
+    }
+
+    /// Where it sends to, as it was last opened; nowhere, where that was before they were
+    /// kept.
+    pub fn pipeline_sinks(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        let mut statement = self
+            .sql()
+            .prepare_cached("SELECT sinks FROM pipelines WHERE name = ?1")?;
+        let kept: Option<Option<String>> =
+            statement.query_row([name], |row| row.get(0)).optional()?;
+        let sinks = kept.flatten().map(|json| serde_json::from_str(&json));
+        let sinks: Option<Vec<String>> = sinks.transpose()?;
+        Ok(sinks.unwrap_or_default())
     }
 
     /// Names of all pipelines that have a cursor.

@@ -62,12 +62,12 @@ impl PipelineTask {
             Err(error) => return self.status.fail(error.to_string()),
         };
         // Opened before anything is waited for: from here on no event is missed.
-        let name = self.name.clone();
+        let (name, sinks) = (self.name.clone(), self.config.sinks.clone());
         let open = move || {
-            let name = name.clone();
+            let (name, sinks) = (name.clone(), sinks.clone());
             move |tx: &mut Tx<'_>| {
                 Ok(Memory {
-                    cursor: tx.open_pipeline(&name)?,
+                    cursor: tx.open_pipeline(&name, &sinks)?,
                     batch: tx.batch_members(&name)?,
                     passed: tx.once_keys(&name)?,
                 })
