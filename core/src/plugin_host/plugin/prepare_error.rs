@@ -56,6 +56,29 @@ impl PrepareError {
         )
     }
 
+    /// The compiler did not get to an end: the machine may have been too busy, or have had
+    /// no memory left, but the file may be to blame as well.
+    pub(super) const fn is_of_the_compiler(&self) -> bool {
+        let Self::File {
+            problem: FileProblem::Compile(problem),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        match problem {
+            CompileError::TooSlow { .. }
+            | CompileError::Crashed { .. }
+            | CompileError::Ended { .. } => true,
+            CompileError::NotWasm
+            | CompileError::NotAComponent
+            | CompileError::TooLarge { .. }
+            | CompileError::Invalid(_)
+            | CompileError::TooHeavy(_)
+            | CompileError::Unavailable(_) => false,
+        }
+    }
+
     /// Rather than about its configuration, or because it is gone.
     pub(super) const fn is_about_the_file(&self) -> bool {
         matches!(

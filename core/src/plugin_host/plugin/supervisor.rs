@@ -14,6 +14,10 @@ use crate::{
 
 /// How soon what may have passed is tried again, as a secret that was not there.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// How soon what the compiler did not get done with is compiled again: twice as long each
+/// time, since a file that is made for it takes a processor for minutes.
+const COMPILE_FIRST: Duration = Duration::from_secs(2 * 60);
+const COMPILE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What the folder asks for, of one plugin.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +61,8 @@ pub struct Supervisor {
     versions: watch::Sender<Option<Arc<Version>>>,
     /// Whoever uses it counts on this, also while its file is away.
     role: OnceLock<PluginRole>,
+    /// So often the compiler did not get done with what is wanted.
+    compiles_failed: u32,
 }
 
 impl Supervisor {
@@ -72,6 +78,7 @@ impl Supervisor {
             wanted,
             versions,
             role: OnceLock::new(),
+            compiles_failed: 0,
         };
         (supervisor, receiver)
     }
@@ -88,7 +95,10 @@ impl Supervisor {
             let retry = tokio::select! {
                 () = token.cancelled() => return,
                 changed = newer.changed() => match changed {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        self.compiles_failed = 0;
+                        continue;
+                    }
                     Err(_) => return,
                 },
                 retry = self.fulfil(wanted, &mut is_outdated) => retry,
@@ -101,7 +111,10 @@ impl Supervisor {
             };
             tokio::select! {
                 () = token.cancelled() => return,
-                changed = newer.changed() => if changed.is_err() { return },
+                changed = newer.changed() => match changed {
+                    Ok(()) => self.compiles_failed = 0,
+                    Err(_) => return,
+                },
                 // It is no news.
                 () = waited => before = None,
             }
@@ -110,7 +123,7 @@ impl Supervisor {
 
     /// After how long to try again, if that can help. `is_outdated`: what runs was
     /// configured otherwise.
-    async fn fulfil(&self, wanted: Wanted, is_outdated: &mut bool) -> Option<Duration> {
+    async fn fulfil(&mut self, wanted: Wanted, is_outdated: &mut bool) -> Option<Duration> {
         match wanted {
             Wanted::Run { config, .. } => {
                 self.status.set_file(config.source.to_string());
@@ -149,7 +162,7 @@ impl Supervisor {
             Wanted::Describe { file, .. } => {
                 match self.kit.describe(&file, self.status.metrics()).await {
                     Ok((identity, toml)) => self.status.described(identity, toml),
-                    Err(error) => self.reject(&error),
+                    Err(error) => self.reject(&error, ""),
                 }
             }
             Wanted::Missing { file } => self.withdraw(&PrepareError::Missing(file)),
@@ -263,24 +276,106 @@ impl Supervisor {
         self.status.accepted(accepted);
     }
 
-    fn refuse(&self, error: &PrepareError) -> Option<Duration> {
+    fn refuse(&mut self, error: &PrepareError) -> Option<Duration> {
         if matches!(error, PrepareError::Missing(_)) {
             self.withdraw(error);
             return Some(RETRY_AFTER);
         }
-        self.reject(error);
+        if error.is_of_the_compiler() {
+            let pause = compile_again_after(self.compiles_failed);
+            self.compiles_failed = self.compiles_failed.saturating_add(1);
+            let minutes = pause.as_secs() / 60;
+            self.reject(
+                error,
+                &format!("; it is compiled again in {minutes} minutes"),
+            );
+            return Some(pause);
+        }
+        self.reject(error, "");
         error.may_pass().then_some(RETRY_AFTER)
     }
 
-    fn reject(&self, error: &PrepareError) {
+    fn reject(&self, error: &PrepareError, what_follows: &str) {
         if let Some(kind) = error.kind() {
             self.status.metrics().faults.add(kind);
         }
-        self.status.rejected(clipped(error.to_string()));
+        let error = clipped(error.to_string());
+        self.status.rejected(format!("{error}{what_follows}"));
     }
 
     fn withdraw(&self, error: &PrepareError) {
         self.versions.send_replace(None);
         self.status.missing(error.to_string());
+    }
+}
+
+fn compile_again_after(failed_before: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failed_before);
+    COMPILE_FIRST.saturating_mul(doubled).min(COMPILE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::Log,
+        plugin_host::{
+            capabilities::Trust, compile::Compiler, config::FileConfig, plugin::KeptFiles,
+            sandbox::Sandbox,
+        },
+        store::{Keyring, SealedSecrets, Store},
+    };
+
+    /// The eight bytes that a component begins with.
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn pauses_between_compilations_double_up_to_an_hour() {
+        let minutes = |failed| compile_again_after(failed).as_secs() / 60;
+        assert_eq!([0, 1, 2, 4, 5, 6].map(minutes), [2, 4, 8, 32, 60, 60]);
+        assert_eq!(minutes(u32::MAX), 60);
+    }
+
+    #[tokio::test]
+    async fn what_the_compiler_did_not_get_done_with_is_compiled_again_ever_later() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let folder = dir.path().join("plugins");
+        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::write(folder.join("hook.wasm"), COMPONENT).expect("written");
+        let (store, _threads) = Store::open(&dir.path().join("db"), &Log::new()).expect("a store");
+        let keyring = Arc::new(Keyring::open(dir.path()).expect("a key"));
+        // It ends at once, and has no verdict.
+        let program = "/bin/false".into();
+        let kit = Kit {
+            sandbox: Sandbox::new().expect("a sandbox"),
+            compiler: Arc::new(Compiler::new(
+                program,
+                dir.path().join("cache"),
+                keyring.clone(),
+            )),
+            secrets: SealedSecrets::new(store.clone(), keyring),
+            store,
+            folder,
+            kept: KeptFiles::new(dir.path().join("accepted")),
+            blocked: Vec::new(),
+            trust: Trust::default(),
+            rehearsal: None,
+        };
+        let toml = "[plugin.hook]\nfile = \"hook.wasm\"\n";
+        let config = FileConfig::parse("hook.toml", toml).expect("a configuration");
+        let wanted = Wanted::Run {
+            config: Box::new(config.plugins["hook"].clone()),
+            stamp: None,
+        };
+        let status = Arc::new(PluginStatus::new("hook", "hook.wasm".into(), None));
+        let (_sender, receiver) = watch::channel(wanted.clone());
+        let (mut supervisor, _versions) = Supervisor::new(kit, status.clone(), receiver);
+        for minutes in [2, 4, 8] {
+            let retry = supervisor.fulfil(wanted.clone(), &mut false).await;
+            assert_eq!(retry, Some(Duration::from_secs(minutes * 60)));
+            let error = status.error().expect("it is refused");
+            let expected = format!("; it is compiled again in {minutes} minutes");
+            assert!(error.ends_with(&expected), "{error}");
+        }
     }
 }
