@@ -43,9 +43,9 @@ pub struct Config {
     pub caddy: CaddySettings,
     /// Where `docker login` keeps its logins.
     pub docker_config: Option<PathBuf>,
-    /// Our own binary: plugins are compiled in a process of its own.
+    /// The very binary that runs: plugins are compiled in a process of its own.
     pub compiler: PathBuf,
-    /// Our own binary: the data plane is a process of its own too.
+    /// Where our own binary is: the data plane is a process of its own too.
     pub program: PathBuf,
     /// This server is a service of systemd's.
     pub under_systemd: bool,
@@ -128,7 +128,7 @@ impl Config {
                 email: key("certificates_email", &args.certificates_email).map(|found| found.text),
             },
             docker_config: docker_config(environment),
-            compiler: own_program(),
+            compiler: running_program(),
             program: own_program(),
             under_systemd: environment("INVOCATION_ID").is_some(),
             data,
@@ -187,6 +187,19 @@ fn default_data(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf>
     Some(base.join("tiny-forge"))
 }
 
+/// Leads to the file that this process runs, also once an upgrade has put another one in its
+/// place: that one may compile what this one cannot load.
+const RUNNING_PROGRAM: &str = "/proc/self/exe";
+
+fn running_program() -> PathBuf {
+    let running = PathBuf::from(RUNNING_PROGRAM);
+    if running.exists() {
+        running
+    } else {
+        own_program()
+    }
+}
+
 fn own_program() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| "tiny-forge".into())
 }
@@ -203,7 +216,7 @@ fn docker_config(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf
 mod tests {
     use std::io::Write;
 
-    use super::{Config, ServeArgs};
+    use super::{Config, RUNNING_PROGRAM, ServeArgs};
 
     fn load(args: &ServeArgs, variables: &[(&str, &str)]) -> Result<Config, String> {
         let environment = |name: &str| {
@@ -300,6 +313,14 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn plugins_are_compiled_by_the_file_that_runs_whatever_is_in_its_place_by_now() {
+        let config = load(&ServeArgs::default(), &[]).expect("valid");
+        assert_eq!(config.compiler, std::path::Path::new(RUNNING_PROGRAM));
+        // What goes on after an upgrade is started from where that is.
+        assert_ne!(config.program, config.compiler);
     }
 
     #[test]

@@ -64,6 +64,17 @@ impl Cache {
         written.await.expect("writing a file does not panic")
     }
 
+    pub(super) async fn remove(&self, digest: &str) {
+        let Some(name) = file_name(digest) else {
+            return;
+        };
+        let path = self.folder.join(name);
+        let removed = tokio::task::spawn_blocking(move || remove(&path)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, "compiled code that does not load stays in the cache");
+        }
+    }
+
     fn read_verified(&self, name: &str) -> Cached {
         let path = self.folder.join(name);
         let bytes = match std::fs::read(&path) {

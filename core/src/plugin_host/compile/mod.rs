@@ -138,6 +138,11 @@ impl Compiler {
         let code = self.cache.write(digest, code.into()).await;
         Ok(compiled(code, was_tampered_with))
     }
+
+    /// Its code does not load, whoever made it: next time it is compiled anew.
+    pub async fn forget(&self, digest: &str) {
+        self.cache.remove(digest).await;
+    }
 }
 
 /// Tells a component from a core module by the eight bytes that both begin with.

@@ -197,6 +197,9 @@ impl Kit {
         let loaded = loading.await.unwrap_or_else(|panic| {
             Err(LoadError::Broken(format!("loading it panicked: {panic}")))
         });
+        if matches!(loaded, Err(LoadError::Broken(_))) {
+            self.compiler.forget(&digest).await;
+        }
         loaded.map_err(|problem| blame(source, &digest, None, problem))
     }
 

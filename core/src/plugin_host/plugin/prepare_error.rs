@@ -56,15 +56,16 @@ impl PrepareError {
         )
     }
 
-    /// The compiler did not get to an end: the machine may have been too busy, or have had
-    /// no memory left, but the file may be to blame as well.
+    /// The compiler did not get to an end, or not to a good one: the machine may have been
+    /// too busy, or have had no memory left, but the file may be to blame as well.
     pub(super) const fn is_of_the_compiler(&self) -> bool {
-        let Self::File {
-            problem: FileProblem::Compile(problem),
-            ..
-        } = self
-        else {
+        let Self::File { problem, .. } = self else {
             return false;
+        };
+        let problem = match problem {
+            FileProblem::Compile(problem) => problem,
+            FileProblem::Load(problem) => return matches!(problem, LoadError::Broken(_)),
+            FileProblem::Fault(_) => return false,
         };
         match problem {
             CompileError::TooSlow { .. }

@@ -316,6 +316,8 @@ fn compile_again_after(failed_before: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{
         events::Log,
@@ -336,27 +338,21 @@ mod tests {
         assert_eq!(minutes(u32::MAX), 60);
     }
 
-    #[tokio::test]
-    async fn what_the_compiler_did_not_get_done_with_is_compiled_again_ever_later() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let folder = dir.path().join("plugins");
+    /// Of a plugin whose compiler is this program, with what it is to run.
+    fn compiled_by(program: &str, dir: &Path) -> (Supervisor, Wanted) {
+        let folder = dir.join("plugins");
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::write(folder.join("hook.wasm"), COMPONENT).expect("written");
-        let (store, _threads) = Store::open(&dir.path().join("db"), &Log::new()).expect("a store");
-        let keyring = Arc::new(Keyring::open(dir.path()).expect("a key"));
-        // It ends at once, and has no verdict.
-        let program = "/bin/false".into();
+        let (store, _threads) = Store::open(&dir.join("db"), &Log::new()).expect("a store");
+        let keyring = Arc::new(Keyring::open(dir).expect("a key"));
+        let compiler = Compiler::new(program.into(), dir.join("cache"), keyring.clone());
         let kit = Kit {
             sandbox: Sandbox::new().expect("a sandbox"),
-            compiler: Arc::new(Compiler::new(
-                program,
-                dir.path().join("cache"),
-                keyring.clone(),
-            )),
+            compiler: Arc::new(compiler),
             secrets: SealedSecrets::new(store.clone(), keyring),
             store,
             folder,
-            kept: KeptFiles::new(dir.path().join("accepted")),
+            kept: KeptFiles::new(dir.join("accepted")),
             blocked: Vec::new(),
             trust: Trust::default(),
             rehearsal: None,
@@ -368,14 +364,37 @@ mod tests {
             stamp: None,
         };
         let status = Arc::new(PluginStatus::new("hook", "hook.wasm".into(), None));
-        let (_sender, receiver) = watch::channel(wanted.clone());
-        let (mut supervisor, _versions) = Supervisor::new(kit, status.clone(), receiver);
+        let (_, receiver) = watch::channel(wanted.clone());
+        (Supervisor::new(kit, status, receiver).0, wanted)
+    }
+
+    async fn is_compiled_again(supervisor: &mut Supervisor, wanted: &Wanted, minutes: u64) {
+        let retry = supervisor.fulfil(wanted.clone(), &mut false).await;
+        assert_eq!(retry, Some(Duration::from_secs(minutes * 60)));
+        let error = supervisor.status.error().expect("it is refused");
+        let expected = format!("; it is compiled again in {minutes} minutes");
+        assert!(error.ends_with(&expected), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_the_compiler_did_not_get_done_with_is_compiled_again_ever_later() {
+        let dir = tempfile::tempdir().expect("a directory");
+        // It ends at once, and has no verdict.
+        let (mut supervisor, wanted) = compiled_by("/bin/false", dir.path());
         for minutes in [2, 4, 8] {
-            let retry = supervisor.fulfil(wanted.clone(), &mut false).await;
-            assert_eq!(retry, Some(Duration::from_secs(minutes * 60)));
-            let error = status.error().expect("it is refused");
-            let expected = format!("; it is compiled again in {minutes} minutes");
-            assert!(error.ends_with(&expected), "{error}");
+            is_compiled_again(&mut supervisor, &wanted, minutes).await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_load_is_not_found_in_the_cache_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        // What it says is no machine code.
+        let (mut supervisor, wanted) = compiled_by("/bin/echo", dir.path());
+        is_compiled_again(&mut supervisor, &wanted, 2).await;
+        let error = supervisor.status.error().expect("it is refused");
+        assert!(error.contains("it cannot be loaded"), "{error}");
+        let cached = std::fs::read_dir(dir.path().join("cache")).expect("a folder");
+        assert_eq!(cached.count(), 0);
     }
 }
