@@ -20,6 +20,10 @@ const LINE_BYTES_MAX: usize = 4 << 10;
 /// Lines that may come at once, and how many more each second.
 const BURST_LINES: f64 = 64.0;
 const LINES_PER_SECOND: f64 = 16.0;
+/// The same for what the operator has to see, which a plugin that writes much does not push
+/// aside.
+const BURST_NOTICES: f64 = 16.0;
+const NOTICES_PER_SECOND: f64 = 1.0;
 /// Between two lines about a plugin in the server's own log.
 const NOTICE_PAUSE: Duration = Duration::from_secs(60);
 
@@ -36,12 +40,20 @@ struct Shared {
 
 struct Ring {
     lines: VecDeque<PluginLogLine>,
-    allowance: f64,
-    refilled: Instant,
+    written: Allowance,
+    notices: Allowance,
     /// Lines over the rate since the last one that was kept.
     lost: u64,
     /// When the server's own log was last told something.
     noticed: Option<Instant>,
+}
+
+/// How many lines may come now.
+struct Allowance {
+    burst: f64,
+    per_second: f64,
+    left: f64,
+    refilled: Instant,
 }
 
 impl PluginLog {
@@ -51,8 +63,8 @@ impl PluginLog {
             scrubber: scrubber.clone(),
             ring: Mutex::new(Ring {
                 lines: VecDeque::new(),
-                allowance: BURST_LINES,
-                refilled: Instant::now(),
+                written: Allowance::new(BURST_LINES, LINES_PER_SECOND),
+                notices: Allowance::new(BURST_NOTICES, NOTICES_PER_SECOND),
                 lost: 0,
                 noticed: None,
             }),
@@ -67,22 +79,25 @@ impl PluginLog {
     /// Adds a line, also for what the host has to say to the plugin's operator. Says how it
     /// is shown, if it is.
     pub fn write(&self, level: PluginLogLevel, message: &str) -> Option<String> {
-        if !self.ring().allows(Instant::now()) {
-            return None;
-        }
+        let is_allowed = self.ring().allows(Instant::now());
+        is_allowed.then(|| self.show(level, message))
+    }
+
+    fn show(&self, level: PluginLogLevel, message: &str) -> String {
         let scrubber = &self.0.scrubber;
         let message = visible(scrubber.scrub_beginning(message.to_owned(), LINE_BYTES_MAX));
         tracing::debug!(plugin = self.0.plugin, ?level, line = ?message);
         self.ring().push(level, message.clone());
-        Some(message)
+        message
     }
 
-    /// A line that the operator has to see, also in the server's own log: there at most
-    /// once a minute, whatever the plugin does.
+    /// A line that the operator has to see, whatever the plugin itself writes; also in the
+    /// server's own log: there at most once a minute, whatever the plugin does.
     pub fn notice(&self, message: &str) {
-        let Some(shown) = self.write(PluginLogLevel::Warn, message) else {
+        if !self.ring().allows_notice(Instant::now()) {
             return;
-        };
+        }
+        let shown = self.show(PluginLogLevel::Warn, message);
         if self.ring().may_notice(Instant::now()) {
             tracing::warn!(plugin = self.0.plugin, "{shown}");
         }
@@ -95,16 +110,14 @@ impl PluginLog {
 
 impl Ring {
     fn allows(&mut self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.refilled);
-        let refilled = self.allowance + since.as_secs_f64() * LINES_PER_SECOND;
-        self.allowance = refilled.min(BURST_LINES);
-        self.refilled = now;
-        let allowed = self.allowance >= 1.0;
-        if allowed {
-            self.allowance -= 1.0;
-        } else {
-            self.lost += 1;
-        }
+        let allowed = self.written.take(now);
+        self.lost += u64::from(!allowed);
+        allowed
+    }
+
+    fn allows_notice(&mut self, now: Instant) -> bool {
+        let allowed = self.notices.take(now);
+        self.lost += u64::from(!allowed);
         allowed
     }
 
@@ -138,6 +151,41 @@ impl Ring {
     }
 }
 
+impl Allowance {
+    fn new(burst: f64, per_second: f64) -> Self {
+        Self {
+            burst,
+            per_second,
+            left: burst,
+            refilled: Instant::now(),
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.refilled);
+        let refilled = self.left + since.as_secs_f64() * self.per_second;
+        self.left = refilled.min(self.burst);
+        self.refilled = now;
+        let is_enough = self.left >= 1.0;
+        if is_enough {
+            self.left -= 1.0;
+        }
+        is_enough
+    }
+}
+
+impl HostState {
+    /// Something was denied: whoever can grant it sees the line that does.
+    pub(super) fn tell_denied(&self, notice: &str) {
+        // What rehearses or describes itself is shown to whoever looks at it.
+        if self.is_starting || self.setup.rehearsal.is_some() {
+            self.setup.log.write(PluginLogLevel::Warn, notice);
+        } else {
+            self.setup.log.notice(notice);
+        }
+    }
+}
+
 impl v1::log::Host for HostState {
     async fn write(&mut self, level: v1::log::Level, message: String) -> wasmtime::Result<()> {
         self.count_host_call()?;
@@ -161,6 +209,7 @@ mod tests {
 
     use super::{
         BURST_LINES, Instant, LINE_BYTES_MAX, LINES_MAX, NOTICE_PAUSE, PluginLog, PluginLogLevel,
+        PluginLogLine,
     };
     use crate::scrub::Scrubber;
 
@@ -178,6 +227,23 @@ mod tests {
         let lines = log.lines();
         let notice = &lines[lines.len() - 2].message;
         assert!(notice.ends_with("are lost"), "{notice}");
+    }
+
+    #[test]
+    fn a_plugin_that_writes_too_much_hides_no_notice_and_notices_are_limited_too() {
+        let log = PluginLog::new("noisy", &Scrubber::default());
+        for _ in 0..1000 {
+            log.write(PluginLogLevel::Info, "again");
+        }
+        log.notice("a request was denied");
+        let last = log.lines().pop().expect("a line").message;
+        assert_eq!(last, "a request was denied");
+        for _ in 0..1000 {
+            log.notice("a request was denied");
+        }
+        let denied = |line: &PluginLogLine| line.message == "a request was denied";
+        let told = log.lines().into_iter().filter(denied).count();
+        assert!((16..32).contains(&told), "{told} lines");
     }
 
     #[test]

@@ -204,11 +204,11 @@ impl SecretsFor<'_> {
         let Bound { value, to } = self.secrets.bound(name)?;
         let origins = to.as_deref().unwrap_or_default();
         if to.is_some() && !origins.iter().any(|origin| origin.covers(self.origin)) {
-            // The operator has said where it may go.
-            return Err(SecretRefused::Invalid(format!(
-                "secret `{name}` may not go to {origin}: add it to the `to` of that secret, if it \
-                 is to go there",
-                origin = self.origin
+            // The operator has said where it may go, and can say more.
+            let all = origins.iter().chain([self.origin]);
+            let all: Vec<String> = all.map(ToString::to_string).collect();
+            return Err(SecretRefused::NotGranted(format!(
+                "secrets.{name} = {{ from = …, to = {all:?} }}"
             )));
         }
         Ok(value)
@@ -356,8 +356,9 @@ mod tests {
             "https://b.example",
         ] {
             let refused = fill_bound("{secret:TOKEN}", Some(to)).expect_err("refused");
-            assert!(refused.contains("https://a.example"), "{refused}");
-            assert!(!refused.contains("s3cret"), "{refused}");
+            let line =
+                format!("secrets.TOKEN = {{ from = …, to = [\"{to}\", \"https://a.example\"] }}");
+            assert_eq!(refused, format!("add {line}"));
         }
         let value = SecretValue {
             value: String::new(),

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use super::Secrets;
+use super::{Secrets, secrets::SecretRefused};
 use crate::plugin_host::sandbox::{HostState, v1};
 
 /// How Standard Webhooks marks a secret whose bytes are base64.
@@ -17,6 +17,9 @@ impl v1::sign::Host for HostState {
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
         self.count_host_call()?;
+        if let Err(SecretRefused::NotGranted(line)) = self.setup.secrets.value(&secret) {
+            self.tell_denied(&format!("a signature was denied: {line}"));
+        }
         Ok(hmac_sha256(&self.setup.secrets, &secret, &data))
     }
 }

@@ -164,6 +164,27 @@ async fn a_signature_shows_nothing_of_its_secret() {
 }
 
 #[tokio::test]
+async fn a_signature_with_a_secret_that_was_not_given_is_denied_with_the_line_to_add() {
+    let lab = Lab::new();
+    let sign = "(call $sign (i32.const 512) (i32.const 5) (i32.const 520) (i32.const 4)
+        (i32.const 600))";
+    let source = Source::filter(format!("{sign} (i32.const {ANSWER})"))
+        .import("sign", "sign", "hmac-sha256", "(param i32 i32 i32 i32 i32)")
+        .data(512, b"OTHER")
+        .data(520, b"data");
+    let module = lab.module(&source).await;
+    let setup = lab.setup(module.role());
+    let mut guest = Guest::start(&lab.sandbox, &module, &setup)
+        .await
+        .expect("a guest");
+    assert_eq!(guest.filter(&event()).await, Ok(Decision::Keep));
+    let lines = setup.log.lines();
+    assert_eq!(lines.len(), 1);
+    let expected = "a signature was denied: secrets.OTHER = \"env:OTHER\"";
+    assert_eq!(lines[0].message, expected);
+}
+
+#[tokio::test]
 async fn the_clock_tells_the_time() {
     let lab = Lab::new();
     // Traps unless it is after 2020 and before 2100.

@@ -27,7 +27,7 @@ use super::{
     rehearsal::{self, as_written},
 };
 use crate::{
-    model::{DryRunRequestMade, PluginLogLevel, TestRequest},
+    model::{DryRunRequestMade, TestRequest},
     plugin_host::{
         metrics::HttpOutcome,
         sandbox::{
@@ -277,13 +277,7 @@ impl v1::http::Host for HostState {
             status: answer.as_ref().ok().map(|answer| answer.status),
         });
         if let Err(Error::Denied(line)) = &answer {
-            let notice = format!("a request was denied: {line}");
-            // What rehearses or describes itself is shown to whoever looks at it.
-            if self.is_starting || self.setup.rehearsal.is_some() {
-                self.setup.log.write(PluginLogLevel::Warn, &notice);
-            } else {
-                self.setup.log.notice(&notice);
-            }
+            self.tell_denied(&format!("a request was denied: {line}"));
         }
         Ok(answer)
     }
