@@ -40,6 +40,9 @@ use crate::{
 /// A guest may write a megabyte where a URL belongs, and do so in each host call.
 const SHOWN_BYTES_MAX: usize = 4 << 10;
 
+/// Ends what is said of an address that no line would open.
+const UNGRANTABLE: &str = "can be granted to no plugin";
+
 /// To one that describes or configures itself.
 const NOT_YET: &str = "`describe` and `configure` reach nothing, a plugin sends when it is \
     called with an event";
@@ -169,11 +172,7 @@ impl HttpAccess {
     ) -> Result<v1::http::Response, Error> {
         let written = as_written(&request);
         let ready = self.ready(request, secrets, time_left).await;
-        let refused = ready.as_ref().err().map(|error| match error {
-            Error::Denied(line) => format!("not granted: add {line}"),
-            Error::Invalid(why) | Error::Connection(why) => why.clone(),
-            Error::Timeout => "no time was left".to_owned(),
-        });
+        let refused = ready.as_ref().err().map(why_refused);
         rehearsal.add(DryRunRequestMade {
             refused: refused.map(|why| rehearsal::shown(why.as_bytes())),
             ..written
@@ -215,7 +214,7 @@ impl HttpAccess {
 
     fn refused(&self, refusal: Refusal) -> Error {
         match refusal {
-            Refusal::Never(ip) => Error::Denied(format!("{ip} can be granted to no plugin")),
+            Refusal::Never(ip) => Error::Denied(format!("{ip} {UNGRANTABLE}")),
             Refusal::Closed(ip) => {
                 let granted = self.0.grants.networks.iter().copied();
                 let all = granted.chain([IpNet::from(ip)]);
@@ -245,6 +244,16 @@ fn outcome(answer: &Result<v1::http::Response, Error>) -> HttpOutcome {
         Err(Error::Invalid(_)) => HttpOutcome::Invalid,
         Err(Error::Timeout) => HttpOutcome::Timeout,
         Err(Error::Connection(_)) => HttpOutcome::Connection,
+    }
+}
+
+/// Why a request would not have left, as a sentence.
+fn why_refused(error: &Error) -> String {
+    match error {
+        Error::Denied(why) if why.ends_with(UNGRANTABLE) => why.clone(),
+        Error::Denied(line) => format!("not granted: add {line}"),
+        Error::Invalid(why) | Error::Connection(why) => why.clone(),
+        Error::Timeout => "no time was left".to_owned(),
     }
 }
 
@@ -280,5 +289,27 @@ impl v1::http::Host for HostState {
             self.tell_denied(&format!("a request was denied: {line}"));
         }
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::{HttpAccess, HttpGrants, Refusal, Trust, why_refused};
+
+    #[test]
+    fn a_dry_run_says_what_to_add_or_that_nobody_can_grant_it() {
+        let access = HttpAccess::new(HttpGrants::default(), Vec::new(), "test", &Trust::default());
+        let access = access.expect("no grant is wrong");
+        let why = |refusal| why_refused(&access.refused(refusal));
+        assert_eq!(
+            why(Refusal::Never(IpAddr::from([169, 254, 169, 254]))),
+            "169.254.169.254 can be granted to no plugin"
+        );
+        assert_eq!(
+            why(Refusal::Closed(IpAddr::from([10, 0, 0, 1]))),
+            "not granted: add grants.networks = [\"10.0.0.1/32\"]"
+        );
     }
 }
