@@ -223,7 +223,8 @@ pub struct Pipeline {
     /// Events that `when` let in.
     pub seen: i64,
     pub dropped: i64,
-    /// Events that retention removed before they were seen.
+    /// Events that retention removed before they were seen, at most: those of other types
+    /// in between count, too.
     pub skipped: i64,
     /// Newest first.
     pub recent_drops: Vec<RecentDrop>,

@@ -16,6 +16,8 @@ use crate::{
 pub(super) struct Change {
     pub pipeline: String,
     pub cursor: EventId,
+    /// Events that retention took on the way there.
+    pub skipped: i64,
     pub decided: Decided,
     pub traces: Option<NewTraces>,
     pub deliveries: Vec<NewDelivery>,
@@ -86,7 +88,7 @@ impl Change {
                 cursor: self.cursor,
                 seen: *seen,
                 dropped: drops.len() as i64,
-                skipped: 0,
+                skipped: self.skipped,
             },
         )?;
         Ok(shed_by)

@@ -10,6 +10,7 @@ mod batch;
 mod change;
 mod decide;
 mod dry;
+mod gap;
 mod once;
 mod patience;
 mod run;

@@ -7,6 +7,7 @@ use super::{
     batch::OpenBatch,
     change::{BatchChange, Change, OnceChange},
     decide::{Decided, Gates, Step, Undecided, is_ours},
+    gap::Gap,
     patience::{sleep_unless, store_until_done},
     task::{PipelineTask, until_present},
     trail::Trail,
@@ -37,14 +38,15 @@ pub(super) struct Running {
     pub subscription: Subscription,
     /// As it is in the store.
     pub stored: EventId,
+    pub gap: Gap,
 }
 
 /// The next thing to do.
 enum Work {
     Events(Vec<Frame>),
     /// The journal is another one: it goes on at its head.
-    Skipped {
-        to: EventId,
+    OtherJournal {
+        head: EventId,
     },
     /// Retention has taken some of what was up to here.
     Overtaken {
@@ -64,8 +66,8 @@ impl Running {
             };
             let done = match work {
                 Ok(Work::Events(frames)) => self.decide_all(&frames, token).await,
-                Ok(Work::Skipped { to }) => self.skip(to, to, token).await,
-                Ok(Work::Overtaken { floor }) => self.skip(floor, self.stored, token).await,
+                Ok(Work::OtherJournal { head }) => self.start_anew(head, token).await,
+                Ok(Work::Overtaken { floor }) => self.overtaken(floor, token).await,
                 Ok(Work::Idle) => self.store_progress(Decided::default(), token).await,
                 Err(error) => {
                     tracing::warn!(pipeline = self.task.name, %error, "the journal cannot be read now");
@@ -87,7 +89,7 @@ impl Running {
                 reason: ResetReason::Retention,
                 head: floor,
             })) => Work::Overtaken { floor },
-            Ok(Ok(Next::Reset { head, .. })) => Work::Skipped { to: head },
+            Ok(Ok(Next::Reset { head, .. })) => Work::OtherJournal { head },
             Ok(Err(error)) => return Err(error),
             Err(_) => Work::Idle,
         })
@@ -225,22 +227,27 @@ impl Running {
             .then(|| format!("its chain of causes is longer than {CHAIN_MAX}"))
     }
 
-    /// Events up to `missed`, some or all, will not come; it goes on after `to`.
-    async fn skip(
-        &mut self,
-        missed: EventId,
-        to: EventId,
-        token: &CancellationToken,
-    ) -> Option<()> {
-        let skipped = (missed.0 - self.stored.0).max(0);
+    /// Retention has taken some of what was up to `floor`; it goes on with what is left.
+    async fn overtaken(&mut self, floor: EventId, token: &CancellationToken) -> Option<()> {
         tracing::warn!(
             pipeline = self.task.name,
-            skipped,
+            up_to = floor.0,
             "retention has overtaken a pipeline"
         );
+        // What it has passed over on its way here was not missed.
+        self.store_progress(Decided::default(), token).await?;
+        self.gap.reaches(floor);
+        Some(())
+    }
+
+    /// Nothing in this journal is what it knew of another one.
+    async fn start_anew(&mut self, head: EventId, token: &CancellationToken) -> Option<()> {
+        tracing::warn!(
+            pipeline = self.task.name,
+            "the journal is another one than a pipeline has read: it goes on with what comes next"
+        );
         let progress = PipelineProgress {
-            cursor: to,
-            skipped,
+            cursor: head,
             ..PipelineProgress::default()
         };
         let name = self.task.name.clone();
@@ -249,7 +256,7 @@ impl Running {
             move |tx: &mut Tx<'_>| tx.advance_pipeline(&name, &progress)
         };
         store_until_done(&self.task.store, advance, &self.task.status, token).await?;
-        self.stored = to;
+        self.stored = head;
         Some(())
     }
 
@@ -274,6 +281,7 @@ impl Running {
             traces,
             pipeline: self.task.name.clone(),
             cursor,
+            skipped: self.gap.between(self.stored, cursor),
             decided,
             deliveries: self.deliveries(&sealed),
             batch: BatchChange {

@@ -8,6 +8,7 @@ use super::{
     admission::Admission,
     batch::OpenBatch,
     decide::{Gates, Step},
+    gap::Gap,
     once::OncePer,
     patience::store_until_done,
     run::Running,
@@ -95,6 +96,7 @@ impl PipelineTask {
             batch: OpenBatch::new(self.config.throttle.batch, batch),
             matcher,
             stored: cursor,
+            gap: Gap::default(),
             task: self,
         };
         running.run(&token).await;

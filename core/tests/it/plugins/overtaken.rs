@@ -20,55 +20,19 @@ const NOTES: i64 = 1_300;
 /// More than are made.
 const TRIES: usize = 600;
 
+const WAITS: &str = "waits for plugin `late`";
+
 #[tokio::test]
 async fn what_retention_took_is_counted_as_skipped_and_what_it_left_is_told() {
-    let server = Server::configured(|_, args| args.events_max = Some(KEPT.to_string())).await;
-    let mut host = Host::on(server).await;
-    let toml = webhook("hook", "builtin:webhook", &host.target)
-        + "[plugin.late]\nfile = \"late.wasm\"\n\
-           [pipeline.all]\nwhen.type = \"system\"\nsteps = [\"late\"]\nsinks = [\"hook\"]\n\
-           batch = { events = 500, wait = \"1s\" }\n";
-    put(&host.folder(), "hook.toml", toml);
-    host.plugin_is("hook", "running").await;
-    let waits = |it: &Value| it["error"] == "waits for plugin `late`";
-    let cursor = host.pipeline(waits).await["cursor"].as_i64();
-    let cursor = cursor.expect("it has its place before its plugins are there");
-
-    let notes = (0..NOTES).map(|n| note(&n.to_string())).collect();
-    host.server
-        .bus()
-        .publish_all(notes)
-        .await
-        .expect("published");
-    // It is deleted at a start, at the latest.
-    let host = host.restarted().await;
-    let trimmed = wait::answer(async || {
-        let page = host.server.json("/api/events?type=system").await;
-        (page["oldest"]["id"].as_i64() > Some(cursor + 1)).then_some(())
-    });
-    trimmed.await.expect("retention is done in time");
-    let pipeline = host.pipeline(waits).await;
+    let (host, cursor) = overtaken("\"late\"").await;
+    let pipeline = host.pipeline(|it| it["error"] == WAITS).await;
     assert_eq!(
         (&pipeline["cursor"], &pipeline["skipped"]),
         (&cursor.into(), &0.into())
     );
 
-    let keep = format!("(i32.const {ANSWER})");
-    put(
-        &host.folder(),
-        "late.wasm",
-        Source::filter(keep).component(),
-    );
-    let last = (NOTES - 1).to_string();
-    let requests = host.target.until(|requests| {
-        let mut told = requests.iter().flat_map(|it| notes_in(&it.json()));
-        told.any(|(_, message)| message == last)
-    });
-    let told: Vec<(i64, String)> = requests
-        .await
-        .iter()
-        .flat_map(|it| notes_in(&it.json()))
-        .collect();
+    put(&host.folder(), "late.wasm", keeps());
+    let told = told_to_the_end(&host).await;
     let (first, message) = &told[0];
     let number: i64 = message.parse().expect("a number");
     assert!(number > 0, "retention has taken none");
@@ -78,6 +42,76 @@ async fn what_retention_took_is_counted_as_skipped_and_what_it_left_is_told() {
     let pipeline = host.pipeline(|it| it["state"] == "running").await;
     assert_eq!(pipeline["skipped"], first - 1 - cursor, "{pipeline}");
     host.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_missed_is_counted_once_although_what_follows_it_is_held_through_restarts() {
+    let step = "{ plugin = \"late\", on_error = \"hold\" }";
+    let (mut host, cursor) = overtaken(step).await;
+    let traps = Source::filter("(unreachable)").component();
+    put(&host.folder(), "late.wasm", traps);
+    let is_held = |it: &Value| {
+        let why = it["error"].as_str().unwrap_or_default();
+        it["state"] == "paused" && why.contains("trapped")
+    };
+    for _ in 0..2 {
+        let held = host.pipeline(is_held).await;
+        assert_eq!(held["cursor"], cursor, "{held}");
+        host = host.restarted().await;
+    }
+    host.pipeline(is_held).await;
+
+    put(&host.folder(), "late.wasm", keeps());
+    let told = told_to_the_end(&host).await;
+    let pipeline = host.pipeline(|it| it["state"] == "running").await;
+    assert_eq!(pipeline["skipped"], told[0].0 - 1 - cursor, "{pipeline}");
+    host.server.stop().await;
+}
+
+/// A pipeline with a step whose file is not there yet, after retention has taken some of
+/// what it has still to see; and where its cursor is.
+async fn overtaken(step: &str) -> (Host, i64) {
+    let server = Server::configured(|_, args| args.events_max = Some(KEPT.to_string())).await;
+    let mut host = Host::on(server).await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + &format!(
+            "[plugin.late]\nfile = \"late.wasm\"\n\
+             [pipeline.all]\nwhen.type = \"system\"\nsteps = [{step}]\nsinks = [\"hook\"]\n\
+             batch = {{ events = 500, wait = \"1s\" }}\n"
+        );
+    put(&host.folder(), "hook.toml", toml);
+    host.plugin_is("hook", "running").await;
+    let waits = host.pipeline(|it| it["error"] == WAITS).await;
+    let cursor = waits["cursor"].as_i64();
+    let cursor = cursor.expect("it has its place before its plugins are there");
+
+    let notes = (0..NOTES).map(|n| note(&n.to_string())).collect();
+    let published = host.server.bus().publish_all(notes).await;
+    published.expect("published");
+    // It is deleted at a start, at the latest.
+    let host = host.restarted().await;
+    let trimmed = wait::answer(async || {
+        let page = host.server.json("/api/events?type=system").await;
+        (page["oldest"]["id"].as_i64() > Some(cursor + 1)).then_some(())
+    });
+    trimmed.await.expect("retention is done in time");
+    (host, cursor)
+}
+
+fn keeps() -> Vec<u8> {
+    Source::filter(format!("(i32.const {ANSWER})")).component()
+}
+
+/// Ids and messages of all notes that came, once the last is among them.
+async fn told_to_the_end(host: &Host) -> Vec<(i64, String)> {
+    let last = (NOTES - 1).to_string();
+    let requests = host.target.until(|requests| {
+        let mut told = requests.iter().flat_map(|it| notes_in(&it.json()));
+        told.any(|(_, message)| message == last)
+    });
+    let requests = requests.await;
+    let told = requests.iter().flat_map(|it| notes_in(&it.json()));
+    told.collect()
 }
 
 #[tokio::test]

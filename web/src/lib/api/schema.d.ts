@@ -1665,7 +1665,8 @@ export interface components {
                 dropped: number;
                 /**
                  * Format: int64
-                 * @description Events that retention removed before they were seen.
+                 * @description Events that retention removed before they were seen, at most: those of other types
+                 *     in between count, too.
                  */
                 skipped: number;
                 /** @description Newest first. */
@@ -1907,7 +1908,8 @@ export interface components {
             dropped: number;
             /**
              * Format: int64
-             * @description Events that retention removed before they were seen.
+             * @description Events that retention removed before they were seen, at most: those of other types
+             *     in between count, too.
              */
             skipped: number;
             /** @description Newest first. */
