@@ -32,6 +32,7 @@ const CHAIN_MAX: u32 = 4;
 pub(super) struct Running {
     pub task: PipelineTask,
     pub matcher: Matcher,
+    /// None before it has started.
     pub steps: Vec<Step>,
     pub gates: Gates,
     pub batch: OpenBatch,
@@ -58,6 +59,9 @@ enum Work {
 
 impl Running {
     pub async fn run(mut self, token: &CancellationToken) {
+        if self.start(token).await.is_none() {
+            return;
+        }
         loop {
             self.task.status.set(PipelineState::Running, None);
             let work = tokio::select! {
@@ -76,6 +80,21 @@ impl Running {
             };
             if done.is_none() {
                 break;
+            }
+        }
+    }
+
+    /// Takes its steps once they are there. A batch that is due does not wait for that.
+    async fn start(&mut self, token: &CancellationToken) -> Option<()> {
+        loop {
+            let patience = self.batch.time_left().unwrap_or(Duration::MAX);
+            let steps = tokio::time::timeout(patience, self.task.start_steps(token)).await;
+            match steps {
+                Ok(steps) => {
+                    self.steps = steps?;
+                    return Some(());
+                }
+                Err(_) => self.keep(&mut Decided::default(), None, token).await?,
             }
         }
     }
@@ -197,16 +216,13 @@ impl Running {
         }
     }
 
-    /// All plugins of the pipeline are there: what one of them is away for is
-    /// not decided without it.
+    /// All plugins of the steps are there: what one of them is away for is not decided
+    /// without it. What is for a sink that is away waits in its queue.
     async fn until_ready(&mut self, token: &CancellationToken) -> Option<()> {
         let status = &self.task.status;
         for step in &mut self.steps {
             let mut versions = step.runner.versions();
             until_present(&mut versions, step.runner.plugin(), status, token).await?;
-        }
-        for sink in &mut self.task.sinks {
-            until_present(&mut sink.versions, &sink.name, status, token).await?;
         }
         status.set(PipelineState::Running, None);
         Some(())

@@ -1,5 +1,6 @@
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
+use futures_util::future::{Either, select, select_all};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +58,7 @@ pub struct PipelineTask {
 
 impl PipelineTask {
     /// Until cancelled; what was decided is stored when this returns.
-    pub async fn run(mut self, token: CancellationToken) {
+    pub async fn run(self, token: CancellationToken) {
         let matcher = match Matcher::new(&self.config.when) {
             Ok(matcher) => matcher,
             Err(error) => return self.status.fail(error.to_string()),
@@ -77,21 +78,19 @@ impl PipelineTask {
         let Some(memory) = store_until_done(&self.store, open, &self.status, &token).await else {
             return;
         };
-        let Some(steps) = self.start_steps(&token).await else {
-            return;
-        };
         let Memory {
             cursor,
             batch,
             passed,
         } = memory;
+        let (status, sinks) = (self.status.clone(), self.sinks.clone());
         let running = Running {
             subscription: self.bus.subscribe_over(
                 matcher.filter(),
                 Start::After(cursor),
                 Gaps::Tell,
             ),
-            steps,
+            steps: Vec::new(),
             gates: self.gates(passed),
             batch: OpenBatch::new(self.config.throttle.batch, batch),
             matcher,
@@ -99,7 +98,15 @@ impl PipelineTask {
             gap: Gap::default(),
             task: self,
         };
-        running.run(&token).await;
+        let token = token.child_token();
+        let run = pin!(running.run(&token));
+        let misplaced = pin!(until_misplaced(&sinks));
+        if let Either::Left((error, run)) = select(misplaced, run).await {
+            // What was decided by then is stored as ever.
+            token.cancel();
+            run.await;
+            status.fail(error);
+        }
     }
 
     fn gates(&self, passed: Vec<(String, Timestamp)>) -> Gates {
@@ -116,14 +123,11 @@ impl PipelineTask {
         }
     }
 
-    /// The steps, once all plugins are there. `None` when one of them cannot
-    /// be used in its place, or when the pipeline is to end.
-    async fn start_steps(&mut self, token: &CancellationToken) -> Option<Vec<Step>> {
-        let mut steps = Vec::new();
-        for (runner, step) in std::mem::take(&mut self.steps)
-            .into_iter()
-            .zip(&self.config.steps)
-        {
+    /// The steps, once all their plugins are there. `None` when one of them cannot be used
+    /// in its place, or when the pipeline is to end. May be dropped at any await.
+    pub(super) async fn start_steps(&mut self, token: &CancellationToken) -> Option<Vec<Step>> {
+        let mut roles = Vec::new();
+        for (runner, step) in self.steps.iter().zip(&self.config.steps) {
             let version = self
                 .version_of(&mut runner.versions(), &step.plugin, token)
                 .await?;
@@ -132,22 +136,16 @@ impl PipelineTask {
                 self.status.fail(version.misplaced(&step.plugin));
                 return None;
             }
-            steps.push(Step {
-                role,
-                runner,
-                on_error: step.on_error,
-            });
+            roles.push(role);
         }
-        for sink in &self.sinks {
-            let version = self
-                .version_of(&mut sink.versions.clone(), &sink.name, token)
-                .await?;
-            if version.module.role() != PluginRole::Sink {
-                self.status.fail(version.misplaced(&sink.name));
-                return None;
-            }
-        }
-        Some(steps)
+        let runners = std::mem::take(&mut self.steps).into_iter();
+        let steps = runners.zip(&self.config.steps).zip(roles);
+        let steps = steps.map(|((runner, step), role)| Step {
+            role,
+            runner,
+            on_error: step.on_error,
+        });
+        Some(steps.collect())
     }
 
     async fn version_of(
@@ -159,6 +157,26 @@ impl PipelineTask {
         until_present(versions, plugin, &self.status, token).await?;
         versions.borrow().clone()
     }
+}
+
+/// Waits until a plugin that is named as a sink turns out to be none. A sink that is not
+/// there yet is not waited for: what is for it waits in its queue.
+async fn until_misplaced(sinks: &[SinkQueue]) -> String {
+    let told = sinks.iter().map(|sink| {
+        Box::pin(async move {
+            let mut versions = sink.versions.clone();
+            let known = versions.wait_for(Option::is_some).await;
+            let version = known.map(|version| version.clone()).ok().flatten();
+            match version {
+                Some(version) if version.module.role() != PluginRole::Sink => {
+                    version.misplaced(&sink.name)
+                }
+                // A plugin keeps its role.
+                Some(_) | None => std::future::pending().await,
+            }
+        })
+    });
+    select_all(told).await.0
 }
 
 /// Waits, visibly, until a plugin can be used.

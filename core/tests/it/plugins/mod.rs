@@ -1,5 +1,6 @@
 //! Plugins over files, HTTP and the services they send to.
 
+mod absent;
 mod canary;
 mod contain;
 mod deliver;
