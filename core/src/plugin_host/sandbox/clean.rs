@@ -168,6 +168,7 @@ pub(super) fn fault(fault: Fault, scrubber: &Scrubber) -> Fault {
         Fault::Host(told) => Fault::Host(text(told, scrubber)),
         limit @ (Fault::OverMemory { .. }
         | Fault::OverTables { .. }
+        | Fault::OverParts { .. }
         | Fault::OverCpu { .. }
         | Fault::OverStartCpu { .. }
         | Fault::OverWall { .. }

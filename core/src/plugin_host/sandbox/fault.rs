@@ -4,7 +4,7 @@ use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use super::{
     HostState,
-    limits::{HANDLES_MAX, Refused, TABLE_ELEMENTS_MAX},
+    limits::{HANDLES_MAX, INSTANCES_MAX, MEMORIES_MAX, Refused, TABLE_ELEMENTS_MAX, TABLES_MAX},
 };
 use crate::plugin_host::metrics::FaultKind;
 
@@ -20,9 +20,11 @@ const PANIC: [&str; 4] = [
 ];
 
 /// How wasmtime says that a value was over `Store::set_hostcall_fuel`, or handles over
-/// `Store::set_max_component_handles`; the errors themselves have no public type.
+/// `Store::set_max_component_handles`, or that a component has more parts than
+/// `ResourceLimiter` says; the errors themselves have no public type.
 const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 const HANDLES_EXHAUSTED: &str = "store handle limit exceeded";
+const PARTS_EXHAUSTED: &str = "resource limit exceeded: ";
 
 /// Why a call gave no answer. But for [`Fault::Refused`], which the guest says
 /// itself and survives, the instance is dead and has to be made anew.
@@ -47,6 +49,11 @@ pub enum Fault {
          that are called through pointers, or split it"
     )]
     OverTables { limit: usize },
+    #[error(
+        "it is made of more than {limit} {what}: build it from fewer core modules, or make more \
+         than one plugin of it"
+    )]
+    OverParts { limit: usize, what: &'static str },
     #[error(
         "it computed for more than {} ms: let it do less at once, or raise `limits.cpu_ms`",
         limit.as_millis()
@@ -98,7 +105,9 @@ impl Fault {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::Trap { .. } => FaultKind::Trap,
-            Self::OverMemory { .. } | Self::OverTables { .. } => FaultKind::OverMemory,
+            Self::OverMemory { .. } | Self::OverTables { .. } | Self::OverParts { .. } => {
+                FaultKind::OverMemory
+            }
             Self::OverCpu { .. } | Self::OverStartCpu { .. } => FaultKind::OverCpu,
             Self::OverWall { .. } => FaultKind::OverWall,
             Self::HostCalls { .. } => FaultKind::HostCalls,
@@ -155,7 +164,18 @@ impl Fault {
         if message.contains(HANDLES_EXHAUSTED) {
             return Self::Handles { limit: HANDLES_MAX };
         }
-        Self::BadAnswer(message)
+        Self::over_parts(&message).unwrap_or(Self::BadAnswer(message))
+    }
+
+    fn over_parts(message: &str) -> Option<Self> {
+        let (_, told) = message.split_once(PARTS_EXHAUSTED)?;
+        let (limit, what) = match told.split(' ').next()? {
+            "instance" => (INSTANCES_MAX, "core instances"),
+            "table" => (TABLES_MAX, "tables"),
+            "memory" => (MEMORIES_MAX, "memories"),
+            _ => return None,
+        };
+        Some(Self::OverParts { limit, what })
     }
 }
 
@@ -196,4 +216,26 @@ fn after_colon(said: Option<&str>) -> String {
 fn indented(frames: &[String]) -> String {
     let lines = frames.iter().map(|frame| format!("\n  at {frame}"));
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+
+    #[test]
+    fn too_many_parts_are_told_by_what_they_are() {
+        let told = |what: &str| {
+            let message = format!("resource limit exceeded: {what} count too high at 65");
+            Fault::over_parts(&message).map(|fault| fault.to_string())
+        };
+        for (what, begins) in [
+            ("instance", "it is made of more than 64 core instances: "),
+            ("table", "it is made of more than 64 tables: "),
+            ("memory", "it is made of more than 8 memories: "),
+        ] {
+            let told = told(what).expect("a fault");
+            assert!(told.starts_with(begins), "{told}");
+        }
+        assert_eq!(told("something"), None);
+    }
 }

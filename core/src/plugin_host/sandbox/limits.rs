@@ -6,8 +6,8 @@ use crate::{model::PluginRole, plugin_host::metrics::GuestMemory};
 
 /// A component may be made of several core modules (Python's are).
 pub const INSTANCES_MAX: usize = 64;
-const TABLES_MAX: usize = 64;
-const MEMORIES_MAX: usize = 8;
+pub(super) const TABLES_MAX: usize = 64;
+pub(super) const MEMORIES_MAX: usize = 8;
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Resources that a guest defines for itself are kept in tables of the host. The
 /// contract has none, so what there are is of the guest's own language.

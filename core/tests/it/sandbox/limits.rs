@@ -226,6 +226,18 @@ async fn a_table_that_is_too_large_is_told_as_that_and_not_as_memory() {
 }
 
 #[tokio::test]
+async fn too_many_tables_are_no_unusable_answer() {
+    let lab = Lab::new();
+    let tables = "(table 0 funcref)".repeat(65);
+    let source = Source::new(Role::Filter).extra(&tables);
+    let refused = lab.start(&source).await.err().expect("a refusal");
+    let what = "tables";
+    assert_eq!(refused, Fault::OverParts { limit: 64, what });
+    assert_eq!(refused.kind().as_str(), "over_memory");
+    assert!(refused.to_string().contains("fewer"), "{refused}");
+}
+
+#[tokio::test]
 async fn deep_recursion_is_a_trap() {
     let deep = "(func $deep (param i64) (call $deep (local.get 0)) (drop (i64.const 1)))";
     let call = format!("(call $deep (i64.const 1)) (i32.const {ANSWER})");
