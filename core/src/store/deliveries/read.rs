@@ -20,6 +20,15 @@ pub(super) const IN_ORDER: &str = "position, json_extract(events, '$[0]'), rowid
 /// replay begins anew.
 const ATTEMPTS_SHOWN: u32 = 100;
 
+/// Each part by its status: the index counts, and no row is looked at but those that are
+/// tried again.
+const SINK_QUEUE: &str = "SELECT
+    (SELECT count(*) FROM deliveries WHERE sink = ?1 AND status IN ('pending', 'retrying')),
+    (SELECT count(*) FROM deliveries WHERE sink = ?1 AND status = 'dead'),
+    (SELECT min(next_attempt) FROM deliveries WHERE sink = ?1 AND status = 'retrying'),
+    (SELECT last_error FROM deliveries WHERE sink = ?1 AND status = 'retrying'
+     ORDER BY position LIMIT 1)";
+
 impl Reader<'_> {
     /// The oldest delivery that a sink has not ended.
     pub fn next_delivery(&self, sink: &str) -> Result<Option<QueuedDelivery>, StoreError> {
@@ -137,14 +146,7 @@ impl Reader<'_> {
 
     /// How much waits for a sink, and how much it has given up.
     pub fn sink_queue(&self, sink: &str) -> Result<SinkQueue, StoreError> {
-        let mut statement = self.sql().prepare_cached(
-            "SELECT count(*) FILTER (WHERE status IN ('pending', 'retrying')),
-                count(*) FILTER (WHERE status = 'dead'),
-                min(next_attempt) FILTER (WHERE status = 'retrying'),
-                (SELECT last_error FROM deliveries WHERE sink = ?1 AND status = 'retrying'
-                 ORDER BY position LIMIT 1)
-             FROM deliveries WHERE sink = ?1",
-        )?;
+        let mut statement = self.sql().prepare_cached(SINK_QUEUE)?;
         Ok(statement.query_row([sink], |row| {
             Ok(SinkQueue {
                 pending: row.get(0)?,
@@ -187,7 +189,7 @@ pub(super) fn delivery_of(row: &Row<'_>) -> Result<(Delivery, i64), StoreError> 
 
 #[cfg(test)]
 mod tests {
-    use super::ATTEMPTS_SHOWN;
+    use super::{ATTEMPTS_SHOWN, SINK_QUEUE};
     use crate::{
         events::Log,
         model::{AttemptOutcome, EventId, Timestamp},
@@ -230,5 +232,22 @@ mod tests {
             .collect();
         let newest: Vec<i64> = (6..=i64::from(made)).collect();
         assert_eq!(times, newest);
+    }
+
+    #[tokio::test]
+    async fn what_a_sink_has_sent_is_not_looked_at_to_show_its_queue() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _threads) = Store::open(&dir.path().join("db"), &Log::new()).expect("a store");
+        let planned = store.read(|reader| {
+            let plan = format!("EXPLAIN QUERY PLAN {SINK_QUEUE}");
+            let mut statement = reader.sql().prepare(&plan)?;
+            let rows = statement.query_map(["hook"], |row| row.get::<_, String>("detail"))?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        });
+        let mut steps = planned.await.expect("a plan");
+        steps.retain(|step| step.contains("deliveries"));
+        assert_eq!(steps.len(), 4, "{steps:?}");
+        let by_status = |step: &String| step.contains("(sink=? AND status=?)");
+        assert!(steps.iter().all(by_status), "{steps:?}");
     }
 }
