@@ -1,6 +1,7 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::PluginStatus;
+use crate::plugin_host::sandbox::Fault;
 
 /// Held by each place that uses the plugin and leaves it alone. When the last of
 /// them has gone, the plugin runs again.
@@ -16,6 +17,12 @@ impl Quarantine {
             beginning: status.enter_quarantine(),
             status: status.clone(),
         }
+    }
+
+    /// Why it is left alone, and for how long.
+    pub fn tell(&self, version: &str, fault: &Fault, rests_for: Duration) {
+        self.status
+            .quarantined(self.beginning, version, fault, rests_for);
     }
 }
 

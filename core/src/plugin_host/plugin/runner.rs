@@ -246,9 +246,10 @@ impl Runner {
         let version = version.label();
         self.status.count_fault(&version, &fault);
         if let Some(time) = rests_for {
-            self.quarantine
+            let quarantine = self
+                .quarantine
                 .get_or_insert_with(|| Quarantine::new(&self.status));
-            self.status.quarantined(&version, &fault, time);
+            quarantine.tell(&version, &fault, time);
         }
         RunError::Fault {
             plugin: self.plugin().to_owned(),

@@ -55,6 +55,13 @@ struct Known {
     rests_until: Option<Timestamp>,
 }
 
+/// A state that it gets, and what is to be said of that.
+struct Change {
+    state: PluginState,
+    error: Option<String>,
+    severity: Severity,
+}
+
 /// Which version it is.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -144,88 +151,79 @@ impl PluginStatus {
             granted,
             missing,
         } = accepted;
-        {
-            let mut known = self.lock();
+        self.change(|known| {
             known.running = Some(identity);
             known.log = Some(log);
             known.granted = granted;
-            (known.missing, known.waiting) = (missing, None);
-            // At once: nobody sees the new version with what was wrong with the old one.
-            (known.error, known.refused) = (None, None);
+            (known.missing, known.waiting, known.refused) = (missing, None, None);
             known.suggested_toml = None;
-        }
-        self.begin_afresh();
+            Some(self.begin_afresh(known))
+        });
     }
 
     /// Ends a quarantine before its time; false where there is none.
     pub fn resume(&self) -> bool {
-        let is_quarantined = self.state() == PluginState::Quarantined;
-        if is_quarantined {
-            self.begin_afresh();
-        }
-        is_quarantined
+        self.change(|known| {
+            (known.state == PluginState::Quarantined).then(|| self.begin_afresh(known))
+        })
     }
 
-    /// Whoever leaves it alone asks it again at once.
-    fn begin_afresh(&self) {
-        {
-            let mut known = self.lock();
-            known.quarantines = 0;
-            // Under the lock: who counts itself in or out sees both or neither.
-            self.beginnings.send_modify(|beginning| *beginning += 1);
-        }
-        self.runs();
-    }
-
-    /// Whatever was wrong with its calls is over, and what is wrong with its file is not.
-    fn runs(&self) {
-        let refused = self.lock().refused.clone();
-        self.change(PluginState::Running, refused, Severity::Info);
+    /// Whoever leaves it alone asks it again at once. Under the lock: who counts itself in
+    /// or out sees all of it or nothing.
+    fn begin_afresh(&self, known: &mut Known) -> Change {
+        known.quarantines = 0;
+        self.beginnings.send_modify(|beginning| *beginning += 1);
+        known.runs()
     }
 
     /// A file that nothing uses yet.
     pub fn described(&self, identity: Identity, suggested_toml: String) {
-        {
-            let mut known = self.lock();
+        self.change(|known| {
             known.running = Some(identity);
             known.suggested_toml = Some(suggested_toml);
-        }
-        self.change(PluginState::NotConfigured, None, Severity::Info);
+            Some(Change::to(PluginState::NotConfigured, None, Severity::Info))
+        });
     }
 
     /// A change was not taken; what ran before, if anything did, still runs.
     pub fn rejected(&self, error: String) {
-        let state = match self.state() {
-            running @ (PluginState::Running | PluginState::Quarantined) => running,
-            _ => PluginState::Failed,
-        };
-        {
-            let mut known = self.lock();
+        self.change(|known| {
+            let state = match known.state {
+                running @ (PluginState::Running | PluginState::Quarantined) => running,
+                _ => PluginState::Failed,
+            };
             (known.waiting, known.refused) = (None, Some(error.clone()));
-        }
-        self.change(state, Some(error), Severity::Error);
+            Some(Change::to(state, Some(error), Severity::Error))
+        });
     }
 
     /// A task of its own has panicked, which is our fault: nothing works for it any more.
     pub fn broken(&self, error: String) {
         self.metrics.faults.add(FaultKind::Host);
-        self.lock().refused = Some(error.clone());
-        self.change(PluginState::Failed, Some(error), Severity::Error);
+        self.change(|known| {
+            known.refused = Some(error.clone());
+            Some(Change::to(
+                PluginState::Failed,
+                Some(error),
+                Severity::Error,
+            ))
+        });
     }
 
     /// Its new file asks for more than the old one: that one runs on until the
     /// operator has decided.
     pub fn waits_for_approval(&self, missing: Missing, digest: &str) {
         let lines = missing.lines.join(" and ");
-        self.lock().waiting = Some(missing);
         let error = format!(
             "its new file asks for more and waits, the old one runs on. Grant it with \
              `tiny-forge plugin grant {name}`, or by adding {lines}; or take the file without \
              that by setting sha256 = \"{digest}\"",
             name = self.name
         );
-        self.lock().refused = Some(error.clone());
-        self.change(self.state(), Some(error), Severity::Warning);
+        self.change(|known| {
+            (known.waiting, known.refused) = (Some(missing), Some(error.clone()));
+            Some(Change::to(known.state, Some(error), Severity::Warning))
+        });
     }
 
     /// What the running version asks for and does not have.
@@ -249,8 +247,14 @@ impl PluginStatus {
 
     /// Its file is gone.
     pub fn missing(&self, error: String) {
-        self.lock().waiting = None;
-        self.change(PluginState::Missing, Some(error), Severity::Warning);
+        self.change(|known| {
+            known.waiting = None;
+            Some(Change::to(
+                PluginState::Missing,
+                Some(error),
+                Severity::Warning,
+            ))
+        });
     }
 
     pub fn count_fault(&self, version: &str, fault: &Fault) {
@@ -284,24 +288,39 @@ impl PluginStatus {
     }
 
     pub(super) fn leave_quarantine(&self, beginning: u64) {
-        let is_over = {
-            let mut known = self.lock();
+        self.change(|known| {
             if *self.beginnings.borrow() != beginning {
-                return;
+                return None;
             }
             known.quarantines -= 1;
-            known.quarantines == 0
-        };
-        if is_over && self.state() == PluginState::Quarantined {
-            self.runs();
-        }
+            let is_over = known.quarantines == 0 && known.state == PluginState::Quarantined;
+            is_over.then(|| known.runs())
+        });
     }
 
-    pub(super) fn quarantined(&self, version: &str, fault: &Fault, rests_for: Duration) {
+    /// Of a quarantine that was entered since `beginning`. Where it was begun afresh by now
+    /// that is over, and one that has gone by now is not there to be left alone.
+    pub(super) fn quarantined(
+        &self,
+        beginning: u64,
+        version: &str,
+        fault: &Fault,
+        rests_for: Duration,
+    ) {
         let rests_ms = u64::try_from(rests_for.as_millis()).unwrap_or(u64::MAX);
-        self.lock().rests_until = Some(Timestamp::now().plus_ms(rests_ms));
         let error = format!("quarantined after repeated faults, the last in {version}: {fault}");
-        self.change(PluginState::Quarantined, Some(error), Severity::Error);
+        self.change(|known| {
+            let is_there = matches!(known.state, PluginState::Running | PluginState::Quarantined);
+            if *self.beginnings.borrow() != beginning || !is_there {
+                return None;
+            }
+            known.rests_until = Some(Timestamp::now().plus_ms(rests_ms));
+            Some(Change::to(
+                PluginState::Quarantined,
+                Some(error),
+                Severity::Error,
+            ))
+        });
     }
 
     /// As the API shows it.
@@ -339,27 +358,38 @@ impl PluginStatus {
         }
     }
 
-    /// Publishes only what is news.
-    fn change(&self, state: PluginState, error: Option<String>, severity: Severity) {
-        let payload = {
-            let mut known = self.lock();
-            let identity = known.running.as_ref();
-            let payload = PluginStatusPayload {
-                plugin: self.name.clone(),
-                state: state.as_str().to_owned(),
-                previous: (known.state != state).then(|| known.state.as_str().to_owned()),
-                digest: identity.map(|identity| identity.digest.clone()),
-                version: identity.map(|identity| identity.description.version.clone()),
-                error: error.clone(),
-            };
-            let is_news = known.state != state || known.error != error || error.is_none();
-            known.state = state;
-            known.error = error;
-            if !is_news {
-                return;
-            }
-            payload
+    /// Decided, done and told under one lock, so that no other change comes in between.
+    /// Publishes only what is news; false where `decide` leaves it in its state.
+    fn change(&self, decide: impl FnOnce(&mut Known) -> Option<Change>) -> bool {
+        let mut known = self.lock();
+        let Some(change) = decide(&mut known) else {
+            return false;
         };
+        let Change {
+            state,
+            error,
+            severity,
+        } = change;
+        let identity = known.running.as_ref();
+        let payload = PluginStatusPayload {
+            plugin: self.name.clone(),
+            state: state.as_str().to_owned(),
+            previous: (known.state != state).then(|| known.state.as_str().to_owned()),
+            digest: identity.map(|identity| identity.digest.clone()),
+            version: identity.map(|identity| identity.description.version.clone()),
+            error: error.clone(),
+        };
+        let is_news = known.state != state || known.error != error || error.is_none();
+        known.state = state;
+        known.error = error;
+        if is_news {
+            self.publish(payload, severity);
+        }
+        true
+    }
+
+    /// It does not wait.
+    fn publish(&self, payload: PluginStatusPayload, severity: Severity) {
         let Some(bus) = &self.bus else {
             return;
         };
@@ -380,7 +410,66 @@ impl PluginStatus {
 }
 
 impl Known {
+    /// Whatever was wrong with its calls is over, and what is wrong with its file is not.
+    fn runs(&self) -> Change {
+        Change::to(PluginState::Running, self.refused.clone(), Severity::Info)
+    }
+
     fn asked_for(&self) -> &Missing {
         self.waiting.as_ref().unwrap_or(&self.missing)
+    }
+}
+
+impl Change {
+    const fn to(state: PluginState, error: Option<String>, severity: Severity) -> Self {
+        Self {
+            state,
+            error,
+            severity,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running() -> PluginStatus {
+        let status = PluginStatus::new("rules", "rules.wasm".into(), None);
+        status.change(|known| Some(known.runs()));
+        status
+    }
+
+    fn fails(status: &PluginStatus, beginning: u64) -> PluginState {
+        let rests_for = Duration::from_secs(30);
+        status.quarantined(beginning, "version 1", &Fault::Dead, rests_for);
+        status.state()
+    }
+
+    #[test]
+    fn a_fault_of_before_it_was_resumed_puts_it_into_no_quarantine_that_nobody_ends() {
+        let status = running();
+        let before = status.enter_quarantine();
+        assert_eq!(fails(&status, before), PluginState::Quarantined);
+        assert!(status.resume());
+        assert!(!status.resume());
+        assert_eq!(fails(&status, before), PluginState::Running);
+        status.leave_quarantine(before);
+        assert_eq!(status.state(), PluginState::Running);
+
+        let since = status.enter_quarantine();
+        assert_eq!(fails(&status, since), PluginState::Quarantined);
+        status.leave_quarantine(since);
+        assert_eq!(status.state(), PluginState::Running);
+    }
+
+    #[test]
+    fn a_plugin_whose_file_has_gone_is_neither_quarantined_nor_seen_to_run() {
+        let status = running();
+        let beginning = status.enter_quarantine();
+        status.missing("it is not in the plugins folder".into());
+        assert_eq!(fails(&status, beginning), PluginState::Missing);
+        status.leave_quarantine(beginning);
+        assert_eq!(status.state(), PluginState::Missing);
     }
 }
