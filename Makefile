@@ -58,8 +58,11 @@ check: formatted setup-build web/node_modules/.package-lock.json ## Formatting, 
 
 bench: setup-bench build bench-tool extism ## Measure all there is to measure, beside nginx, nchan, Extism and the limit of the machine; ARGS=--quick
 	$(CARGO_BUILD) --release --example hub --example guests --example hostile --example micro
+	$(CARGO_BUILD) --example deliver
+	.ci/instructions.sh --within '*Shard*run*' --times 50 --at-most 600 --figure $(BENCH_DIR)/instructions.json \
+		"a delivery, 50 subscribers" $(DEBUG)/examples/deliver 50
 	for round in 1 2 3; do $(RELEASE)/examples/micro > $(BENCH_DIR)/micro-$$round.json || exit; done
-	$(BENCH) run $(foreach round,1 2 3,--also $(BENCH_DIR)/micro-$(round).json) --hub $(RELEASE)/examples/hub --guests $(RELEASE)/examples/guests --hostile $(RELEASE)/examples/hostile $(EXTISM) --binary dist/tiny-forge --web web/build --examples examples/dist \
+	$(BENCH) run --also $(BENCH_DIR)/instructions.json $(foreach round,1 2 3,--also $(BENCH_DIR)/micro-$(round).json) --hub $(RELEASE)/examples/hub --guests $(RELEASE)/examples/guests --hostile $(RELEASE)/examples/hostile $(EXTISM) --binary dist/tiny-forge --web web/build --examples examples/dist \
 		--work $(BENCH_DIR) --out bench $(ARGS)
 
 soak: setup-test plugins web bench-tool ## Fifty deploys by port and fifty by domain, under load; half an hour of clients of every kind, the server killed every five minutes; ARGS="--minutes 5"

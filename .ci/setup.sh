@@ -4,7 +4,7 @@
 #   setup.sh build   a C compiler, and Rust's std for WebAssembly
 #   setup.sh run     a Docker engine, where none answers
 #   setup.sh test    an engine to start, a registry, Caddy, a browser, valgrind, Python packages
-#   setup.sh bench   as build, and what is compared with: nginx, nchan, Extism
+#   setup.sh bench   as build, valgrind, and what is compared with: nginx, nchan, Extism
 #
 # Installs only what is missing, with rustup or from Debian's packages, and says
 # so. Elsewhere it says exactly what to install.
@@ -153,6 +153,7 @@ if [ "$purpose" = test ]; then
     has_python_packages || need_python
 fi
 if [ "$purpose" = bench ]; then
+    need valgrind valgrind
     need_rivals
     has_extism || python3 -m pip --version >/dev/null 2>&1 || missing+=(python3 python3-pip)
 fi

@@ -180,10 +180,21 @@ impl Started {
 }
 
 /// Of a server that has nothing to do.
+#[derive(Debug, Clone, Copy)]
 struct Memory {
     resident_mib: f64,
     /// Without pages of the program's file, which the kernel can take back.
     own_mib: f64,
+}
+
+impl Memory {
+    fn median(seen: &[Self]) -> Self {
+        let of = |it: fn(&Self) -> f64| median(seen.iter().map(it).collect());
+        Self {
+            resident_mib: of(|it| it.resident_mib),
+            own_mib: of(|it| it.own_mib),
+        }
+    }
 }
 
 /// With five plugins.
@@ -216,13 +227,18 @@ impl Plugged {
             ready.push(started.ready_ms()?);
             started.process.stop()?;
         }
-        let last = Started::new(bench, directory.path())?;
-        last.ready_ms()?;
+        let mut memory = Vec::new();
+        for _ in 0..bench.repetitions() {
+            let started = Started::new(bench, directory.path())?;
+            started.ready_ms()?;
+            memory.push(started.at_rest()?);
+            started.process.stop()?;
+        }
         Ok(Self {
             compiling_ms,
             first_answer_ms: median(first_answer),
             ready_ms: median(ready),
-            memory: last.at_rest()?,
+            memory: Memory::median(&memory),
         })
     }
 }
@@ -240,8 +256,14 @@ fn starts_ms(bench: &Bench, runs: usize) -> anyhow::Result<f64> {
 }
 
 fn idle_memory(bench: &Bench) -> anyhow::Result<Memory> {
-    let directory = tempfile::tempdir_in(&bench.args.setup.work)?;
-    Started::new(bench, directory.path())?.at_rest()
+    let mut seen = Vec::new();
+    for _ in 0..bench.repetitions() {
+        let directory = tempfile::tempdir_in(&bench.args.setup.work)?;
+        let started = Started::new(bench, directory.path())?;
+        seen.push(started.at_rest()?);
+        started.process.stop()?;
+    }
+    Ok(Memory::median(&seen))
 }
 
 /// Each of these requests changes state, with its event, in a transaction of
