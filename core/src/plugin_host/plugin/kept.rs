@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
@@ -15,7 +15,14 @@ use crate::plugin_host::config::{PluginConfig, Source};
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct KeptFiles(Arc<Path>);
+pub struct KeptFiles(Arc<Place>);
+
+struct Place {
+    folder: PathBuf,
+    /// One at a time: a copy goes on when nobody waits for it any more, and is to be over
+    /// before the next one of its plugin.
+    copying: Mutex<()>,
+}
 
 /// What a plugin ran with when it was last taken.
 pub(super) struct Kept {
@@ -25,11 +32,14 @@ pub(super) struct Kept {
 
 impl KeptFiles {
     pub fn new(folder: PathBuf) -> Self {
-        Self(folder.into())
+        Self(Arc::new(Place {
+            folder,
+            copying: Mutex::default(),
+        }))
     }
 
     pub(super) async fn find(&self, plugin: &str) -> Option<Kept> {
-        let folder = self.0.join(plugin);
+        let folder = self.0.folder.join(plugin);
         let find = move || {
             let digest = digests(&folder).next()?;
             Some(Kept { folder, digest })
@@ -41,22 +51,32 @@ impl KeptFiles {
     /// the file is another one by now. Where it cannot be written the plugin runs as
     /// well; only a restart takes whatever file is there.
     pub(super) async fn keep(&self, plugin: &str, file: PathBuf, digest: &str) -> bool {
-        let (folder, name, digest) = (self.0.join(plugin), plugin.to_owned(), digest.to_owned());
+        let (place, name, digest) = (self.0.clone(), plugin.to_owned(), digest.to_owned());
+        let asking = Arc::new(());
+        let asked = Arc::downgrade(&asking);
         let keep = move || {
+            let _one = place.copying.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.strong_count() == 0 {
+                // Another file is wanted by now.
+                return false;
+            }
+            let folder = place.folder.join(&name);
             keep(&folder, &file, &digest).unwrap_or_else(|error| {
                 tracing::warn!(%error, plugin = name, "its file could not be kept for a restart");
                 true
             })
         };
         // It does not panic.
-        tokio::task::spawn_blocking(keep).await.unwrap_or(true)
+        let kept = tokio::task::spawn_blocking(keep).await.unwrap_or(true);
+        drop(asking);
+        kept
     }
 
     /// Plugins of which a file is kept.
     pub async fn names(&self) -> Vec<String> {
-        let folder = self.0.clone();
+        let place = self.0.clone();
         let names = move || {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            let entries = fs::read_dir(&place.folder).into_iter().flatten().flatten();
             let names = entries.map(|entry| entry.file_name());
             names.filter_map(|name| name.into_string().ok()).collect()
         };
@@ -64,7 +84,7 @@ impl KeptFiles {
     }
 
     pub async fn forget(&self, plugin: &str) {
-        let folder = self.0.join(plugin);
+        let folder = self.0.folder.join(plugin);
         match tokio::fs::remove_dir_all(folder).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(%error, plugin, "its kept file is forgotten later");
@@ -124,4 +144,38 @@ fn digests(folder: &Path) -> impl Iterator<Item = String> {
 
 fn file_name(digest: &str) -> String {
     format!("{digest}.wasm")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_copy_that_nobody_waits_for_any_more_takes_no_place() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let kept = KeptFiles::new(dir.path().join("accepted"));
+        let file = |name: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, name).expect("written");
+            (path, hex::encode(Sha256::digest(name)))
+        };
+        let ((first, first_digest), (second, second_digest)) = (file("first"), file("second"));
+        {
+            let _slow = kept.0.copying.lock().expect("nobody has it");
+            let copying = pin!(kept.keep("hook", first, &first_digest));
+            let begun = copying.poll(&mut Context::from_waker(Waker::noop()));
+            assert!(begun.is_pending());
+        }
+        assert!(kept.keep("hook", second, &second_digest).await);
+        let found = kept.find("hook").await.expect("one is kept");
+        assert_eq!(found.digest, second_digest);
+        let names = fs::read_dir(found.folder).expect("a folder").flatten();
+        let names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+        assert_eq!(names, [file_name(&second_digest).as_str()]);
+    }
 }
