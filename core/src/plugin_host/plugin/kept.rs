@@ -95,10 +95,12 @@ impl KeptFiles {
 }
 
 impl Kept {
-    /// The same configuration, for this file.
+    /// The same configuration, for this file, if it is what its name says. A pin is for
+    /// what is in the plugins folder: this file has been taken already.
     pub(super) fn configure(&self, config: &PluginConfig) -> PluginConfig {
         PluginConfig {
             source: Source::File(file_name(&self.digest)),
+            sha256: Some(self.digest.clone()),
             ..config.clone()
         }
     }

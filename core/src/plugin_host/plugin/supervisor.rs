@@ -171,10 +171,10 @@ impl Supervisor {
     }
 
     /// After a restart, what ran before it runs on where its file asks for more by now, or
-    /// is none that can be taken.
+    /// is none that can be taken; not where it is the one that was pinned.
     async fn resume(&self, config: &PluginConfig, newest: &Result<Prepared, PrepareError>) {
         let may_wait = match newest {
-            Ok(prepared) => !prepared.accepted.missing.lines.is_empty(),
+            Ok(prepared) => config.sha256.is_none() && !prepared.accepted.missing.lines.is_empty(),
             Err(error) => error.is_about_the_file(),
         };
         let name = self.status.name();
@@ -211,12 +211,8 @@ impl Supervisor {
         if kept.digest != running.module.digest() {
             return true;
         }
-        let config = PluginConfig {
-            sha256: None,
-            ..config.clone()
-        };
         let metrics = self.status.metrics();
-        match (self.kit.prepare_kept(name, &config, &kept, metrics)).await {
+        match (self.kit.prepare_kept(name, config, &kept, metrics)).await {
             Ok(same) => {
                 self.publish(same);
                 true

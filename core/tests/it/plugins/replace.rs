@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -223,6 +224,64 @@ async fn a_file_that_asks_for_more_waits_through_a_restart_and_so_does_a_broken_
     let new = host.listed("/api/plugins", new).await;
     assert_eq!(new["error"], Value::Null);
     host.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_runs_waits_for_the_file_that_is_pinned_through_a_restart() {
+    let mut host = Host::start().await;
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    let toml = webhook("hook", "hook.wasm", &host.target);
+    put(&host.folder(), "hook.toml", &toml);
+    let old = host.plugin_is("hook", "running").await;
+
+    // The pin comes before its file.
+    let new = marked(&host);
+    let digest = hex::encode(Sha256::digest(&new));
+    let pinned = format!("{toml}sha256 = \"{digest}\"\n");
+    put(&host.folder(), "hook.toml", pinned);
+    let waits = |it: &Value| {
+        let why = it["error"].as_str().unwrap_or_default();
+        why.contains("sha256 = ")
+    };
+    for _ in 0..2 {
+        let waiting = host.listed("/api/plugins", waits).await;
+        assert_eq!(
+            (&waiting["digest"], &waiting["state"]),
+            (&old["digest"], &json!("running"))
+        );
+        host = host.restarted().await;
+    }
+    put(&host.folder(), "hook.wasm", new);
+    let runs = host.listed("/api/plugins", |it| it["digest"] == digest);
+    assert_eq!(runs.await["error"], Value::Null);
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_kept_file_that_is_not_what_its_name_says_does_not_run() {
+    let mut host = Host::start().await;
+    put_built(&host.folder(), "webhook", "hook.wasm");
+    let toml = webhook("hook", "hook.wasm", &host.target);
+    put(&host.folder(), "hook.toml", &toml);
+    let old = host.plugin_is("hook", "running").await;
+    let name = old["digest"].as_str().expect("a digest");
+    let kept = format!("data/accepted/hook/{name}.wasm");
+    let kept = host.server.dir.path().join(kept);
+    assert!(kept.is_file(), "{}", kept.display());
+    std::fs::write(kept, marked(&host)).expect("written");
+
+    put(&host.folder(), "hook.wasm", "no plugin");
+    let host = host.restarted().await;
+    let down = host.listed("/api/plugins", |it| it["error"].is_string());
+    assert_eq!(down.await["state"], "failed");
+    host.server.stop().await;
+}
+
+/// The same plugin in another file.
+fn marked(host: &Host) -> Vec<u8> {
+    let mut wasm = std::fs::read(host.folder().join("hook.wasm")).expect("read");
+    wasm.extend([0, 5, 4, b'm', b'a', b'r', b'k']);
+    wasm
 }
 
 /// At least.
