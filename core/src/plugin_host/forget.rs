@@ -12,7 +12,7 @@ use super::{
     PluginHost,
     delivery::{publish_status, seal},
     folder::View,
-    live::LivePlugin,
+    live::Live,
 };
 use crate::{
     model::Severity,
@@ -72,8 +72,16 @@ impl PluginHost {
         let known = store.read(|reader| reader.pipeline_names()).await?;
         let now = Instant::now();
         let gone = {
-            let absent = &mut self.live().absent_pipelines;
-            absent.see(known, |name| view.pipelines.contains_key(name), now);
+            let mut live = self.live();
+            let Live {
+                absent_pipelines: absent,
+                ending,
+                ..
+            } = &mut *live;
+            // One that ends stores what it has decided.
+            let is_present =
+                |name: &str| view.pipelines.contains_key(name) || ending.has_pipeline(name);
+            absent.see(known, is_present, now);
             absent.for_as_long_as(FORGET_PLACES_AFTER, now)
         };
         for name in gone {
@@ -105,8 +113,15 @@ impl PluginHost {
         known.extend(files.iter().cloned());
         let now = Instant::now();
         let (away, gone) = {
-            let absent = &mut self.live().absent_plugins;
-            absent.see(known, |name| view.plugins.contains_key(name), now);
+            let mut live = self.live();
+            let Live {
+                absent_plugins: absent,
+                ending,
+                ..
+            } = &mut *live;
+            let is_present =
+                |name: &str| view.plugins.contains_key(name) || ending.has_plugin(name);
+            absent.see(known, is_present, now);
             let away = absent.for_as_long_as(FORGET_PLACES_AFTER, now);
             (away, absent.for_as_long_as(FORGET_VALUES_AFTER, now))
         };

@@ -127,7 +127,7 @@ impl PluginHost {
             let seen;
             (folder, seen) = scan(folder).await;
             if seen.is_some() {
-                self.reconcile(folder.view()).await;
+                self.reconcile(folder.view());
             }
             if seen == Some(true) {
                 self.forget(folder.view()).await;
@@ -136,6 +136,7 @@ impl PluginHost {
             tokio::select! {
                 () = token.cancelled() => {}
                 () = poke.notified() => {}
+                () = self.one_has_ended() => {}
                 () = tokio::time::sleep(again) => {}
             }
         }

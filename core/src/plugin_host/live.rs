@@ -21,6 +21,7 @@ pub(super) struct Live {
     /// By name; files that nobody has configured by their file name.
     pub plugins: BTreeMap<String, LivePlugin>,
     pub pipelines: BTreeMap<String, LivePipeline>,
+    pub ending: Ending,
     pub errors: Vec<FileError>,
     /// Which plugins take a secret from the sealed store, as the folder says.
     pub secret_users: BTreeMap<SecretName, Vec<String>>,
@@ -47,6 +48,14 @@ pub(super) struct LivePipeline {
     pub tasks: Tasks,
 }
 
+/// What was asked to end, and may still be in a call. Only what follows it under the same
+/// name waits for that.
+#[derive(Default)]
+pub(super) struct Ending {
+    pipelines: BTreeMap<String, LivePipeline>,
+    plugins: BTreeMap<String, LivePlugin>,
+}
+
 /// Tasks that end together.
 #[derive(Clone)]
 pub(super) struct Tasks {
@@ -62,11 +71,57 @@ impl Tasks {
         }
     }
 
-    /// Asks them to end and waits for the call that is under way.
-    pub async fn end(&self) {
+    /// A call that is under way goes on to its end.
+    fn ask_to_end(&self) {
         self.token.cancel();
         self.tracker.close();
+    }
+
+    pub async fn ended(&self) {
         self.tracker.wait().await;
+    }
+
+    fn have_ended(&self) -> bool {
+        self.tracker.is_closed() && self.tracker.is_empty()
+    }
+}
+
+impl Ending {
+    pub fn add_pipeline(&mut self, name: String, pipeline: LivePipeline) {
+        pipeline.tasks.ask_to_end();
+        self.pipelines.insert(name, pipeline);
+    }
+
+    pub fn add_plugin(&mut self, name: String, plugin: LivePlugin) {
+        plugin.tasks.ask_to_end();
+        self.plugins.insert(name, plugin);
+    }
+
+    pub fn has_pipeline(&self, name: &str) -> bool {
+        let pipeline = self.pipelines.get(name);
+        pipeline.is_some_and(|it| !it.tasks.have_ended())
+    }
+
+    /// Also while a pipeline that ends may call it.
+    pub fn has_plugin(&self, name: &str) -> bool {
+        let plugin = self.plugins.get(name);
+        let is_ending = plugin.is_some_and(|it| !it.tasks.have_ended());
+        let calls = |pipeline: &LivePipeline| {
+            !pipeline.tasks.have_ended() && pipeline.config.plugins().any(|it| it == name)
+        };
+        is_ending || self.pipelines.values().any(calls)
+    }
+
+    pub fn tasks(&self) -> Vec<Tasks> {
+        let pipelines = self.pipelines.values().map(|it| &it.tasks);
+        let plugins = self.plugins.values().map(|it| &it.tasks);
+        pipelines.chain(plugins).cloned().collect()
+    }
+
+    /// Drops what is over.
+    pub fn clear(&mut self) {
+        self.pipelines.retain(|_, it| !it.tasks.have_ended());
+        self.plugins.retain(|_, it| !it.tasks.have_ended());
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::{FutureExt, future::join_all};
+use futures_util::{
+    FutureExt,
+    future::{join_all, select_all},
+};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -25,42 +28,78 @@ const BROKEN: &str = "an error of tiny-forge's own ended it, which its log has: 
                       server, and report it";
 
 impl PluginHost {
-    pub(super) async fn reconcile(&self, view: &View) {
+    /// What has to wait for the end of its predecessor is for the next time: see
+    /// [`Self::one_has_ended`].
+    pub(super) fn reconcile(&self, view: &View) {
         let wanted = wanted_plugins(view);
-        self.end_pipelines(view, &wanted).await;
-        self.end_plugins(&wanted).await;
-        for (name, wanted) in wanted {
-            self.want(&name, wanted);
+        self.end_pipelines(view, &wanted);
+        self.end_plugins(&wanted);
+        for (name, wanted) in &wanted {
+            self.want(name, wanted);
         }
         for (name, config) in &view.pipelines {
-            self.start_pipeline(name, config);
+            if self.may_start(name, config, &wanted) {
+                self.start_pipeline(name, config);
+            }
         }
         let mut live = self.live();
         live.errors.clone_from(&view.errors);
         live.secret_users = secret_users(view);
     }
 
-    /// Ends everything, pipelines first: they still call plugins.
-    pub(super) async fn end_all(&self) {
-        let nothing = View::default();
-        self.end_pipelines(&nothing, &BTreeMap::new()).await;
-        self.end_plugins(&BTreeMap::new()).await;
+    /// Waits until something that was asked to end is over.
+    pub(super) async fn one_has_ended(&self) {
+        let tasks = self.live().ending.tasks();
+        if tasks.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        select_all(tasks.iter().map(|it| Box::pin(it.ended()))).await;
+        self.live().ending.clear();
     }
 
-    fn want(&self, name: &str, wanted: Wanted) {
+    /// Ends everything, pipelines first: they still call plugins.
+    pub(super) async fn end_all(&self) {
+        let (nothing, nobody) = (View::default(), BTreeMap::new());
+        self.end_pipelines(&nothing, &nobody);
+        self.all_have_ended().await;
+        self.end_plugins(&nobody);
+        self.all_have_ended().await;
+    }
+
+    async fn all_have_ended(&self) {
+        let tasks = self.live().ending.tasks();
+        join_all(tasks.iter().map(Tasks::ended)).await;
+    }
+
+    fn want(&self, name: &str, wanted: &Wanted) {
         let mut live = self.live();
         if let Some(plugin) = live.plugins.get(name) {
             plugin.wanted.send_if_modified(|known| {
-                let changed = *known != wanted;
+                let changed = *known != *wanted;
                 if changed {
-                    *known = wanted;
+                    known.clone_from(wanted);
                 }
                 changed
             });
             return;
         }
-        let plugin = self.start_plugin(name, wanted);
-        live.plugins.insert(name.to_owned(), plugin);
+        if !live.ending.has_plugin(name) {
+            let plugin = self.start_plugin(name, wanted.clone());
+            live.plugins.insert(name.to_owned(), plugin);
+        }
+    }
+
+    /// Not beside its predecessor, nor before a plugin that waits for its own.
+    fn may_start(
+        &self,
+        name: &str,
+        config: &PipelineConfig,
+        wanted: &BTreeMap<String, Wanted>,
+    ) -> bool {
+        let live = self.live();
+        let is_to_come =
+            |plugin: &str| wanted.contains_key(plugin) && !live.plugins.contains_key(plugin);
+        !live.ending.has_pipeline(name) && !config.plugins().any(is_to_come)
     }
 
     fn start_plugin(&self, name: &str, wanted: Wanted) -> LivePlugin {
@@ -163,41 +202,41 @@ impl PluginHost {
     }
 
     /// Those that are gone or changed, or that use a plugin which will go.
-    async fn end_pipelines(&self, view: &View, wanted: &BTreeMap<String, Wanted>) {
-        let ended: Vec<Tasks> = {
-            let mut live = self.live();
-            let Live {
-                plugins, pipelines, ..
-            } = &mut *live;
-            let stays = |name: &String, pipeline: &LivePipeline| {
-                let same = view.pipelines.get(name) == Some(&pipeline.config);
-                let now = given(plugins, &pipeline.config);
-                let same_plugins = now.iter().zip(&pipeline.given).all(|pair| match pair {
-                    (Some(now), Some(then)) => Arc::ptr_eq(now, then),
-                    (None, None) => true,
-                    (Some(_), None) | (None, Some(_)) => false,
-                });
-                let all_stay = pipeline
-                    .config
-                    .plugins()
-                    .all(|plugin| plugins.contains_key(plugin) == wanted.contains_key(plugin));
-                same && same_plugins && all_stay
-            };
-            let gone = pipelines.extract_if(.., |name, pipeline| !stays(name, pipeline));
-            gone.map(|(_, pipeline)| pipeline.tasks).collect()
+    fn end_pipelines(&self, view: &View, wanted: &BTreeMap<String, Wanted>) {
+        let mut live = self.live();
+        let Live {
+            plugins,
+            pipelines,
+            ending,
+            ..
+        } = &mut *live;
+        let stays = |name: &String, pipeline: &LivePipeline| {
+            let same = view.pipelines.get(name) == Some(&pipeline.config);
+            let now = given(plugins, &pipeline.config);
+            let same_plugins = now.iter().zip(&pipeline.given).all(|pair| match pair {
+                (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            });
+            let all_stay = pipeline
+                .config
+                .plugins()
+                .all(|plugin| plugins.contains_key(plugin) == wanted.contains_key(plugin));
+            same && same_plugins && all_stay
         };
-        join_all(ended.iter().map(Tasks::end)).await;
+        for (name, pipeline) in pipelines.extract_if(.., |name, it| !stays(name, it)) {
+            ending.add_pipeline(name, pipeline);
+        }
     }
 
-    async fn end_plugins(&self, wanted: &BTreeMap<String, Wanted>) {
-        let ended: Vec<LivePlugin> = {
-            let mut live = self.live();
-            let gone = live
-                .plugins
-                .extract_if(.., |name, _| !wanted.contains_key(name));
-            gone.map(|(_, plugin)| plugin).collect()
-        };
-        join_all(ended.iter().map(|plugin| plugin.tasks.end())).await;
+    fn end_plugins(&self, wanted: &BTreeMap<String, Wanted>) {
+        let mut live = self.live();
+        let Live {
+            plugins, ending, ..
+        } = &mut *live;
+        for (name, plugin) in plugins.extract_if(.., |name, _| !wanted.contains_key(name)) {
+            ending.add_plugin(name, plugin);
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The plugins folder: what is put into it, changed, broken, and taken away.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::{Host, projects_told, publish};
 use crate::support::{
     folder::{put, put_built, webhook},
+    target::Answer,
     wait,
 };
 
@@ -162,6 +163,43 @@ async fn a_pipeline_that_cannot_work_says_which_plugin_is_in_the_wrong_place() {
             .as_str()
             .is_some_and(|why| why.contains("[plugin.nobody]"))
     );
+    host.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_still_in_a_call_when_it_is_to_end_holds_up_only_what_follows_it() {
+    let host = Host::start().await;
+    let slow = webhook("slow", "builtin:webhook", &host.target)
+        + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"slow\"]\n";
+    put(&host.folder(), "slow.toml", &slow);
+    host.pipeline(|it| it["state"] == "running").await;
+    host.target.answer_next([Answer {
+        after: Duration::from_secs(8),
+        ..Answer::new(200, "")
+    }]);
+    publish(&host.server, "shop").await;
+    host.target.received(1).await;
+
+    fs::remove_file(host.folder().join("slow.toml")).expect("removed");
+    let other = webhook("other", "builtin:webhook", &host.target);
+    put(&host.folder(), "other.toml", other);
+    let runs = |it: &Value| it["name"] == "other" && it["state"] == "running";
+    host.listed("/api/plugins", runs).await;
+    let calling = host.listed("/api/deliveries", |it| it["sink"] == "slow");
+    let calling = calling.await;
+    assert_eq!(calling["status"], "pending", "{calling}");
+
+    // It is back before the call is over, and does not make it again.
+    put(&host.folder(), "slow.toml", &slow);
+    host.pipeline(|it| it["state"] == "running").await;
+    let delivered = |it: &Value| it["status"] == "delivered";
+    assert_eq!(
+        host.listed("/api/deliveries", delivered).await["attempts"],
+        1
+    );
+    publish(&host.server, "blog").await;
+    let told = projects_told(&host.target.received(2).await);
+    assert_eq!(told, ["shop", "blog"]);
     host.server.stop().await;
 }
 
