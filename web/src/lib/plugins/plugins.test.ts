@@ -3,7 +3,6 @@ import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import DeliveryItem from './DeliveryItem.svelte';
 import { delivery, pipeline, plugin } from './example';
-import Permissions from './Permissions.svelte';
 import PipelineFlow from './PipelineFlow.svelte';
 import ReplayAll from './ReplayAll.svelte';
 import SendTest from './SendTest.svelte';
@@ -72,20 +71,6 @@ describe('a pipeline', () => {
 	});
 });
 
-it('what a plugin asks for and does not have is shown with the lines to add', () => {
-	render(Permissions, {
-		plugin: plugin('slack', {
-			asked: { http: ['https://hooks.slack.com'], secrets: ['SLACK'], store: true },
-			granted: { http: ['https://hooks.slack.com'], networks: [], secrets: [] },
-			missing_grants: ['secrets.SLACK = "env:SLACK"'],
-		}),
-	});
-	const rows = screen.getAllByRole('listitem').map((row) => row.textContent?.replace(/\s+/g, ' '));
-	expect(rows[0]).toMatch(/hooks\.slack\.com granted/);
-	expect(rows[1]).toMatch(/SLACK asked for, not granted/);
-	expect(screen.getByText('secrets.SLACK = "env:SLACK"')).toBeVisible();
-});
-
 describe('a delivery', () => {
 	it('shows its attempts when it is opened', async () => {
 		const attempts = [
@@ -125,23 +110,6 @@ describe('a delivery', () => {
 		expect(screen.queryByRole('button', { name: 'Replay' })).toBeNull();
 		expect(screen.queryByText('channel_not_found')).toBeNull();
 	});
-});
-
-it('what a plugin asks for can be granted', async () => {
-	const given = { http: ['https://ntfy.sh'], secrets: ['TOKEN'], left: [] };
-	reply = () => Response.json(given, { status: 202 });
-	const missing_grants = ['grants.http = ["https://ntfy.sh"]', 'secrets.TOKEN = "store:TOKEN"'];
-	render(Permissions, { plugin: plugin('ntfy', { missing_grants }) });
-	const button = screen.getByRole('button', { name: 'Grant the addresses and secrets' });
-	await userEvent.setup().click(button);
-	expect(asked[0]).toMatch('POST /plugins/ntfy/grant');
-});
-
-it('a secret that is not in the store has to be set before it is granted', () => {
-	const missing_grants = ['secrets.TOKEN = "env:TOKEN"'];
-	render(Permissions, { plugin: plugin('ntfy', { missing_grants }) });
-	expect(screen.queryByRole('button', { name: /Grant/ })).toBeNull();
-	expect(screen.getByRole('link', { name: 'set here' })).toHaveAttribute('href', '/plugins');
 });
 
 describe('a test of a sink', () => {

@@ -1,0 +1,60 @@
+import { render, screen } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { plugin } from './example';
+import Permissions from './Permissions.svelte';
+
+let asked: string[];
+let reply: () => Response;
+
+beforeEach(() => {
+	asked = [];
+	vi.stubGlobal('fetch', async ({ method, url }: Request) => {
+		asked.push(`${method} ${url.replace(/.*\/api/, '')}`);
+		return reply();
+	});
+});
+afterEach(() => vi.unstubAllGlobals());
+
+const rows = () =>
+	screen.getAllByRole('listitem').map((row) => row.textContent?.replace(/\s+/g, ' ').trim());
+
+it('what a plugin asks for and does not have is shown with the lines to add', () => {
+	render(Permissions, {
+		plugin: plugin('slack', {
+			asked: { http: ['https://hooks.slack.com'], secrets: ['SLACK'], store: true },
+			granted: { http: ['https://hooks.slack.com'], networks: [], secrets: [] },
+			missing_grants: ['secrets.SLACK = "env:SLACK"'],
+		}),
+	});
+	expect(rows()[0]).toMatch(/hooks\.slack\.com granted/);
+	expect(rows()[1]).toMatch(/SLACK asked for, not granted/);
+	expect(screen.getByText('secrets.SLACK = "env:SLACK"')).toBeVisible();
+});
+
+it('of a file that nobody has configured, nothing is granted yet', () => {
+	const asked = { http: ['https://ntfy.sh'], secrets: ['TOKEN'], store: true };
+	render(Permissions, { plugin: plugin('ntfy.wasm', { state: 'not_configured', asked }) });
+	expect(rows()).toEqual([
+		'reach https://ntfy.sh asked for',
+		'secret TOKEN asked for',
+		'keep state of its own asked for',
+	]);
+});
+
+it('what a plugin asks for can be granted', async () => {
+	const given = { http: ['https://ntfy.sh'], secrets: ['TOKEN'], left: [] };
+	reply = () => Response.json(given, { status: 202 });
+	const missing_grants = ['grants.http = ["https://ntfy.sh"]', 'secrets.TOKEN = "store:TOKEN"'];
+	render(Permissions, { plugin: plugin('ntfy', { missing_grants }) });
+	const button = screen.getByRole('button', { name: 'Grant the addresses and secrets' });
+	await userEvent.setup().click(button);
+	expect(asked[0]).toMatch('POST /plugins/ntfy/grant');
+});
+
+it('a secret that is not in the store has to be set before it is granted', () => {
+	const missing_grants = ['secrets.TOKEN = "env:TOKEN"'];
+	render(Permissions, { plugin: plugin('ntfy', { missing_grants }) });
+	expect(screen.queryByRole('button', { name: /Grant/ })).toBeNull();
+	expect(screen.getByRole('link', { name: 'set here' })).toHaveAttribute('href', '/plugins');
+});
