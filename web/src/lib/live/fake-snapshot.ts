@@ -23,6 +23,7 @@ export function snapshot(live: Live) {
 		fail: false as boolean | ApiError,
 		slow: false,
 		answer: () => {},
+		told: [] as number[],
 	};
 	const load = async (): Promise<Shown> => {
 		thing.loads += 1;
@@ -31,6 +32,10 @@ export function snapshot(live: Live) {
 		if (thing.fail) throw new Error('the store is busy');
 		return { value: thing.head, as_of: { journal: 'j', id: thing.head } };
 	};
-	const shown = new Snapshot<Shown>(live, { load, concerns: (event) => event.id % 2 === 0 });
+	const shown = new Snapshot<Shown>(live, {
+		load,
+		concerns: (event) => event.id % 2 === 0,
+		onEvents: (events) => thing.told.push(...events.map(({ id }) => id)),
+	});
 	return { thing, shown };
 }

@@ -22,6 +22,9 @@ describe('a snapshot of what is not there', () => {
 		await settle();
 		expect(shown.data?.value).toBe(5);
 		expect(shown.problem).toBeUndefined();
+		page.server.last.facts(9);
+		await settle();
+		expect(thing.told).toEqual([7, 8, 9]);
 	});
 
 	it('is asked for again once the stream has begun, and waited for', async () => {

@@ -12,7 +12,7 @@ interface Options<T> {
 	load: () => Promise<T>;
 	/** This event makes what is shown out of date. */
 	concerns: (event: Event) => boolean;
-	/** All that happens after the first load, for who also draws single events. */
+	/** All that happens, also while nothing could be loaded yet. */
 	onEvents?: (events: Event[]) => void;
 }
 
@@ -92,7 +92,6 @@ export class Snapshot<T extends { as_of: Position }> {
 	};
 
 	#show(data: T): void {
-		if (this.data === undefined) this.#stopWatching();
 		this.data = data;
 		this.problem = undefined;
 		this.#failures = 0;
@@ -103,7 +102,7 @@ export class Snapshot<T extends { as_of: Position }> {
 		this.#unwatch ??= this.#live.watch({
 			after,
 			onEvents: (events) => {
-				if (this.data) this.#options.onEvents?.(events);
+				this.#options.onEvents?.(events);
 				if (events.some(this.#options.concerns)) void this.refresh();
 			},
 			onReset: () => {
