@@ -23,6 +23,13 @@ export class ApiError extends Error {
 	}
 }
 
+/** The same question would have the same answer. */
+export function isFinal(error: unknown): boolean {
+	return (
+		error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429
+	);
+}
+
 /** The server of this page, typed by its own description: of the forms that an answer has, JSON. Every
  *  answer that is not a success throws. */
 export const api = createClient<paths, 'application/json'>({

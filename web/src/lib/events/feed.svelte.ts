@@ -1,6 +1,7 @@
-import { answer, api } from '$lib/api/client';
+import { answer, api, isFinal } from '$lib/api/client';
 import type { Event, ResetReason } from '$lib/api/schema';
 import type { Live } from '$lib/live/live.svelte';
+import { Retry } from '$lib/live/retry';
 import { matches, queryOf, type EventFilter } from './filter';
 
 interface Options {
@@ -28,9 +29,15 @@ export class EventFeed {
 	#live: Live;
 	#options: Options;
 	#unwatch: (() => void) | undefined;
+	/** What happens is shown: without, the feed has to be loaded first. */
+	#following = false;
+	/** Why history was lost that has not been loaded again yet. */
+	#lost: ResetReason | undefined;
+	#reloading: Retry;
 
 	constructor(live: Live, options: Options) {
 		this.#live = live;
+		this.#reloading = new Retry(live, () => void this.reload());
 		this.#options = options;
 	}
 
@@ -49,15 +56,23 @@ export class EventFeed {
 			if (!current) return;
 			Object.assign(this, { events: items, held: [], more: next != null, loaded: true });
 			this.problem = undefined;
+			this.#reloading.succeeded();
+			this.#divide(items);
 			this.#watch(asOf.id);
 		} catch (error) {
-			if (current) this.problem = error;
+			if (!current) return;
+			this.problem = error;
+			if (!isFinal(error)) this.#reloading.failed();
 		}
 	};
 
+	/** Asks again for what failed. */
+	retry = (): Promise<void> => (this.#following ? this.older() : this.reload());
+
 	older = async (): Promise<void> => {
 		const last = this.events.at(-1);
-		if (!last || !this.more || this.loadingOlder) return;
+		// Of a history that was lost, there is nothing older.
+		if (!last || !this.more || this.loadingOlder || !this.#following) return;
 		this.loadingOlder = true;
 		try {
 			const { items, next } = await this.#ask(last.id);
@@ -66,9 +81,9 @@ export class EventFeed {
 				this.events = [...this.events, ...items];
 				this.more = next != null;
 			}
-			this.problem = undefined;
+			if (this.#following) this.problem = undefined;
 		} catch (error) {
-			this.problem = error;
+			if (this.#following) this.problem = error;
 		} finally {
 			this.loadingOlder = false;
 		}
@@ -88,20 +103,26 @@ export class EventFeed {
 	#stop(): void {
 		this.#unwatch?.();
 		this.#unwatch = undefined;
+		this.#following = false;
+		this.#reloading.stop();
 	}
 
 	#watch(after: number): void {
+		this.#following = true;
 		this.#unwatch = this.#live.watch({
 			after,
 			onEvents: (events) => this.#accept(events),
-			onReset: (reason) => void this.#lost(reason),
+			onReset: (reason) => {
+				this.#lost = reason;
+				void this.reload();
+			},
 		});
 	}
 
-	async #lost(reason: ResetReason): Promise<void> {
-		await this.reload();
-		const [newest] = this.events;
-		this.gap = newest && { newest: newest.id, reason };
+	/** What was loaded again is told from what comes. */
+	#divide([newest]: Event[]): void {
+		if (this.#lost) this.gap = newest && { newest: newest.id, reason: this.#lost };
+		this.#lost = undefined;
 	}
 
 	#accept(events: Event[]): void {

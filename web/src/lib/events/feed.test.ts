@@ -8,16 +8,20 @@ import { filterOf } from './filter';
 const page = tab();
 let asked: URL[];
 let journal: Event[];
+/** The status that requests are refused with. */
+let refused: number | undefined;
 
 /** Pages of `journal` for requests, the stream of the tab for everything else. */
 beforeEach(() => {
 	asked = [];
+	refused = undefined;
 	journal = [1, 2, 3, 4, 5].map(fact);
 	const stream = globalThis.fetch;
 	vi.stubGlobal('fetch', (request: Request | string, init: never) => {
 		if (typeof request === 'string') return stream(request, init);
 		const url = new URL(request.url);
 		asked.push(url);
+		if (refused) return Promise.resolve(Response.json({}, { status: refused }));
 		const before = Number(url.searchParams.get('before') ?? Infinity);
 		const limit = Number(url.searchParams.get('limit'));
 		const older = journal.filter(({ id }) => id < before).reverse();
@@ -31,11 +35,11 @@ beforeEach(() => {
 async function feed(query = '', most = 100) {
 	const filter = filterOf(new URLSearchParams(query));
 	const feed = new EventFeed(page.live, { filter, page: 3, most });
-	feed.start();
+	const stop = feed.start();
 	await settle();
 	page.server.last.accept(5);
 	await settle();
-	return feed;
+	return Object.assign(feed, { stop });
 }
 
 const ids = (events: Event[]) => events.map(({ id }) => id);
@@ -103,5 +107,60 @@ describe('the feed', () => {
 		await settle();
 		expect(ids(shown.events)).toEqual([91, 90]);
 		expect(shown.gap?.newest).toBe(90);
+	});
+});
+
+describe('a feed that could not be loaded', () => {
+	it('is asked for again until it comes, and then followed', async () => {
+		refused = 503;
+		const shown = await feed();
+		expect(shown.problem).toBeDefined();
+		refused = undefined;
+		await vi.advanceTimersByTimeAsync(500);
+		expect(shown.problem).toBeUndefined();
+		page.server.last.facts(6);
+		await settle();
+		expect(ids(shown.events)).toEqual([6, 5, 4, 3]);
+	});
+
+	it('after history was lost keeps what it had, and is divided once it comes', async () => {
+		const shown = await feed();
+		refused = 503;
+		page.server.last.reset('retention', 90);
+		await settle();
+		expect(ids(shown.events)).toEqual([5, 4, 3]);
+		expect(shown.gap).toBeUndefined();
+		await shown.older();
+		expect(asked).toHaveLength(2);
+		[refused, journal] = [undefined, [fact(90)]];
+		await shown.retry();
+		expect(ids(shown.events)).toEqual([90]);
+		expect(shown.gap).toEqual({ newest: 90, reason: 'retention' });
+		page.server.last.facts(91);
+		await settle();
+		expect(ids(shown.events)).toEqual([91, 90]);
+	});
+
+	it('is not asked for again by itself where the answer is final, or nobody looks any more', async () => {
+		refused = 400;
+		const shown = await feed();
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(asked).toHaveLength(1);
+		refused = 503;
+		await shown.retry();
+		shown.stop();
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(asked).toHaveLength(2);
+	});
+
+	it('has older pages, which are asked for again where only they failed', async () => {
+		const shown = await feed();
+		refused = 503;
+		await shown.older();
+		expect(shown.problem).toBeDefined();
+		refused = undefined;
+		await shown.retry();
+		expect(ids(shown.events)).toEqual([5, 4, 3, 2, 1]);
+		expect(shown.problem).toBeUndefined();
 	});
 });

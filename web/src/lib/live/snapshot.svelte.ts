@@ -1,8 +1,8 @@
 import { untrack } from 'svelte';
-import { ApiError } from '$lib/api/client';
+import { isFinal } from '$lib/api/client';
 import type { Event, Position } from '$lib/api/schema';
-import { backoffMs } from './backoff';
 import { getLive, type Live } from './live.svelte';
+import { Retry } from './retry';
 
 /** What changes come together are worth one request. */
 const REST_MS = 250;
@@ -27,15 +27,14 @@ export class Snapshot<T extends { as_of: Position }> {
 	#options: Options<T>;
 	#unwatch: (() => void) | undefined;
 	#timer: ReturnType<typeof setTimeout> | undefined;
-	#retry: ReturnType<typeof setTimeout> | undefined;
-	/** Requests that failed since the last that did not. */
-	#failures = 0;
+	#retry: Retry;
 	#loading = false;
 	#outdated = false;
 	#ended = false;
 
 	constructor(live: Live, options: Options<T>) {
 		this.#live = live;
+		this.#retry = new Retry(live, () => void this.refresh());
 		this.#options = options;
 	}
 
@@ -47,7 +46,7 @@ export class Snapshot<T extends { as_of: Position }> {
 			this.#stopWatching();
 			clearTimeout(this.#timer);
 			this.#timer = undefined;
-			clearTimeout(this.#retry);
+			this.#retry.stop();
 		};
 	}
 
@@ -55,7 +54,7 @@ export class Snapshot<T extends { as_of: Position }> {
 		this.#outdated = this.#loading;
 		// It is asked in a moment anyway.
 		if (this.#ended || this.#loading || this.#timer !== undefined) return;
-		clearTimeout(this.#retry);
+		this.#retry.stop();
 		this.#loading = true;
 		const asked = this.#live.position;
 		try {
@@ -80,21 +79,16 @@ export class Snapshot<T extends { as_of: Position }> {
 	#failed(error: unknown, asked: number | undefined): void {
 		this.problem = error;
 		if (this.#ended) return;
-		if (!isFinal(error)) this.#retry = setTimeout(this.#retried, backoffMs(this.#failures++));
+		if (!isFinal(error)) this.#retry.failed();
 		else if (asked !== undefined) this.#watch(asked);
 		// The stream began while it was asked for: what came first is not known.
 		else if (this.#live.position !== undefined) this.#outdated = true;
 	}
 
-	/** While there is no connection its return is waited for. */
-	#retried = (): void => {
-		if (this.#live.status.kind === 'live') void this.refresh();
-	};
-
 	#show(data: T): void {
 		this.data = data;
 		this.problem = undefined;
-		this.#failures = 0;
+		this.#retry.succeeded();
 		this.#watch(data.as_of.id);
 	}
 
@@ -116,13 +110,6 @@ export class Snapshot<T extends { as_of: Position }> {
 		this.#unwatch?.();
 		this.#unwatch = undefined;
 	}
-}
-
-/** The same question would have the same answer. */
-function isFinal(error: unknown): boolean {
-	return (
-		error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429
-	);
 }
 
 /** A snapshot that lives as long as the component which calls this while it is made. */
