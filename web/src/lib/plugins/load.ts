@@ -12,7 +12,9 @@ import type {
 import { loadSecrets } from '$lib/secrets/load';
 
 const LATEST = 20;
-const OF_SINK = 50;
+/** Of a sink, to begin with, and so many more at a time; the server hands over no more at once. */
+export const ROWS = 50;
+export const ROWS_MAX = 500;
 
 export interface PluginsPage {
 	plugins: Plugin[];
@@ -29,8 +31,10 @@ export interface PluginPage {
 	plugins: Plugin[];
 	/** Those that use it. */
 	pipelines: Pipeline[];
-	/** Of a sink, newest first. */
+	/** Of a sink: its dead letters, which somebody has to look at, then the others, newest first. */
 	deliveries: Delivery[];
+	/** The server has older ones. */
+	more: boolean;
 	as_of: Position;
 }
 
@@ -51,11 +55,13 @@ export async function loadPlugins(): Promise<PluginsPage> {
 }
 
 /** The plugin of this name. A file's name means the plugin that uses it, once there is one. */
-export async function loadPlugin(name: string): Promise<PluginPage> {
-	const [plugins, pipelines, deliveries] = await Promise.all([
+export async function loadPlugin(name: string, rows = ROWS): Promise<PluginPage> {
+	const ofSink = { sink: name, limit: rows };
+	const [plugins, pipelines, dead, latest] = await Promise.all([
 		answer(api.GET('/api/plugins')),
 		answer(api.GET('/api/pipelines')),
-		answer(api.GET('/api/deliveries', { params: { query: { sink: name, limit: OF_SINK } } })),
+		answer(api.GET('/api/deliveries', { params: { query: { ...ofSink, status: 'dead' } } })),
+		answer(api.GET('/api/deliveries', { params: { query: ofSink } })),
 	]);
 	const plugin =
 		plugins.items.find((one) => one.name === name) ??
@@ -65,8 +71,9 @@ export async function loadPlugin(name: string): Promise<PluginPage> {
 		plugin,
 		plugins: plugins.items,
 		pipelines: pipelines.items.filter((pipeline) => uses(pipeline, name)),
-		deliveries: deliveries.items,
-		as_of: oldest([plugins.as_of, pipelines.as_of, deliveries.as_of]),
+		deliveries: once([...dead.items, ...latest.items]),
+		more: dead.next != null || latest.next != null,
+		as_of: oldest([plugins.as_of, pipelines.as_of, dead.as_of, latest.as_of]),
 	};
 }
 
@@ -108,6 +115,12 @@ export function dryRun({ kind, name }: Tried, body: DryRunRequest): Promise<DryR
 
 function uses({ steps, sinks }: Pipeline, plugin: string): boolean {
 	return sinks.includes(plugin) || steps.some((step) => step.plugin === plugin);
+}
+
+/** A dead letter is among the latest, too. */
+function once(deliveries: Delivery[]): Delivery[] {
+	const seen = new Set<string>();
+	return deliveries.filter(({ id }) => !seen.has(id) && seen.add(id));
 }
 
 /** What happened after the oldest of several answers may be missing in it. */

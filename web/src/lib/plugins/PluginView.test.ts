@@ -1,0 +1,67 @@
+import { render, screen, within } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Delivery, Plugin } from '$lib/api/schema';
+import { delivery, plugin } from './example';
+import PluginView from './PluginView.svelte';
+
+vi.mock('$app/navigation', () => ({ goto: () => {} }));
+vi.mock('$lib/live/live.svelte', () => ({
+	getLive: () => ({ status: { kind: 'live' }, watch: () => () => {} }),
+}));
+
+let shown: Plugin;
+/** Newest first. */
+let deliveries: Delivery[];
+
+const many = (from: number, to: number, change: Partial<Delivery>) =>
+	Array.from({ length: to - from + 1 }, (_, n) => delivery({ id: `d${from + n}`, ...change }));
+
+function listed(query: URLSearchParams) {
+	const status = query.get('status');
+	const found = deliveries.filter((one) => !status || one.status === status);
+	const limit = Number(query.get('limit'));
+	return { items: found.slice(0, limit), next: found.length > limit ? 'older' : null };
+}
+
+beforeEach(() => {
+	[shown, deliveries] = [plugin('slack'), []];
+	vi.stubGlobal('fetch', async ({ url }: Request) => {
+		const { pathname, searchParams } = new URL(url);
+		const answer = pathname.endsWith('/deliveries')
+			? listed(searchParams)
+			: { items: pathname.endsWith('/plugins') ? [shown] : [] };
+		return Response.json({ ...answer, as_of: { journal: 'j', id: 5 } });
+	});
+});
+afterEach(() => vi.unstubAllGlobals());
+
+async function rows() {
+	const section = await screen.findByRole('region', { name: 'Deliveries' });
+	return within(section).findAllByRole('link', { name: 'slack' });
+}
+
+describe('the deliveries of a sink', () => {
+	it('begin with its dead letters, however many came later', async () => {
+		deliveries = [...many(1, 60, { status: 'delivered' }), ...many(61, 61, { status: 'dead' })];
+		render(PluginView, { name: 'slack' });
+		expect(await rows()).toHaveLength(51);
+		expect(screen.getByRole('button', { name: 'Replay' })).toBeVisible();
+	});
+
+	it('have each dead letter once', async () => {
+		deliveries = many(1, 3, { status: 'dead' });
+		render(PluginView, { name: 'slack' });
+		expect(await rows()).toHaveLength(3);
+		expect(screen.queryByRole('button', { name: /older/ })).toBeNull();
+	});
+
+	it('reach as far back as the reader wants', async () => {
+		deliveries = many(1, 60, { status: 'delivered' });
+		render(PluginView, { name: 'slack' });
+		expect(await rows()).toHaveLength(50);
+		await userEvent.setup().click(screen.getByRole('button', { name: 'Load older deliveries' }));
+		await vi.waitFor(async () => expect(await rows()).toHaveLength(60));
+		expect(screen.queryByRole('button', { name: /older/ })).toBeNull();
+	});
+});
