@@ -64,4 +64,19 @@ describe('the deliveries of a sink', () => {
 		await vi.waitFor(async () => expect(await rows()).toHaveLength(60));
 		expect(screen.queryByRole('button', { name: /older/ })).toBeNull();
 	});
+
+	it('can be replayed also where its file is missing', async () => {
+		shown = plugin('slack', { role: undefined, state: 'missing' });
+		deliveries = [...many(1, 1, { status: 'pending' }), ...many(2, 3, { status: 'dead' })];
+		render(PluginView, { name: 'slack' });
+		expect(await rows()).toHaveLength(3);
+		expect(screen.getByRole('button', { name: 'Replay all 2 dead letters' })).toBeVisible();
+	});
+
+	it('are not spoken of where a plugin that is no sink has none', async () => {
+		shown = plugin('rules', { role: 'filter' });
+		render(PluginView, { name: 'rules' });
+		expect(await screen.findByRole('heading', { name: 'Permissions' })).toBeVisible();
+		expect(screen.queryByRole('region', { name: 'Deliveries' })).toBeNull();
+	});
 });
