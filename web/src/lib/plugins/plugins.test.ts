@@ -123,18 +123,20 @@ describe('a test of a sink', () => {
 					{ method: 'POST', url: 'https://hooks.slack.com/services/{secret:SLACK}', status: 404 },
 				],
 			});
-		render(SendTest, { plugin: 'slack' });
+		const onchange = vi.fn();
+		render(SendTest, { plugin: 'slack', onchange });
 		await userEvent.setup().click(screen.getByRole('button', { name: 'Send test' }));
 		const outcome = within(await screen.findByRole('status'));
 		expect(await outcome.findByText('The target refused it')).toBeVisible();
 		expect(outcome.getByText('answered 404: channel_not_found')).toBeVisible();
 		expect(outcome.getByRole('listitem')).toHaveTextContent(/^POST 404 https:..hooks/);
+		expect(onchange).toHaveBeenCalledOnce();
 	});
 
 	it('says why it could not be sent', async () => {
 		const problem = { title: 'Conflict', status: 409, code: 'not_running', detail: 'it rests' };
 		reply = () => Response.json(problem, { status: 409 });
-		render(SendTest, { plugin: 'slack' });
+		render(SendTest, { plugin: 'slack', onchange: () => {} });
 		await userEvent.setup().click(screen.getByRole('button', { name: 'Send test' }));
 		expect(await screen.findByText('it rests')).toBeVisible();
 	});
