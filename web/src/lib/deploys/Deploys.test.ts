@@ -46,7 +46,7 @@ it('no deploy goes missing between the newest page and the older ones', async ()
 	await userEvent.setup().click(screen.getByRole('button', { name: 'Load older deploys' }));
 	await screen.findByText('shop:1');
 	server.newest = 103;
-	const event = { type: 'deploy_status', payload: { project: 'shop' } } as Event;
+	const event = { id: server.newest, type: 'deploy_status', payload: { project: 'shop' } } as Event;
 	server.watches.at(-1)?.onEvents([event]);
 	await screen.findByText('shop:103');
 	expect(shown()).toHaveLength(103);
@@ -59,7 +59,7 @@ it('where more came than a page holds, what lies between is loaded again', async
 	await userEvent.setup().click(older());
 	await screen.findByText('shop:1');
 	server.newest = 300;
-	const event = { type: 'deploy_status', payload: { project: 'shop' } } as Event;
+	const event = { id: server.newest, type: 'deploy_status', payload: { project: 'shop' } } as Event;
 	server.watches.at(-1)?.onEvents([event]);
 	await screen.findByText('shop:300');
 	expect(shown()).toHaveLength(50);

@@ -12,7 +12,7 @@ describe('a snapshot of what is not there', () => {
 		const { thing, shown } = snapshot(page.live);
 		thing.fail = NOT_FOUND;
 		shown.start();
-		await settle();
+		await vi.advanceTimersByTimeAsync(300);
 		expect(shown.problem).toBe(NOT_FOUND);
 		page.server.last.facts(7);
 		await settle();
@@ -57,7 +57,7 @@ describe('a snapshot of what is not there', () => {
 		await settle();
 		thing.fail = thing.slow = false;
 		page.server.pages.at(-1)?.bring([fact(6)]);
-		await settle();
+		await vi.advanceTimersByTimeAsync(300);
 		expect(shown.data?.value).toBe(5);
 	});
 });

@@ -4,7 +4,7 @@ import type { Event, Position } from '$lib/api/schema';
 import { getLive, type Live } from './live.svelte';
 import { Retry } from './retry';
 
-/** What changes come together are worth one request. */
+/** After each request: what changes meanwhile is worth one more, however many frames bring it. */
 const REST_MS = 250;
 
 interface Options<T> {
@@ -31,6 +31,10 @@ export class Snapshot<T extends { as_of: Position }> {
 	#loading = false;
 	#outdated = false;
 	#ended = false;
+	/** The newest event that what is shown knows of. */
+	#asOf = 0;
+	/** Counts the histories: ids of one that was lost say nothing about the next. */
+	#history = 0;
 
 	constructor(live: Live, options: Options<T>) {
 		this.#live = live;
@@ -51,25 +55,26 @@ export class Snapshot<T extends { as_of: Position }> {
 	}
 
 	refresh = async (): Promise<void> => {
-		this.#outdated = this.#loading;
 		// It is asked in a moment anyway.
-		if (this.#ended || this.#loading || this.#timer !== undefined) return;
+		this.#outdated = this.#loading || this.#timer !== undefined;
+		if (this.#ended || this.#outdated) return;
 		this.#retry.stop();
 		this.#loading = true;
+		const history = this.#history;
 		const asked = this.#live.position;
 		try {
 			const data = await this.#options.load();
-			if (!this.#ended) this.#show(data);
+			if (!this.#ended && history === this.#history) this.#show(data);
 		} catch (error) {
-			this.#failed(error, asked);
+			this.#failed(error, history === this.#history ? asked : undefined);
 		}
 		this.#loading = false;
-		if (this.#outdated && !this.#ended) this.#timer = setTimeout(this.#rested, REST_MS);
+		if (!this.#ended) this.#timer = setTimeout(this.#rested, REST_MS);
 	};
 
 	#rested = (): void => {
 		this.#timer = undefined;
-		void this.refresh();
+		if (this.#outdated) void this.refresh();
 	};
 
 	/**
@@ -87,6 +92,7 @@ export class Snapshot<T extends { as_of: Position }> {
 
 	#show(data: T): void {
 		this.data = data;
+		this.#asOf = data.as_of.id;
 		this.problem = undefined;
 		this.#retry.succeeded();
 		this.#watch(data.as_of.id);
@@ -95,15 +101,20 @@ export class Snapshot<T extends { as_of: Position }> {
 	#watch(after: number): void {
 		this.#unwatch ??= this.#live.watch({
 			after,
-			onEvents: (events) => {
-				this.#options.onEvents?.(events);
-				if (events.some(this.#options.concerns)) void this.refresh();
-			},
+			onEvents: (events) => this.#accept(events),
 			onReset: () => {
 				this.#stopWatching();
+				this.#asOf = 0;
+				this.#history += 1;
 				void this.refresh();
 			},
 		});
+	}
+
+	#accept(events: Event[]): void {
+		const news = events.filter(({ id }) => id > this.#asOf);
+		if (news.length > 0) this.#options.onEvents?.(news);
+		if (news.some(this.#options.concerns)) void this.refresh();
 	}
 
 	#stopWatching(): void {

@@ -4,12 +4,15 @@ import { settle, tab } from './harness';
 
 const page = tab();
 
+/** No request follows another at once. */
+const rested = () => vi.advanceTimersByTimeAsync(300);
+
 async function started() {
 	const it = snapshot(page.live);
 	const stop = it.shown.start();
 	await settle();
 	page.server.last.accept(5);
-	await settle();
+	await rested();
 	return { ...it, stop };
 }
 
@@ -39,6 +42,57 @@ describe('a snapshot', () => {
 		expect(thing.loads).toBeLessThanOrEqual(4);
 	});
 
+	it('rests after each load, though every frame brings news and each load is quick', async () => {
+		const { thing, shown } = await started();
+		for (let id = 6; id < 46; id += 2) {
+			thing.head = id;
+			page.server.last.facts(id);
+			await settle();
+		}
+		expect(thing.loads).toBeLessThanOrEqual(3);
+		await rested();
+		expect(shown.data?.value).toBe(44);
+	});
+
+	it('is not loaded again for what it knows already, until history was lost', async () => {
+		const { thing, shown } = await started();
+		thing.head = 8;
+		page.server.last.facts(6);
+		await rested();
+		page.server.last.facts(8);
+		await rested();
+		expect(thing.loads).toBe(2);
+		thing.head = 2;
+		page.server.last.reset('foreign_journal', 2);
+		await rested();
+		thing.head = 4;
+		page.server.last.facts(4);
+		await rested();
+		expect(thing.loads).toBe(4);
+		expect(shown.data?.value).toBe(4);
+	});
+
+	it('does not take an answer that tells of a lost history', async () => {
+		const { thing, shown } = await started();
+		thing.slow = true;
+		thing.head = 6;
+		page.server.last.facts(6);
+		await settle();
+		page.server.last.reset('foreign_journal', 2);
+		await settle();
+		thing.answer();
+		await settle();
+		expect(shown.data?.value).toBe(5);
+		thing.slow = false;
+		thing.head = 2;
+		await rested();
+		expect(shown.data?.value).toBe(2);
+		thing.head = 4;
+		page.server.last.facts(4);
+		await rested();
+		expect(shown.data?.value).toBe(4);
+	});
+
 	it('rests between two loads, also where something happens meanwhile', async () => {
 		const { thing, shown, stop } = await started();
 		const changes = () => void [shown.refresh(), shown.refresh()];
@@ -64,7 +118,8 @@ describe('a snapshot', () => {
 		expect(shown.data?.value).toBe(5);
 		expect(shown.problem).toEqual(new Error('the store is busy'));
 		thing.fail = false;
-		await shown.refresh();
+		void shown.refresh();
+		await rested();
 		expect(shown.problem).toBeUndefined();
 	});
 
@@ -74,6 +129,7 @@ describe('a snapshot', () => {
 		page.server.last.reset('retention', 90);
 		await settle();
 		expect(shown.data?.value).toBe(90);
+		await rested();
 		thing.head = 92;
 		page.server.last.facts(92);
 		await settle();
@@ -98,6 +154,7 @@ describe('a snapshot', () => {
 		await vi.advanceTimersByTimeAsync(20);
 		expect(shown.data?.value).toBe(90);
 		expect(shown.problem).toBeUndefined();
+		await rested();
 		thing.head = 92;
 		page.server.last.facts(92);
 		await settle();
