@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { answer, api, ApiError } from './client';
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+	vi.unstubAllGlobals();
+	vi.restoreAllMocks();
+});
 
 function serverSays(status: number, body: string, type = 'application/problem+json') {
 	const response = new Response(body, { status, headers: { 'content-type': type } });
@@ -48,6 +51,23 @@ describe('the client', () => {
 		});
 		expect((await answer(api.GET('/api/projects'))).items).toEqual([]);
 		expect(asked).toBe(2);
+	});
+
+	it('gives up a request that hangs, and does not ask again', async () => {
+		const late = new AbortController();
+		vi.spyOn(AbortSignal, 'timeout').mockReturnValue(late.signal);
+		let asked = 0;
+		vi.stubGlobal('fetch', ({ signal }: Request) => {
+			asked += 1;
+			return new Promise((_, reject) =>
+				signal.addEventListener('abort', () => reject(signal.reason as Error)),
+			);
+		});
+		const refused = refusal();
+		await vi.waitFor(() => expect(asked).toBe(1));
+		late.abort(new DOMException('it took too long', 'TimeoutError'));
+		expect((await refused).problem.code).toBe('unreachable');
+		expect(asked).toBe(1);
 	});
 
 	it('never repeats what changes something', async () => {

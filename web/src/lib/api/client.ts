@@ -40,17 +40,21 @@ export const api = createClient<paths, 'application/json'>({
 /** A browser beside Docker drops requests whenever a network appears, as it does with every deploy. */
 const RETRY_AFTER_MS = [100, 500];
 
+/** A connection that hangs must not leave a page waiting for ever. */
+const PATIENCE_MS = 30_000;
+
 /** Reading again changes nothing: what never reached the server is asked once more. */
 async function patiently(request: Request): Promise<Response> {
+	const signal = AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE_MS)]);
 	for (const wait of RETRY_AFTER_MS) {
 		try {
-			return await globalThis.fetch(request.clone());
+			return await globalThis.fetch(new Request(request, { signal }));
 		} catch (error) {
-			if (request.signal.aborted) throw error;
+			if (signal.aborted) throw error;
 			await new Promise((resolve) => setTimeout(resolve, wait));
 		}
 	}
-	return globalThis.fetch(request);
+	return globalThis.fetch(new Request(request, { signal }));
 }
 
 api.use({
