@@ -12,7 +12,7 @@ use super::{
     PluginHost,
     delivery::{publish_status, seal},
     folder::View,
-    live::Live,
+    live::{Live, LivePlugin},
 };
 use crate::{
     model::Severity,
