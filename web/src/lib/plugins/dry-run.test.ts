@@ -64,6 +64,9 @@ describe('a dry run', () => {
 		expect(await screen.findByText(/3 events, 0 deliveries/)).toHaveTextContent(
 			'1 went otherwise in reality',
 		);
+		expect(screen.getByRole('status')).toHaveTextContent(
+			/^3 events, 0 deliveries, 1 went otherwise in reality$/,
+		);
 		expect(screen.getByText('really passed in all')).toBeInTheDocument();
 		expect(screen.getByText(/no bad news/)).toBeInTheDocument();
 	});
