@@ -1,7 +1,8 @@
 import { render, screen } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
-import { afterEach, expect, it, vi } from 'vitest';
-import { plugin } from './example';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import DeliveryItem from './DeliveryItem.svelte';
+import { delivery, plugin } from './example';
 import PluginFigures from './PluginFigures.svelte';
 import Quarantine from './Quarantine.svelte';
 
@@ -52,6 +53,34 @@ it('a filter that nobody has called shows how little there is to tell', () => {
 		Calls: '0, 0 drops',
 		Faults: 'none',
 		Memory: '0 B in 0 instances, at most 0 B in one',
+	});
+});
+
+describe('a time that was to come', () => {
+	const past = new Date(Date.now() - 60_000).toISOString();
+	const ahead = new Date(Date.now() + 90_000).toISOString();
+
+	it('is told of the rest of a plugin, and what follows it', async () => {
+		const show = { state: 'quarantined', rests_until: ahead } as const;
+		const { rerender } = render(Quarantine, { plugin: plugin('hook', show) });
+		expect(screen.getByText(/is asked again/)).toHaveTextContent('asked again in 1 min.');
+		await rerender({ plugin: plugin('hook', { ...show, rests_until: past }) });
+		expect(screen.getByText(/is asked again/)).toHaveTextContent('again with the next event.');
+	});
+
+	it('is told of a next attempt, which is due afterwards', async () => {
+		const retrying = { status: 'retrying', next_attempt_at: ahead } as const;
+		const given = { delivery: delivery(retrying), onchange: () => {} };
+		const { rerender } = render(DeliveryItem, given);
+		expect(screen.getByText(/next attempt/)).toHaveTextContent('next attempt in 1 min');
+		await rerender({ ...given, delivery: delivery({ ...retrying, next_attempt_at: past }) });
+		expect(screen.getByText(/next attempt/)).toHaveTextContent('next attempt due');
+	});
+
+	it('is told of a queue that backs off', () => {
+		const queue = { pending: 1, dead: 0, backing_off_until: past };
+		render(PluginFigures, { plugin: plugin('hook', { queue }) });
+		expect(facts().Queue).toBe('1 waiting, 0 dead · backing off, next attempt due');
 	});
 });
 
