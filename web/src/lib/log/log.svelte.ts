@@ -56,8 +56,8 @@ export class Log {
 
 	/** Says something about the log in its place: what was lost or recovered. */
 	note(text: string): void {
-		// Between two ids: it sorts right, and no event has it.
-		const id = this.last + 0.5;
+		// Halfway to the next whole id, also after another note: it sorts right, and no event has it.
+		const id = (this.last + Math.floor(this.last) + 1) / 2;
 		const note: Line = {
 			id,
 			time: new Date().toISOString(),

@@ -61,6 +61,15 @@ describe('a log', () => {
 		expect(ids(log)).toEqual([1, 2, 2.5, 3]);
 	});
 
+	it('takes the next line also after two notes in a row', () => {
+		const log = new Log();
+		log.append(lines(1, 2));
+		log.note('gap');
+		log.note('resumed, 1 line recovered');
+		expect(log.append(lines(3, 3))).toBe(1);
+		expect(ids(log)).toEqual([1, 2, 2.5, 2.75, 3]);
+	});
+
 	it('takes 100,000 lines in batches within a second', () => {
 		const log = new Log(200_000);
 		const began = performance.now();
