@@ -105,6 +105,14 @@ describe('a delivery', () => {
 		expect(screen.getByRole('status')).toHaveTextContent('2 dead letters stayed');
 	});
 
+	it('that cannot all be replayed say why', async () => {
+		const problem = { status: 404, code: 'not_found', detail: 'plugin `slack` does not exist' };
+		reply = () => Response.json(problem, { status: 404 });
+		render(ReplayAll, { sink: 'slack', dead: 1, onchange: () => {} });
+		await userEvent.setup().click(screen.getByRole('button', { name: 'Replay the dead letter' }));
+		expect(await screen.findByRole('alert')).toHaveTextContent('plugin slack does not exist');
+	});
+
 	it('that was delivered cannot', () => {
 		render(DeliveryItem, { delivery: delivery({ status: 'delivered' }), onchange: () => {} });
 		expect(screen.queryByRole('button', { name: 'Replay' })).toBeNull();
