@@ -140,6 +140,22 @@ describe('the connection', () => {
 			happens();
 			expect(page.server.opened).toHaveLength(before + 1);
 		});
+
+		it(`takes a stream for dead that the machine has slept through when ${what}`, async () => {
+			page.server.last.accept(5);
+			await settle();
+			happens();
+			expect(page.server.opened).toHaveLength(1);
+			// Asleep, no timer runs.
+			vi.setSystemTime(Date.now() + 36_000);
+			happens();
+			happens();
+			expect(page.server.opened).toHaveLength(2);
+			expect(page.live.status.kind).toBe('connecting');
+			page.server.last.accept(9);
+			await settle();
+			expect(page.live.status.kind).toBe('live');
+		});
 	}
 
 	it('ends with the page', async () => {

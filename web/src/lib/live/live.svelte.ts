@@ -7,15 +7,13 @@ import { Place } from './place';
 import { poll, POLL_MS } from './poll';
 import { parsePosition, streamPath } from './position';
 import { readStream, StreamRefused, type Frame, type Greeting } from './sse';
-import { isWaiting, type Gap, type LiveStatus } from './status';
+import { isDead, isWaiting, SILENCE_MS, type Gap, type LiveStatus } from './status';
 import { Subscription } from './subscription';
 import { Watches, type Watch } from './watches';
 
 export type { Gap, LiveStatus } from './status';
 export type { Watch } from './watches';
 
-/** Bookmarks come every 15 s: two missed and a bit. */
-const SILENCE_MS = 35_000;
 /** A free place for a stream is taken long before; without one, the tab asks now and then. */
 const PLACE_MS = 250;
 
@@ -100,7 +98,7 @@ export class Live {
 		const { start, logs } = this.#watches;
 		this.#from = start;
 		this.#position = this.#from ?? this.#position;
-		if (this.status.kind !== 'live') this.status = { kind: 'connecting' };
+		if (this.status.kind !== 'live' || isDead(this)) this.status = { kind: 'connecting' };
 		this.#listen();
 		const { signal } = stream;
 		const onFrame = (frame: Frame) => this.#accept(frame, stream, logs);
@@ -191,9 +189,10 @@ export class Live {
 		this.#timer = setTimeout(() => this.#open(), delay);
 	}
 
-	/** Back online, or looked at again: do not let the reader wait for the backoff. */
+	/** Back online, or looked at again: do not let the reader wait for the backoff or watchdog. */
 	#wake = (): void => {
-		if (isWaiting(this.status) && document.visibilityState === 'visible') this.#open();
+		const isDown = isWaiting(this.status) || isDead(this);
+		if (isDown && document.visibilityState === 'visible') this.#open();
 	};
 }
 
