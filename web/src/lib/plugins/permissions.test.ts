@@ -46,6 +46,13 @@ it('of a file that nobody has configured, nothing is granted yet', () => {
 	]);
 });
 
+it('that a plugin asks for nothing is said only where it was asked', async () => {
+	const { rerender } = render(Permissions, { plugin: plugin('quiet'), onchange: () => {} });
+	expect(rows()).toEqual(['It asks for nothing.']);
+	await rerender({ plugin: plugin('broken', { role: undefined, state: 'failed' }) });
+	expect(rows()).toEqual([expect.stringMatching(/^What it asks for is not known/)]);
+});
+
 it('what a plugin asks for can be granted', async () => {
 	const given = { http: ['https://ntfy.sh'], secrets: ['TOKEN'], left: [] };
 	reply = () => Response.json(given, { status: 202 });
