@@ -1,6 +1,7 @@
+import { untrack } from 'svelte';
 import { answer, api, isFinal } from '$lib/api/client';
 import type { Event, ResetReason } from '$lib/api/schema';
-import type { Live } from '$lib/live/live.svelte';
+import { getLive, type Live } from '$lib/live/live.svelte';
 import { Retry } from '$lib/live/retry';
 import { matches, queryOf, type EventFilter } from './filter';
 
@@ -145,4 +146,17 @@ export class EventFeed {
 			api.GET('/api/events', { params: { query }, headers: { accept: 'application/json' } }),
 		);
 	}
+}
+
+/** A feed that lives as long as the component which calls this while it is made. */
+export function followEvents(options: Options): EventFeed {
+	const live = getLive();
+	const feed = new EventFeed(live, options);
+	$effect(() => untrack(() => feed.start()));
+	// What failed while the server was away is asked again when it is back.
+	$effect(() => {
+		if (live.status.kind !== 'live') return;
+		untrack(() => feed.problem && void feed.retry());
+	});
+	return feed;
 }
