@@ -271,9 +271,9 @@ async fn a_kept_file_that_is_not_what_its_name_says_does_not_run() {
     std::fs::write(kept, marked(&host)).expect("written");
 
     put(&host.folder(), "hook.wasm", "no plugin");
-    let host = host.restarted().await;
-    let down = host.listed("/api/plugins", |it| it["error"].is_string());
-    assert_eq!(down.await["state"], "failed");
+    let mut host = host.restarted().await;
+    let down = host.plugin_is("hook", "failed").await;
+    assert_ne!(down["digest"], old["digest"]);
     host.server.stop().await;
 }
 
