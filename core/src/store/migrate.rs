@@ -12,7 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_rollbacks.sql"),
     include_str!("migrations/0007_waiting.sql"),
     include_str!("migrations/0008_senders.sql"),
-    include_str!("migrations/0009_pipeline_sinks.sql"),
+    include_str!("migrations/0009_forgotten.sql"),
 ];
 
 /// Settings that must stand before the first table, then the tables.

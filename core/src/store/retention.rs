@@ -36,12 +36,16 @@ impl Default for Retention {
 }
 
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Rows per transaction: short enough not to be felt by those who publish.
+/// Rows that are searched for at once.
 const CHUNK_ROWS: usize = 1_000;
+/// Rows per transaction: whoever publishes waits for no more than a millisecond.
+const PIECE_ROWS: usize = 100;
+/// The same for what has more in it: a delivery with its attempts, a trace of many events.
+const PIECE_LARGE_ROWS: usize = 25;
 /// Free pages that the file keeps for what comes next (8 MiB); those beyond go
 /// back to the disk, a few per transaction.
 const FREE_PAGES_MAX: u32 = 1_024;
-const VACUUM_PAGES: u32 = 128;
+const VACUUM_PAGES: u32 = 32;
 const DAY_MS: i64 = 86_400_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,7 @@ struct Limits {
 }
 
 /// A row that has to go.
+#[derive(Clone, Copy)]
 struct Doomed {
     id: EventId,
     kind: EventType,
@@ -112,9 +117,10 @@ async fn trim(
         for Doomed { id, kind, .. } in &doomed {
             store.floors().raise(*kind, *id);
         }
-        store
-            .write(move |tx| tx.delete_events(table, &doomed))
-            .await?;
+        in_pieces(store, &doomed, PIECE_ROWS, move |tx, piece| {
+            tx.delete_events(table, piece)
+        })
+        .await?;
     }
     Ok(())
 }
@@ -129,7 +135,10 @@ pub(super) async fn trim_traces(
         if doomed.is_empty() {
             break;
         }
-        store.write(move |tx| tx.delete_traces(&doomed)).await?;
+        in_pieces(store, &doomed, PIECE_LARGE_ROWS, |tx, piece| {
+            tx.delete_traces(piece)
+        })
+        .await?;
     }
     Ok(())
 }
@@ -143,7 +152,24 @@ pub(super) async fn trim_deliveries(
         if doomed.is_empty() {
             break;
         }
-        store.write(move |tx| tx.delete_deliveries(&doomed)).await?;
+        in_pieces(store, &doomed, PIECE_LARGE_ROWS, |tx, piece| {
+            tx.delete_deliveries(piece)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Deletes some rows at a time: what others write goes in between.
+async fn in_pieces<T: Clone + Send + 'static>(
+    store: &Store,
+    doomed: &[T],
+    rows: usize,
+    delete: impl Fn(&mut Tx<'_>, &[T]) -> Result<(), StoreError> + Copy + Send + 'static,
+) -> Result<(), StoreError> {
+    for piece in doomed.chunks(rows) {
+        let piece = piece.to_vec();
+        store.write(move |tx| delete(tx, &piece)).await?;
     }
     Ok(())
 }
