@@ -38,7 +38,7 @@ impl Default for Retention {
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Rows that are searched for at once.
 const CHUNK_ROWS: usize = 1_000;
-/// Rows per transaction: whoever publishes waits for no more than a millisecond.
+/// Rows per transaction: whoever publishes waits for these at most.
 const PIECE_ROWS: usize = 100;
 /// The same for what has more in it: a delivery with its attempts, a trace of many events.
 const PIECE_LARGE_ROWS: usize = 25;
