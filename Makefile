@@ -79,7 +79,7 @@ plugins: setup-build ## Build first-party plugins to plugins/dist, examples to e
 web: web/build/index.html ## Build the dashboard to web/build
 
 unit: setup-build plugins web ## Tests without an engine
-	$(CARGO_TEST) --lib --bins
+	$(CARGO_TEST) --lib --bins --test vital
 	$(CARGO_TEST) --doc
 	$(BENCH_CARGO) test $(BENCH_FLAGS)
 	cd web && npm run --silent test

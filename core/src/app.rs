@@ -15,12 +15,12 @@ use crate::{
     config::Config,
     deploys::{self, DeployParts, Deploys},
     engine::{self, Engine},
-    events::{Bus, Fanout, Log, Replay},
+    events::{Bus, Fanout, Log, Replay, vital_task},
     instances::{self, Planned, WatcherParts},
     model::{Severity, Timestamp},
     plugin_host::{HostParts, PluginHost},
     routing::{self, Caddy, DataPlane, Launch},
-    store::{self, DataDir, Keyring, Retention, Store, StoreThreads},
+    store::{self, DataDir, Keyring, Retention, Store, StoreThreads, Trimmer},
 };
 
 /// Grace for requests in flight, then for everything else.
@@ -65,12 +65,13 @@ impl App {
         let (serving, working) = (CancellationToken::new(), CancellationToken::new());
         let (requests, tasks) = (TaskTracker::new(), TaskTracker::new());
 
-        tasks.spawn(keep_journal(
+        let retention = keep_journal(
             store.clone(),
             bus.clone(),
             config.retention,
             working.clone(),
-        ));
+        );
+        tasks.spawn(vital_task("retention", retention));
         tasks.spawn(store::run_check(store.clone(), working.clone()));
 
         store::finish_rotation(&data).context("a change of the key cannot be ended")?;
@@ -79,7 +80,10 @@ impl App {
         let keyring = Arc::new(keyring);
         let engine = Engine::new(&config.engine);
         let planned = Planned::new(engine.clone());
-        tasks.spawn(engine.clone().run(working.clone()));
+        tasks.spawn(vital_task(
+            "the engine's watch",
+            engine.clone().run(working.clone()),
+        ));
 
         let guests = guest_runtime()?;
         let plugins = PluginHost::new(HostParts {
@@ -93,8 +97,12 @@ impl App {
             public_url: config.public_url.clone(),
             blocked: [vec![address], engine::addresses(&config.engine).await].concat(),
             runtime: guests.handle().clone(),
+            forget_after: config.forget_after,
         })?;
-        tasks.spawn(plugins.clone().run(working.clone()));
+        tasks.spawn(vital_task(
+            "the plugin host",
+            plugins.clone().run(working.clone()),
+        ));
 
         let launch = Launch {
             program: config.program,
@@ -103,13 +111,14 @@ impl App {
         };
         let data_plane = DataPlane::new(launch.clone());
         let caddy = Caddy::new(config.caddy, launch);
-        tasks.spawn(routing::run(
+        let routing = routing::run(
             data_plane.clone(),
             caddy.clone(),
             store.clone(),
             bus.clone(),
             working.clone(),
-        ));
+        );
+        tasks.spawn(vital_task("routing", routing));
         let node = store.read(|reader| reader.node()).await?;
         let deploys = Deploys::new(DeployParts {
             store: store.clone(),
@@ -132,8 +141,10 @@ impl App {
             planned,
             begun,
         };
-        tasks.spawn(instances::run(watched_with, working.clone()));
-        tasks.spawn(deploys::run(deploys.clone(), working.clone()));
+        let watching = instances::run(watched_with, working.clone());
+        tasks.spawn(vital_task("instances", watching));
+        let deploying = deploys::run(deploys.clone(), working.clone());
+        tasks.spawn(vital_task("deploys", deploying));
 
         let replay: Arc<dyn Replay> = Arc::new(store.clone());
         let fanout = Fanout::start(bus.log(), &replay, &Handle::current())
@@ -151,7 +162,8 @@ impl App {
             stopping: serving.clone(),
         });
         let router = api::router(state, AllowedHosts::new(&config.hosts));
-        requests.spawn(api::serve(listener, router, serving.clone()));
+        let answering = api::serve(listener, router, serving.clone());
+        requests.spawn(vital_task("HTTP", answering));
         let message = format!("tiny-forge {} started", env!("CARGO_PKG_VERSION"));
         bus.announce("server", Severity::Info, "started", message);
         Ok(Self {
@@ -226,10 +238,11 @@ fn guest_runtime() -> std::io::Result<Runtime> {
 
 /// What has to go goes first: it is not taken into memory again.
 async fn keep_journal(store: Store, bus: Bus, retention: Retention, token: CancellationToken) {
-    store::trim_all(&store, &retention, &token).await;
+    let mut trimmer = Trimmer::new(store, retention);
+    trimmer.trim_all(&token).await;
     bus.recall().await;
     drop(bus);
-    store::run_retention(store, retention, token).await;
+    trimmer.run(token).await;
 }
 
 async fn end(what: &str, tracker: &TaskTracker, grace: Duration) {

@@ -17,6 +17,7 @@ mod filter;
 mod index;
 mod log;
 mod segment;
+mod vital;
 
 pub use chunks::{Chunks, ChunksBuilder};
 pub use fanout::{Attachment, Fanout, Gone, Page, Progress, Replay, ReplayError, Seat};
@@ -24,3 +25,4 @@ pub use filter::Filter;
 pub use index::FilterIndex;
 pub use log::{BYTES_MAX, FRAMES_MAX, Log};
 pub use segment::{EventTooLarge, Frame, FrameParts, Room, Segment, SegmentBuilder};
+pub use vital::{vital, vital_task};

@@ -17,4 +17,5 @@ pub use tiny_forge_events::{
     Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,
     Page, Progress, Replay, ReplayError, Room, Seat, Segment, SegmentBuilder,
     control::{BOOKMARK_SECONDS, Control},
+    vital, vital_task,
 };

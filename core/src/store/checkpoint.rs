@@ -12,6 +12,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{StoreError, backup::with_ending};
+use crate::events::vital;
 
 /// From a commit to the checkpoint that covers it and its followers.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -59,7 +60,9 @@ impl Checkpoints {
         let own = shared.clone();
         let thread = thread::Builder::new()
             .name("store-checkpoint".into())
-            .spawn(move || run(&connection, &own))
+            .spawn(move || {
+                vital("checkpoints of the store", || run(&connection, &own));
+            })
             .map_err(|error| StoreError::Failed(format!("no thread for checkpoints: {error}")))?;
         Ok(Self { shared, thread })
     }
@@ -84,9 +87,7 @@ impl Checkpoints {
     pub(super) fn end(self, writer: &Connection) {
         self.shared.state().is_ending = true;
         self.shared.changed.notify_one();
-        if self.thread.join().is_err() {
-            tracing::error!("the checkpoint thread ended by a panic");
-        }
+        self.thread.join().unwrap_or_default();
         empty_log(writer);
     }
 }

@@ -15,7 +15,7 @@ use super::{
     writer::{Job, QUEUE_LENGTH, Sequence, Writer},
 };
 use crate::{
-    events::{Filter, Log, Room},
+    events::{Filter, Log, Room, vital},
     failpoint::{self, Failpoint},
     model::EventId,
 };
@@ -53,9 +53,7 @@ pub struct StoreThreads(thread::JoinHandle<()>);
 impl StoreThreads {
     /// Blocks until the last handle is gone and its writes are on disk.
     pub fn join(self) {
-        if self.0.join().is_err() {
-            tracing::error!("the store's writer ended by a panic");
-        }
+        self.0.join().unwrap_or_default();
     }
 }
 
@@ -88,7 +86,9 @@ impl Store {
         let (readers, threads) = reader::start(database).map_err(|error| no_thread(&error))?;
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer.run(receiver, threads))
+            .spawn(move || {
+                vital("the store's writer", || writer.run(receiver, threads));
+            })
             .map_err(|error| no_thread(&error))?;
         let store = Self {
             queue: sender,

@@ -9,7 +9,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio::sync::mpsc;
 
 use super::{StoreError, checkpoint::PATIENCE};
-use crate::model::{EventId, Position};
+use crate::{
+    events::vital,
+    model::{EventId, Position},
+};
 
 /// More at once gain nothing on a small machine and hold up checkpoints.
 const READERS: usize = 4;
@@ -99,7 +102,9 @@ pub(super) fn start(
         let (database, queue) = (database.to_owned(), queue.clone());
         thread::Builder::new()
             .name(format!("store-reader-{number}"))
-            .spawn(move || run(&database, &queue))
+            .spawn(move || {
+                vital("a reader of the store", || run(&database, &queue));
+            })
     });
     Ok((sender, threads.collect::<Result<_, _>>()?))
 }

@@ -79,8 +79,9 @@ impl Shard {
         subscriber.place = Place::Reading { after, ticket };
         let filter = self.filters.filter(subscriber.filter).clone();
         let page = self.reader.replay.page(filter, after, self.cursor);
-        let handle = self.handle.clone();
+        let (handle, turns) = (self.handle.clone(), self.reader.turns.clone());
         let read = async move {
+            let _turn = turns.acquire().await;
             let page = page.await;
             handle.send(Command::Read { key, ticket, page });
         };
@@ -101,6 +102,15 @@ impl Shard {
             }
             // It is another one by now.
             _ => return,
+        }
+        match subscriber.flush() {
+            Ok(true) => {}
+            // A bookmark went ahead of it, and is not over yet.
+            Ok(false) => {
+                subscriber.place = Place::Behind(subscriber.place.after(self.cursor));
+                return;
+            }
+            Err(Closed) => return self.remove(key),
         }
         let sent = match page {
             Ok(page) if page.is_incomplete => {
@@ -163,24 +173,109 @@ mod tests {
         net::{TcpListener, TcpStream},
     };
 
-    use super::*;
-    use crate::ChunksBuilder;
+    use std::{io::Read, sync::Arc, time::Duration};
 
-    #[test]
-    fn a_socket_that_takes_nothing_is_asked_again_when_it_has_room() {
+    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
+
+    use super::{
+        super::{Handle, Replay, shard::Reader},
+        *,
+    };
+    use crate::{ChunksBuilder, Filter, Log, doorbell::Doorbell};
+
+    struct NoPast;
+
+    impl Replay for NoPast {
+        fn page(
+            &self,
+            _: Filter,
+            _: EventId,
+            _: EventId,
+        ) -> BoxFuture<'static, Result<Page, ReplayError>> {
+            unreachable!("nobody reads")
+        }
+    }
+
+    /// At event 9, with one subscriber that waits for what follows 6.
+    fn shard(subscriber: Subscriber, runtime: &tokio::runtime::Runtime) -> (Shard, usize) {
+        let poll = mio::Poll::new().expect("a poll");
+        let waker = mio::Waker::new(poll.registry(), super::super::shard::DOORBELL);
+        let handle = Handle {
+            inbox: Arc::default(),
+            doorbell: Arc::new(Doorbell::new(waker.expect("a waker"))),
+        };
+        let log = Log::new();
+        log.start("j1", EventId(9));
+        let reader = Reader {
+            replay: Arc::new(NoPast),
+            runtime: runtime.handle().clone(),
+            reads: tokio_util::task::TaskTracker::new(),
+            turns: Arc::new(tokio::sync::Semaphore::new(1)),
+        };
+        let mut shard = Shard::new(poll, handle, log, reader);
+        let key = shard.subscribers.insert(subscriber);
+        shard.subscribers[key].place = Place::Reading {
+            after: EventId(6),
+            ticket: 1,
+        };
+        (shard, key)
+    }
+
+    /// A subscriber whose socket has no room, and its client.
+    fn full() -> (Subscriber, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let _client = TcpStream::connect(address).expect("connected");
+        let client = TcpStream::connect(address).expect("connected");
         let (mut socket, _) = listener.accept().expect("accepted");
         socket.set_nonblocking(true).expect("set");
         while socket.write(&[0; 64 << 10]).is_ok() {}
+        let subscriber = Subscriber::new(0, socket, 0, EventId(6), "", Box::new(()));
+        (subscriber, client)
+    }
 
-        let mut subscriber = Subscriber::new(0, socket, 0, EventId(6), "", Box::new(()));
+    fn three_frames() -> Chunks {
         let mut chunks = ChunksBuilder::new("jtest");
         for id in 7..10 {
             chunks.push(EventId(id), |json| json.extend_from_slice(b"{}"));
         }
-        let chunks = chunks.seal().expect("three frames");
+        chunks.seal().expect("three frames")
+    }
+
+    #[test]
+    fn a_page_of_the_past_does_not_get_into_a_bookmark_that_waits_for_the_socket() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime");
+        let (mut subscriber, mut client) = full();
+        subscriber.keep(Bytes::new());
+        let (mut shard, key) = shard(subscriber, &runtime);
+        shard.bookmark(key, "j1");
+        assert!(shard.subscribers[key].has_rest());
+        let page = Page {
+            chunks: Some(three_frames()),
+            scanned_to: EventId(9),
+            is_incomplete: false,
+        };
+        shard.accept_page(key, 1, Ok(page));
+        assert_eq!(shard.subscribers[key].place, Place::Behind(EventId(6)));
+
+        let patience = Some(Duration::from_secs(20));
+        client.set_read_timeout(patience).expect("set");
+        let (mut told, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+        while !told.ends_with(b"\n\n\r\n") {
+            let read = client.read(&mut buffer).expect("something comes");
+            told.extend(buffer[..read].iter().filter(|byte| **byte != 0));
+            assert!(shard.subscribers[key].flush().is_ok());
+        }
+        let told = String::from_utf8(told).expect("text");
+        assert!(told.contains("event: bookmark\n"), "{told}");
+        assert!(!told.contains("jtest"), "{told}");
+    }
+
+    #[test]
+    fn a_socket_that_takes_nothing_is_asked_again_when_it_has_room() {
+        let (mut subscriber, _client) = full();
+        let chunks = three_frames();
         let all = [&chunks];
         let sent = send_past(&mut subscriber, &Selection::all(&all), chunks.last());
         assert!(matches!(sent, Ok(Step::Done)));

@@ -25,15 +25,21 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tiny_forge_model::EventId;
-use tokio::{runtime, sync::oneshot};
+use tokio::{
+    runtime,
+    sync::{Semaphore, oneshot},
+};
 use tokio_util::task::TaskTracker;
 
-use crate::{Chunks, Filter, Log, doorbell::Doorbell};
+use crate::{Chunks, Filter, Log, doorbell::Doorbell, vital};
 use shard::{Command, Shard};
 
 /// Threads at most: each keeps a core busy at several hundred thousand
 /// deliveries a second.
 const SHARDS_MAX: usize = 8;
+
+/// Pages of the past that are read at once, of all threads.
+const READS_AT_ONCE: usize = 2;
 
 /// The past, for those who have fallen out of memory.
 pub trait Replay: Send + Sync + 'static {
@@ -104,7 +110,8 @@ pub struct Seat {
     number: u64,
 }
 
-/// Commands that a thread has not seen yet.
+/// Commands that a thread has not seen yet: one for each stream that is opened or read for,
+/// and for each request that is under way, so their limits are its own.
 #[derive(Default)]
 struct Inbox {
     commands: Vec<Command>,
@@ -137,6 +144,7 @@ impl Fanout {
         runtime: &runtime::Handle,
     ) -> io::Result<Self> {
         let reads = TaskTracker::new();
+        let turns = Arc::new(Semaphore::new(READS_AT_ONCE));
         let mut shards = Vec::new();
         let mut threads = Vec::new();
         for number in 0..count {
@@ -151,13 +159,14 @@ impl Fanout {
                 replay: replay.clone(),
                 runtime: runtime.clone(),
                 reads: reads.clone(),
+                turns: turns.clone(),
             };
             let shard = Shard::new(poll, handle.clone(), log.clone(), reader);
             let thread = thread::Builder::new().name(format!("fanout-{number}"));
             let closing = Closing(handle.clone());
             threads.push(thread.spawn(move || {
                 let _closing = closing;
-                shard.run();
+                vital("fan-out", || shard.run());
             })?);
             shards.push(handle);
         }
@@ -215,9 +224,7 @@ impl Fanout {
         }
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a fan-out thread ended by a panic");
-            }
+            thread.join().unwrap_or_default();
         }
     }
 }
@@ -238,7 +245,7 @@ impl Seat {
     }
 }
 
-/// However a thread ends: what it is told afterwards is dropped, which is an answer.
+/// When a thread has ended: what it is told afterwards is dropped, which is an answer.
 struct Closing(Handle);
 
 impl Drop for Closing {

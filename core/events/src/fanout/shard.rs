@@ -6,7 +6,10 @@ use std::{
 use mio::{Events, Interest, Poll, Token, event::Event};
 use slab::Slab;
 use tiny_forge_model::{EventId, Position, Timestamp};
-use tokio::{runtime, sync::oneshot};
+use tokio::{
+    runtime,
+    sync::{Semaphore, oneshot},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -52,6 +55,8 @@ pub struct Reader {
     pub replay: Arc<dyn Replay>,
     pub runtime: runtime::Handle,
     pub reads: TaskTracker,
+    /// Reads at once: however many come back from far behind, others can read, too.
+    pub turns: Arc<Semaphore>,
 }
 
 /// One thread with its subscribers.
@@ -97,8 +102,7 @@ impl Shard {
         let mut events = Events::with_capacity(1024);
         while !self.stopping {
             if let Err(error) = self.sleep(&mut events) {
-                tracing::error!(%error, "a fan-out thread cannot wait for its sockets");
-                return;
+                panic!("a fan-out thread cannot wait for its sockets: {error}");
             }
             for event in events.iter().filter(|event| event.token() != DOORBELL) {
                 self.socket_moved(event);
@@ -324,7 +328,7 @@ impl Shard {
     }
 
     /// Also to one that is behind: what it looks through may have nothing for it for long.
-    fn bookmark(&mut self, key: usize, journal: &str) {
+    pub(super) fn bookmark(&mut self, key: usize, journal: &str) {
         let subscriber = &mut self.subscribers[key];
         if subscriber.has_rest() {
             return;

@@ -9,6 +9,8 @@ use std::{
 
 use wasmtime::Engine;
 
+use crate::events::vital;
+
 /// How often a computing guest is looked at, and lets others run: each of their
 /// steps waits for so long at most.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -44,7 +46,9 @@ impl Ticker {
         let shared = Arc::new(Shared::default());
         let thread = thread::Builder::new().name("plugin-epoch".into()).spawn({
             let shared = shared.clone();
-            move || shared.run(&engine)
+            move || {
+                vital("the clock of plugins", || shared.run(&engine));
+            }
         })?;
         Ok(Self {
             shared,
@@ -73,10 +77,8 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that watches plugins ended by a panic");
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap_or_default();
         }
     }
 }
