@@ -12,7 +12,8 @@ pub use args::{DataArg, ServeArgs, ServerArg};
 pub use sources::ConfigError;
 use sources::Sources;
 use values::{
-    at_least_one, certificates, count, days, engine, host_names, loopback, mib, port, web_url,
+    at_least_one, certificates, count, days, days_by_type, engine, host_names, loopback, mib, port,
+    web_url,
 };
 
 #[cfg(feature = "failpoints")]
@@ -20,8 +21,10 @@ use crate::failpoint::Failpoint;
 use crate::{
     api::Limits,
     deploys::Caps,
+    model::EventType,
+    plugin_host::ForgetAfter,
     routing::{CaddySettings, Certificates},
-    store::Retention,
+    store::{Days, Retention},
 };
 
 /// Everything that can be set, checked.
@@ -31,6 +34,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub data: PathBuf,
     pub plugins: PathBuf,
+    /// No flag sets it.
+    pub forget_after: ForgetAfter,
     /// Engine's address, e.g. `unix:///var/run/docker.sock`.
     pub engine: String,
     /// Host names, besides the loopback ones, that requests may name.
@@ -83,6 +88,7 @@ impl Config {
                 })?,
             plugins: key("plugins", &args.plugins)
                 .map_or_else(|| Ok(data.join("plugins")), |found| found.path())?,
+            forget_after: ForgetAfter::default(),
             engine: key("engine", &args.engine)
                 .or_else(|| sources.variable("engine", "DOCKER_HOST"))
                 .map_or(Ok(DEFAULT_ENGINE.to_owned()), |found| engine(&found))?,
@@ -91,14 +97,11 @@ impl Config {
                 .map(|found| web_url(&found))
                 .transpose()?,
             retention: Retention {
-                events_days: key("events_days", &args.events_days)
-                    .map_or(Ok(defaults.events_days), |found| days(&found))?,
+                days: kept_days(&key, args)?,
                 events_max: key("events_max", &args.events_max)
                     .map_or(Ok(defaults.events_max), |found| count(&found))?,
                 events_mib: key("events_mib", &args.events_mib)
                     .map_or(Ok(defaults.events_mib), |found| mib(&found))?,
-                logs_days: key("logs_days", &args.logs_days)
-                    .map_or(Ok(defaults.logs_days), |found| days(&found))?,
                 logs_max: key("logs_max", &args.logs_max)
                     .map_or(Ok(defaults.logs_max), |found| count(&found))?,
                 logs_mib: key("logs_mib", &args.logs_mib)
@@ -134,6 +137,27 @@ impl Config {
             data,
         })
     }
+}
+
+fn kept_days(
+    key: &dyn Fn(&'static str, &Option<String>) -> Option<sources::Key>,
+    args: &ServeArgs,
+) -> Result<Days, ConfigError> {
+    let [events, logs] = [
+        ("events_days", &args.events_days, EventType::System),
+        ("logs_days", &args.logs_days, EventType::DeployLog),
+    ]
+    .map(|(name, flag, kind)| {
+        let default = Retention::default().days.of(kind);
+        key(name, flag).map_or(Ok(default), |found| days(&found))
+    });
+    let mut kept = Days::new(events?, logs?);
+    if let Some(found) = key("types_days", &args.types_days) {
+        for (kind, days) in days_by_type(&found)? {
+            kept.set(kind, days);
+        }
+    }
+    Ok(kept)
 }
 
 /// What to log, in the syntax of `tracing`'s `EnvFilter`.
@@ -216,7 +240,7 @@ fn docker_config(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf
 mod tests {
     use std::io::Write;
 
-    use super::{Config, RUNNING_PROGRAM, ServeArgs};
+    use super::{Config, EventType, RUNNING_PROGRAM, ServeArgs};
 
     fn load(args: &ServeArgs, variables: &[(&str, &str)]) -> Result<Config, String> {
         let environment = |name: &str| {
@@ -244,7 +268,8 @@ mod tests {
     fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         let (_file, args) = with_file("listen = \"127.0.0.1:1\"\nevents_days = 7\n");
         let config = load(&args, &[]).expect("valid");
-        assert_eq!((config.listen.port(), config.retention.events_days), (1, 7));
+        let days = config.retention.days.of(EventType::Audit);
+        assert_eq!((config.listen.port(), days), (1, 7));
         let variables = [("TINY_FORGE_LISTEN", "127.0.0.1:2")];
         assert_eq!(load(&args, &variables).expect("valid").listen.port(), 2);
         let args = ServeArgs {
@@ -271,6 +296,28 @@ mod tests {
             error.contains("TINY_FORGE_EVENTS_DAYS") && error.contains("at least 1"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn single_types_have_days_of_their_own() {
+        let days = |file: &str| {
+            let (_file, args) = with_file(file);
+            let config = load(&args, &[("TINY_FORGE_LOGS_DAYS", "3")])?;
+            let days = config.retention.days;
+            let kinds = [EventType::Audit, EventType::System, EventType::DeployLog];
+            Ok::<_, String>(kinds.map(|kind| days.of(kind)))
+        };
+        for types in ["\"audit=365, system=7\"", "{ audit = 365, system = 7 }"] {
+            assert_eq!(days(&format!("types_days = {types}\n")), Ok([365, 7, 3]));
+        }
+        assert_eq!(days("types_days = \"\"\n"), Ok([90, 90, 3]));
+        for wrong in ["audit", "audit=0", "audits=1", "audit=1=2"] {
+            let error = days(&format!("types_days = \"{wrong}\"\n")).expect_err("refused");
+            assert!(
+                error.contains("`types_days`") && error.contains("audit=365"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

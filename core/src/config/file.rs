@@ -28,6 +28,7 @@ struct Keys {
     events_max: Option<Spanned<Value>>,
     events_mib: Option<Spanned<Value>>,
     logs_days: Option<Spanned<Value>>,
+    types_days: Option<Spanned<Value>>,
     logs_max: Option<Spanned<Value>>,
     logs_mib: Option<Spanned<Value>>,
     streams_max: Option<Spanned<Value>>,
@@ -70,6 +71,7 @@ impl ConfigFile {
             "events_max" => &keys.events_max,
             "events_mib" => &keys.events_mib,
             "logs_days" => &keys.logs_days,
+            "types_days" => &keys.types_days,
             "logs_max" => &keys.logs_max,
             "logs_mib" => &keys.logs_mib,
             "streams_max" => &keys.streams_max,
@@ -93,6 +95,11 @@ fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        Value::Table(items) => {
+            let items = items.iter();
+            let items = items.map(|(name, value)| format!("{name}={}", plain(value)));
+            items.collect::<Vec<_>>().join(",")
+        }
         other => other.to_string(),
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use url::{Host, Url};
 
 use super::sources::{ConfigError, Key};
-use crate::routing::Certificates;
+use crate::{model::EventType, routing::Certificates};
 
 pub(super) fn loopback(found: &Key) -> Result<SocketAddr, ConfigError> {
     let expected = "an address with a port, e.g. 127.0.0.1:8080 (port 0 takes a free one)";
@@ -53,6 +53,22 @@ pub(super) fn web_url(found: &Key) -> Result<String, ConfigError> {
 pub(super) fn days(found: &Key) -> Result<u32, ConfigError> {
     let days = found.text.parse().ok().filter(|days| *days > 0);
     days.ok_or_else(|| found.wrong("a number of days, at least 1"))
+}
+
+pub(super) fn days_by_type(found: &Key) -> Result<Vec<(EventType, u32)>, ConfigError> {
+    let of_one = |text: String| {
+        let (kind, days) = text.split_once('=')?;
+        let days = days.trim().parse().ok().filter(|days| *days > 0);
+        Some((EventType::parse(kind.trim())?, days?))
+    };
+    let wrong = || {
+        let known = EventType::ALL.map(EventType::as_str).join(", ");
+        found.wrong(&format!(
+            "types with days, at least 1, e.g. audit=365,system=14; types are {known}"
+        ))
+    };
+    let all = found.list().into_iter();
+    all.map(|text| of_one(text).ok_or_else(wrong)).collect()
 }
 
 pub(super) fn count(found: &Key) -> Result<u64, ConfigError> {

@@ -123,7 +123,7 @@ fn fill(view: &mut Pipeline, reader: &Reader<'_>) -> Result<(), StoreError> {
         skipped,
     } = reader.pipeline_progress(&view.name)?.unwrap_or_default();
     if let Ok(matcher) = Matcher::new(&view.when) {
-        view.lag = reader.events_waiting(&matcher.filter(), cursor, LAG_COUNTED)?;
+        view.lag = reader.count_after(&matcher.filter(), cursor, LAG_COUNTED)?;
     }
     (view.cursor, view.seen, view.dropped, view.skipped) = (cursor, seen, dropped, skipped);
     view.batched = reader.batched(&view.name)?;

@@ -37,7 +37,7 @@ pub enum StoreError {
     Failed(String),
     #[error("database: {0}")]
     Sqlite(rusqlite::Error),
-    #[error("a write gave up half-way and was undone")]
+    #[error("the store panicked at this, and nothing of it was kept; please report it")]
     Panicked,
 }
 

@@ -61,12 +61,20 @@ impl History {
     pub(super) fn record(&self, tx: &mut Tx<'_>, journal: &str) -> Result<(), StoreError> {
         let (what, severity, message) = match self {
             Self::GoesOn => return Ok(()),
-            Self::Lost { kept, seen } => (
+            Self::Lost { kept, seen } if seen > kept => (
                 "history_lost",
                 Severity::Critical,
                 format!(
                     "events up to {seen} were there before, the database ends with {kept}: \
                      what came between is lost; clients load their state anew"
+                ),
+            ),
+            Self::Lost { kept, seen } => (
+                "history_lost",
+                Severity::Critical,
+                format!(
+                    "this is another database than the one that was here before: it has events \
+                     up to {kept}, that one had up to {seen}; clients load their state anew"
                 ),
             ),
             Self::Restored { backed_up, .. } => (

@@ -13,7 +13,9 @@ use crate::{
 
 /// Ids that one page may scan, whatever the filter lets through: keeps read
 /// transactions short, so that checkpoints go on.
-const SCAN_IDS_MAX: i64 = 50_000;
+pub(super) const SCAN_IDS_MAX: i64 = 50_000;
+/// Pages of as many ids in which what waits for a pipeline is counted.
+const PAGES_COUNTED: usize = 4;
 
 /// Of one page, where nobody says otherwise.
 const PAGE_BYTES_MAX: usize = 4 << 20;
@@ -41,12 +43,6 @@ impl PageRequest {
             bytes: PAGE_BYTES_MAX,
         }
     }
-
-    /// How far one page may look.
-    fn last(&self, head: EventId) -> EventId {
-        let until = self.until.unwrap_or(head).min(head);
-        EventId(until.0.min(self.after.0.saturating_add(SCAN_IDS_MAX)))
-    }
 }
 
 /// Matching events in id order.
@@ -56,6 +52,8 @@ pub struct JournalPage {
     pub segment: Option<Arc<Segment>>,
     /// Everything up to this id has been looked at: the next `after`.
     pub scanned_to: EventId,
+    /// It ended because of the limits: there may be more in what it has not looked at.
+    pub is_full: bool,
     pub head: EventId,
 }
 
@@ -119,12 +117,11 @@ impl Reader<'_> {
         request: &PageRequest,
     ) -> Result<JournalPage, StoreError> {
         let position = self.head()?;
-        let head = position.id;
-        let last = request.last(head);
+        let range = self.range(filter, request, position.id)?;
         let query = Query {
             columns: Columns::All,
             filter,
-            range: (request.after, last),
+            range,
             limit: request.limit,
             bytes: request.bytes,
             descending: false,
@@ -132,13 +129,77 @@ impl Reader<'_> {
         let (segment, is_full) = self.select(&query, &position.journal)?;
         let scanned_to = match &segment {
             Some(full) if is_full => full.chunks().last(),
-            _ => last,
+            _ => range.1,
         };
         Ok(JournalPage {
             segment,
             scanned_to,
-            head,
+            is_full,
+            head: position.id,
         })
+    }
+
+    /// How many matching events come after `after`, counted up to `limit`, and as far as a
+    /// few pages look.
+    pub fn count_after(
+        &self,
+        filter: &Filter,
+        after: EventId,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let head = self.head()?.id;
+        let (mut count, mut after) = (0, after);
+        for _ in 0..PAGES_COUNTED {
+            let range = self.range(filter, &PageRequest::new(after, limit), head)?;
+            let query = Query {
+                columns: Columns::Id,
+                filter,
+                range,
+                limit: limit - count,
+                bytes: usize::MAX,
+                descending: false,
+            };
+            let is_full = self.each_row(&query, |_| {
+                count += 1;
+                Ok(0)
+            })?;
+            after = range.1;
+            if is_full || after >= head {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    /// After which event and up to which one page looks. It begins with what is there:
+    /// ids that retention has passed, or that are of another table, are no work.
+    fn range(
+        &self,
+        filter: &Filter,
+        request: &PageRequest,
+        head: EventId,
+    ) -> Result<(EventId, EventId), StoreError> {
+        let until = request.until.unwrap_or(head).min(head);
+        let first = self.first_after(filter, request.after)?;
+        let begin = first.map_or(until, |first| EventId(first.0 - 1).min(until));
+        let last = EventId(until.0.min(begin.0.saturating_add(SCAN_IDS_MAX)));
+        Ok((begin.max(request.after), last))
+    }
+
+    /// The first event after this one that a filter could be meant to match.
+    fn first_after(&self, filter: &Filter, after: EventId) -> Result<Option<EventId>, StoreError> {
+        let tables = [
+            ("events", filter.wants_events()),
+            ("deploy_logs", filter.wants_logs()),
+        ];
+        let mut first = None;
+        for (table, _) in tables.into_iter().filter(|(_, is_wanted)| *is_wanted) {
+            let sql = format!("SELECT min(id) FROM {table} WHERE id > ?1");
+            let mut statement = self.sql().prepare_cached(&sql)?;
+            let found: Option<i64> = statement.query_row([after.0], |row| row.get(0))?;
+            first = first.into_iter().chain(found.map(EventId)).min();
+        }
+        Ok(first)
     }
 
     /// The last event before this time; times are taken to grow with ids. Log
@@ -168,12 +229,12 @@ impl Reader<'_> {
         request: &PageRequest,
     ) -> Result<(Option<Chunks>, EventId), StoreError> {
         let position = self.head()?;
-        let last = request.last(position.id);
+        let range = self.range(filter, request, position.id)?;
         let mut found = ChunksBuilder::new(&position.journal);
         let query = Query {
             columns: Columns::Wire,
             filter,
-            range: (request.after, last),
+            range,
             limit: request.limit,
             bytes: request.bytes,
             descending: false,
@@ -186,7 +247,7 @@ impl Reader<'_> {
         let chunks = found.seal();
         let scanned_to = match &chunks {
             Some(full) if is_full => full.last(),
-            _ => last,
+            _ => range.1,
         };
         Ok((chunks, scanned_to))
     }
@@ -214,7 +275,12 @@ impl Reader<'_> {
         };
         let (found, is_full) = self.select(&query, &position.journal)?;
         let frames = frames_of(found.as_ref()).collect();
-        Ok((frames, (!is_full).then_some(first)))
+        if is_full {
+            return Ok((frames, None));
+        }
+        let oldest = self.first_after(filter, EventId(0))?;
+        let is_all = oldest.is_none_or(|oldest| oldest > first);
+        Ok((frames, Some(if is_all { EventId(0) } else { first })))
     }
 
     /// One event by its id.

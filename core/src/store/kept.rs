@@ -20,7 +20,7 @@ pub struct Kept {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amount {
     pub rows: u64,
-    /// Of the events' JSON; the file takes somewhat more.
+    /// Of the events' JSON, with what enrichers added; the file takes somewhat more.
     pub bytes: u64,
 }
 
@@ -90,6 +90,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Events of this type have become so much larger than they were.
+    pub(super) fn count_grown(&self, kind: EventType, bytes: i64) -> Result<(), StoreError> {
+        self.sql()
+            .prepare_cached("UPDATE kept SET bytes = max(bytes + ?2, 0) WHERE type = ?1")?
+            .execute(params![kind.as_str(), bytes])?;
+        Ok(())
+    }
+
     /// `newest` is the newest of what was deleted.
     pub(super) fn count_deleted(
         &self,
@@ -99,7 +107,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.sql()
             .prepare_cached(
-                "UPDATE kept SET rows = rows - ?2, bytes = bytes - ?3, floor = max(floor, ?4)
+                "UPDATE kept SET rows = rows - ?2, bytes = max(bytes - ?3, 0), floor = max(floor, ?4)
                  WHERE type = ?1",
             )?
             .execute(params![kind.as_str(), amount.rows, amount.bytes, newest.0])?;

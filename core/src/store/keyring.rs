@@ -55,7 +55,7 @@ impl Keyring {
     }
 
     /// Tells keys apart; says nothing of the key itself.
-    pub(super) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         hex::encode(&self.mac("key-id", b"")[..8])
     }
 

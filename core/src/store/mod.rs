@@ -53,7 +53,7 @@ pub use plugin_values::PluginWrite;
 pub use projects::LaneRow;
 pub use reader::Reader;
 pub use restore::{Restored, restore};
-pub use retention::{Retention, run as run_retention, trim_all};
+pub use retention::{Days, Retention, Trimmer};
 pub use rotate::{RotateError, finish_rotation, rotate_key};
 pub use sealed_spec::{SealedSpec, SecretField};
 pub use secrets::{SealedSecrets, SecretError, StoredSecret};

@@ -2,11 +2,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{PageRequest, Reader, StoreError, Tx};
-use crate::{
-    events::Filter,
-    model::{EventId, RecentDrop, Timestamp},
-};
+use super::{Reader, StoreError, Tx};
+use crate::model::{EventId, EventType, RecentDrop, Timestamp};
 
 /// Drops that are kept per pipeline.
 const DROPS_KEPT: i64 = 200;
@@ -79,8 +76,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// What an enricher found out; a second run over the same event replaces it.
+    /// What an enricher found out; a second run over the same event replaces it. It counts as
+    /// a part of the event, and goes with it: one that has gone by now has none.
     pub fn annotate(&self, event: EventId, plugin: &str, json: &str) -> Result<(), StoreError> {
+        let Some(kind) = self.type_of(event)? else {
+            return Ok(());
+        };
+        let before: Option<i64> = self
+            .sql()
+            .prepare_cached(
+                "SELECT octet_length(json) FROM annotations WHERE event = ?1 AND plugin = ?2",
+            )?
+            .query_row(params![event.0, plugin], |row| row.get(0))
+            .optional()?;
+        self.count_grown(kind, json.len() as i64 - before.unwrap_or(0))?;
         self.sql()
             .prepare_cached(
                 "INSERT INTO annotations (event, plugin, json) VALUES (?1, ?2, ?3)
@@ -88,6 +97,15 @@ impl Tx<'_> {
             )?
             .execute(params![event.0, plugin, json])?;
         Ok(())
+    }
+
+    fn type_of(&self, event: EventId) -> Result<Option<EventType>, StoreError> {
+        let mut statement = self.sql().prepare_cached(
+            "SELECT type FROM events WHERE id = ?1
+             UNION ALL SELECT 'deploy_log' FROM deploy_logs WHERE id = ?1",
+        )?;
+        let kind = statement.query_row([event.0], |row| row.get::<_, String>(0));
+        Ok(kind.optional()?.and_then(|kind| EventType::parse(&kind)))
     }
 
     /// Forgets a pipeline that is no longer configured, with what is in its batch; its
@@ -159,21 +177,6 @@ impl Reader<'_> {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Events after `cursor` that `filter` lets through; counted up to `limit`.
-    pub fn events_waiting(
-        &self,
-        filter: &Filter,
-        cursor: EventId,
-        limit: usize,
-    ) -> Result<usize, StoreError> {
-        let request = PageRequest {
-            bytes: usize::MAX,
-            ..PageRequest::new(cursor, limit)
-        };
-        let page = self.journal_page(filter, &request)?;
-        Ok(page.frames().count())
     }
 
     /// How many causes lie behind an event, counted no further than `limit`.

@@ -24,6 +24,7 @@ pub(super) enum Columns {
     All,
     /// `id` and `frame`.
     Wire,
+    Id,
 }
 
 impl Columns {
@@ -31,6 +32,7 @@ impl Columns {
         match self {
             Self::All => "id, type, severity, time, project, stage, instance, deploy, frame",
             Self::Wire => "id, frame",
+            Self::Id => "id",
         }
     }
 
@@ -40,6 +42,7 @@ impl Columns {
                 "id, 'deploy_log' AS type, severity, time, project, stage, instance, deploy, frame"
             }
             Self::Wire => "id, frame",
+            Self::Id => "id",
         }
     }
 }

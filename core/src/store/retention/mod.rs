@@ -1,23 +1,27 @@
+//! What is too old or too much goes, a little at a time. A reader searches for it; the
+//! writer, and with it whoever publishes, is held up for the deletion alone.
+
+mod age;
+mod size;
+
 use std::{collections::HashMap, time::Duration};
 
-use rusqlite::params;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Reader, Store, StoreError, Tx,
-    kept::{Amount, Kept},
-};
-use crate::model::{EventId, EventType, Timestamp};
+use super::{Reader, Store, StoreError, Tx, kept::Amount};
+use crate::model::{EventId, EventType};
+pub use age::Days;
+use age::{Aged, Begins};
+use size::Limits;
 
 /// How much of the journal is kept. Log lines have limits of their own, so
 /// that they never push other events out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    pub events_days: u32,
+    pub days: Days,
     pub events_max: u64,
     pub events_mib: u64,
-    pub logs_days: u32,
     pub logs_max: u64,
     pub logs_mib: u64,
 }
@@ -25,10 +29,9 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            events_days: 90,
+            days: Days::new(90, 30),
             events_max: 1_000_000,
             events_mib: 1024,
-            logs_days: 30,
             logs_max: 2_000_000,
             logs_mib: 1024,
         }
@@ -46,19 +49,15 @@ const PIECE_LARGE_ROWS: usize = 25;
 /// back to the disk, a few per transaction.
 const FREE_PAGES_MAX: u32 = 1_024;
 const VACUUM_PAGES: u32 = 32;
-const DAY_MS: i64 = 86_400_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How large an event is: with what enrichers added to it.
+const SIZE: &str = "octet_length(frame) + ifnull(
+    (SELECT sum(octet_length(json)) FROM annotations WHERE event = id), 0)";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Table {
     Events,
     Logs,
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    days: u32,
-    rows: u64,
-    bytes: u64,
 }
 
 /// A row that has to go.
@@ -69,63 +68,86 @@ struct Doomed {
     bytes: usize,
 }
 
-/// Deletes what is too old or too much, now and again, until cancelled. The first time is
-/// the caller's.
-pub async fn run(store: Store, retention: Retention, token: CancellationToken) {
-    let mut interval = interval_at(Instant::now() + INTERVAL, INTERVAL);
-    loop {
-        tokio::select! {
-            () = token.cancelled() => return,
-            _ = interval.tick() => trim_all(&store, &retention, &token).await,
+/// Deletes what is too old or too much.
+pub struct Trimmer {
+    store: Store,
+    retention: Retention,
+    begins: Begins,
+}
+
+impl Trimmer {
+    pub fn new(store: Store, retention: Retention) -> Self {
+        Self {
+            store,
+            retention,
+            begins: Begins::default(),
         }
+    }
+
+    /// Now and again until cancelled. The first time is the caller's.
+    pub async fn run(mut self, token: CancellationToken) {
+        let mut interval = interval_at(Instant::now() + INTERVAL, INTERVAL);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return,
+                _ = interval.tick() => self.trim_all(&token).await,
+            }
+        }
+    }
+
+    /// All that there is, a chunk at a time; ends early when cancelled.
+    pub async fn trim_all(&mut self, token: &CancellationToken) {
+        for table in [Table::Events, Table::Logs] {
+            if let Err(error) = self.trim(table, token).await {
+                tracing::warn!(%error, table = table.name(), "retention has to wait");
+            }
+        }
+        if let Err(error) = trim_deliveries(&self.store, token).await {
+            tracing::warn!(%error, table = "deliveries", "retention has to wait");
+        }
+        if let Err(error) = trim_traces(&self.store, token).await {
+            tracing::warn!(%error, table = "traces", "retention has to wait");
+        }
+        if let Err(error) = give_back(&self.store, token).await {
+            tracing::warn!(%error, "free space stays in the database");
+        }
+    }
+
+    /// Nobody else deletes events, and none ever changes.
+    async fn trim(&mut self, table: Table, token: &CancellationToken) -> Result<(), StoreError> {
+        for aged in Aged::all_of(table, &self.retention.days) {
+            while !token.is_cancelled() {
+                let (wanted, begin) = (aged.clone(), self.begins.of(&aged));
+                let search = move |reader: &Reader<'_>| reader.too_old(&wanted, begin);
+                let looked = self.store.read(search).await?;
+                self.begins.set(&aged, looked.begin);
+                if looked.is_over {
+                    break;
+                }
+                self.delete(table, &looked.doomed).await?;
+            }
+        }
+        let limits = Limits::of(table, &self.retention);
+        while !token.is_cancelled() {
+            let search = move |reader: &Reader<'_>| reader.too_much(table, limits);
+            let doomed = self.store.read(search).await?;
+            if doomed.is_empty() {
+                break;
+            }
+            self.delete(table, &doomed).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, table: Table, doomed: &[Doomed]) -> Result<(), StoreError> {
+        for Doomed { id, kind, .. } in doomed {
+            self.store.floors().raise(*kind, *id);
+        }
+        let delete = move |tx: &mut Tx<'_>, piece: &[Doomed]| tx.delete_events(table, piece);
+        in_pieces(&self.store, doomed, PIECE_ROWS, delete).await
     }
 }
 
-/// Deletes what is too old or too much, a chunk at a time; ends early when cancelled.
-pub async fn trim_all(store: &Store, retention: &Retention, token: &CancellationToken) {
-    for table in [Table::Events, Table::Logs] {
-        if let Err(error) = trim(store, table, table.limits(retention), token).await {
-            tracing::warn!(%error, table = table.name(), "retention has to wait");
-        }
-    }
-    if let Err(error) = trim_deliveries(store, token).await {
-        tracing::warn!(%error, table = "deliveries", "retention has to wait");
-    }
-    if let Err(error) = trim_traces(store, token).await {
-        tracing::warn!(%error, table = "traces", "retention has to wait");
-    }
-    if let Err(error) = give_back(store, token).await {
-        tracing::warn!(%error, "free space stays in the database");
-    }
-}
-
-/// What has to go is searched for by a reader, so that the writer is held up
-/// for the deletion alone. Nobody else deletes events, and none ever changes.
-async fn trim(
-    store: &Store,
-    table: Table,
-    limits: Limits,
-    token: &CancellationToken,
-) -> Result<(), StoreError> {
-    while !token.is_cancelled() {
-        let doomed = store
-            .read(move |reader| reader.doomed(table, limits))
-            .await?;
-        if doomed.is_empty() {
-            break;
-        }
-        for Doomed { id, kind, .. } in &doomed {
-            store.floors().raise(*kind, *id);
-        }
-        in_pieces(store, &doomed, PIECE_ROWS, move |tx, piece| {
-            tx.delete_events(table, piece)
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// As with events: a reader searches, the writer only deletes.
 pub(super) async fn trim_traces(
     store: &Store,
     token: &CancellationToken,
@@ -195,108 +217,9 @@ impl Table {
         }
     }
 
-    const fn limits(self, retention: &Retention) -> Limits {
-        let (days, rows, mib) = match self {
-            Self::Events => (
-                retention.events_days,
-                retention.events_max,
-                retention.events_mib,
-            ),
-            Self::Logs => (retention.logs_days, retention.logs_max, retention.logs_mib),
-        };
-        Limits {
-            days,
-            rows,
-            bytes: mib << 20,
-        }
-    }
-
     fn holds(self, kind: EventType) -> bool {
         (self == Self::Logs) == (kind == EventType::DeployLog)
     }
-}
-
-impl Reader<'_> {
-    /// At most a chunk of what has to go. Empty when there is nothing.
-    fn doomed(&self, table: Table, limits: Limits) -> Result<Vec<Doomed>, StoreError> {
-        let age_ms = i64::from(limits.days) * DAY_MS;
-        let oldest = Timestamp::from_unix_ms(Timestamp::now().unix_ms() - age_ms);
-        let too_old = self.too_old(table, oldest)?;
-        if !too_old.is_empty() {
-            return Ok(too_old);
-        }
-        self.too_much(table, limits)
-    }
-
-    /// Among the first rows, everything up to the last one that is too old: times come
-    /// from the sources of events and are not quite in order. But not beyond one that is
-    /// younger by a day: what is old behind it comes from a clock that was wrong. What says
-    /// the future comes from one, too, and goes with what is old behind it.
-    fn too_old(&self, table: Table, oldest: Timestamp) -> Result<Vec<Doomed>, StoreError> {
-        let (name, kind) = (table.name(), table.kind());
-        let mut statement = self.sql().prepare_cached(&format!(
-            "WITH first AS (SELECT id, time FROM {name} WHERE time <= ?4 ORDER BY id LIMIT ?1),
-                  young AS (SELECT min(id) AS id FROM first WHERE time >= ?3)
-             SELECT id, {kind}, octet_length(frame) FROM {name} WHERE id <= (
-                SELECT max(id) FROM first
-                WHERE time < ?2 AND id < ifnull((SELECT id FROM young), id + 1))
-             ORDER BY id LIMIT ?1"
-        ))?;
-        let oldest = oldest.unix_ms();
-        let (young, now) = (oldest + DAY_MS, Timestamp::now().unix_ms());
-        doomed(statement.query(params![CHUNK_ROWS, oldest, young, now])?)
-    }
-
-    /// Where there is too much, the type that takes most of it gives its oldest:
-    /// a flood of one type does not push the others out.
-    fn too_much(&self, table: Table, limits: Limits) -> Result<Vec<Doomed>, StoreError> {
-        let mut kept = self.kept()?;
-        kept.retain(|kept| table.holds(kept.kind));
-        let by_rows = take_from(&kept, |amount| amount.rows, limits.rows);
-        let by_bytes = take_from(&kept, |amount| amount.bytes, limits.bytes);
-        let (kind, floor, measure, mut take): (_, _, fn(&Doomed) -> u64, _) =
-            match (by_rows, by_bytes) {
-                (Some((from, take)), _) => (from.kind, from.floor, |_| 1, take),
-                (None, Some((from, take))) => {
-                    (from.kind, from.floor, |doomed| doomed.bytes as u64, take)
-                }
-                (None, None) => return Ok(Vec::new()),
-            };
-        let mut doomed = self.oldest(table, kind, floor)?;
-        let enough = doomed.iter().position(|row| {
-            take = take.saturating_sub(measure(row));
-            take == 0
-        });
-        doomed.truncate(enough.map_or(CHUNK_ROWS, |last| last + 1));
-        Ok(doomed)
-    }
-
-    fn oldest(
-        &self,
-        table: Table,
-        kind: EventType,
-        after: EventId,
-    ) -> Result<Vec<Doomed>, StoreError> {
-        let (name, column) = (table.name(), table.kind());
-        let mut statement = self.sql().prepare_cached(&format!(
-            "SELECT id, {column}, octet_length(frame) FROM {name}
-             WHERE id > ?1 AND {column} = ?2 ORDER BY id LIMIT ?3"
-        ))?;
-        doomed(statement.query(params![after.0, kind.as_str(), CHUNK_ROWS])?)
-    }
-}
-
-/// From whom to take how much, so that in the end there is no more than `limit`
-/// and whoever has most has given most.
-fn take_from(kept: &[Kept], measure: fn(&Amount) -> u64, limit: u64) -> Option<(&Kept, u64)> {
-    let total: u64 = kept.iter().map(|kept| measure(&kept.amount)).sum();
-    let over = total.checked_sub(limit).filter(|over| *over > 0)?;
-    let most = kept.iter().max_by_key(|kept| measure(&kept.amount))?;
-    let others = kept.iter().filter(|kept| kept.kind != most.kind);
-    let next = others.map(|kept| measure(&kept.amount)).max();
-    let lead = measure(&most.amount) - next.unwrap_or(0);
-    let share = (over / kept.len() as u64).max(1);
-    Some((most, lead.max(share).min(over)))
 }
 
 fn doomed(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Doomed>, StoreError> {
@@ -350,50 +273,5 @@ impl Tx<'_> {
         // It frees one page for each row that it answers with.
         while freed.next()?.is_some() {}
         Ok(true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Amount, EventId, EventType, Kept, take_from};
-
-    fn kept(kind: EventType, rows: u64) -> Kept {
-        Kept {
-            kind,
-            amount: Amount { rows, bytes: 0 },
-            floor: EventId(0),
-        }
-    }
-
-    /// Takes until there is no more than `limit`; what is left of each.
-    fn left_of(rows: [u64; 3], limit: u64) -> [u64; 3] {
-        let kinds = [EventType::System, EventType::Audit, EventType::WatchGap];
-        let mut all: Vec<Kept> = kinds
-            .into_iter()
-            .zip(rows)
-            .map(|(kind, rows)| kept(kind, rows))
-            .collect();
-        while let Some((from, take)) = take_from(&all, |amount| amount.rows, limit) {
-            let from = all.iter().position(|kept| kept.kind == from.kind);
-            all[from.expect("one of them")].amount.rows -= take;
-        }
-        all.iter()
-            .map(|kept| kept.amount.rows)
-            .collect::<Vec<_>>()
-            .try_into()
-            .expect("three")
-    }
-
-    #[test]
-    fn a_flood_of_one_type_takes_nothing_from_the_others() {
-        assert_eq!(left_of([5_000, 40, 7], 1_000), [953, 40, 7]);
-        assert_eq!(left_of([500, 400, 100], 1_000), [500, 400, 100]);
-    }
-
-    #[test]
-    fn types_that_are_alike_give_alike() {
-        let [one, two, small] = left_of([5_000, 4_900, 20], 1_000);
-        assert_eq!((one + two + small, small), (1_000, 20));
-        assert!(one.abs_diff(two) < 100, "{one} and {two}");
     }
 }

@@ -7,7 +7,7 @@ use tiny_forge::{
         Actor, DeployId, DeployLogPayload, EventType, Lane, LogStream, NewEvent, Payload, Severity,
         StageName, StepName, Subject,
     },
-    store::{self, Amount, Retention, Store, StoreThreads},
+    store::{Amount, Retention, Store, StoreThreads, Trimmer},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +78,8 @@ impl Journal {
     async fn trim_until(&self, retention: Retention, is_done: impl AsyncFn() -> bool) {
         let token = CancellationToken::new();
         let done = wait::answer(async || {
-            store::trim_all(&self.store, &retention, &token).await;
+            let mut trimmer = Trimmer::new(self.store.clone(), retention);
+            trimmer.trim_all(&token).await;
             is_done().await.then_some(())
         });
         done.await.expect("retention is done in time");
