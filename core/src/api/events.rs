@@ -25,10 +25,12 @@ use crate::{
     store::{PageRequest, Reader, StoreError},
 };
 
-const PARAMETERS: &[&str] = &[
-    "type", "project", "stage", "instance", "deploy", "severity", "logs", "after", "before",
-    "order", "limit", "coalesce", "format",
+/// Of both forms.
+const PARAMETERS: [&str; 9] = [
+    "type", "project", "stage", "instance", "deploy", "severity", "logs", "after", "format",
 ];
+const OF_PAGES: [&str; 3] = ["before", "order", "limit"];
+const OF_STREAMS: [&str; 1] = ["coalesce"];
 
 /// A page of events.
 #[derive(Serialize, ToSchema)]
@@ -76,9 +78,20 @@ pub async fn list(
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response, ApiError> {
-    query.only(PARAMETERS)?;
+    query.only(&[&PARAMETERS[..], &OF_PAGES, &OF_STREAMS].concat())?;
     let filter = query.filter()?;
-    match format::choose(&headers, &query, Answer::Stream(Format::Plain))? {
+    let answer = format::choose(&headers, &query, Answer::Stream(Format::Plain))?;
+    match answer {
+        Answer::Page(_) => query.none_of(
+            &OF_STREAMS,
+            "it is for streams; this is a page of past events",
+        )?,
+        Answer::Stream(_) => query.none_of(
+            &OF_PAGES,
+            "it is for pages; this is a stream: ask for a page with `accept: application/json`",
+        )?,
+    }
+    match answer {
         Answer::Page(PageFormat::Plain) => {
             Ok(Json(page(&state, filter, &query).await?).into_response())
         }
@@ -166,22 +179,27 @@ async fn page_ascending(
     query: &Query,
     limit: usize,
 ) -> Result<EventPage, ApiError> {
-    let start = query.start(&HeaderMap::new(), Start::After(EventId(0)))?;
-    let after = start.after(&state.bus.head().journal).ok_or_else(|| {
+    let start = query.start(&HeaderMap::new(), Start::Oldest)?;
+    let mut after = start.after(&state.bus.head().journal).ok_or_else(|| {
         ApiError::bad_request("parameter `after`: it is of another journal, begin without it")
     })?;
-    let (page, (oldest, as_of)) = state
-        .store
-        .read(move |reader| {
-            let page = reader.journal_page(&filter, &PageRequest::new(after, limit))?;
+    let mut frames = Vec::new();
+    let ((oldest, as_of), is_full) = loop {
+        let (filter, left) = (filter.clone(), limit - frames.len());
+        let read = state.store.read(move |reader| {
+            let page = reader.journal_page(&filter, &PageRequest::new(after, left))?;
             Ok((page, span(reader, &filter)?))
-        })
-        .await?;
-    let more = page.scanned_to < page.head;
-    let next = more.then(|| page.scanned_to.to_string());
+        });
+        let (page, span) = read.await?;
+        frames.extend(page.frames());
+        after = page.scanned_to;
+        if page.is_full || after >= page.head {
+            break (span, page.is_full && after < page.head);
+        }
+    };
     Ok(EventPage {
-        items: raw(page.frames())?,
-        next,
+        items: raw(frames.into_iter())?,
+        next: is_full.then(|| after.to_string()),
         oldest,
         as_of,
     })
@@ -194,19 +212,21 @@ async fn page_descending(
     limit: usize,
 ) -> Result<EventPage, ApiError> {
     let mut before = query.parsed::<i64>("before", "an event id")?.map(EventId);
-    let mut frames = Vec::new();
+    let (mut frames, mut as_of) = (Vec::new(), None);
     // However rare it is what is asked for, no read takes long.
-    let ((oldest, as_of), is_full) = loop {
+    let (oldest, is_full) = loop {
         let (filter, left) = (filter.clone(), limit - frames.len());
         let read = state.store.read(move |reader| {
             let found = reader.journal_before(&filter, before, left)?;
             Ok((found, span(reader, &filter)?))
         });
-        let ((found, first), span) = read.await?;
+        let ((found, first), (oldest, head)) = read.await?;
         frames.extend(found);
+        // What came after the first read is not looked for by the others.
+        as_of.get_or_insert(head);
         match first {
-            None => break (span, true),
-            Some(EventId(0)) => break (span, false),
+            None => break (oldest, true),
+            Some(EventId(0)) => break (oldest, false),
             Some(first) => before = Some(EventId(first.0 + 1)),
         }
     };
@@ -217,8 +237,8 @@ async fn page_descending(
     Ok(EventPage {
         items: raw(frames.into_iter())?,
         next,
+        as_of: as_of.unwrap_or_else(|| oldest.clone()),
         oldest,
-        as_of,
     })
 }
 

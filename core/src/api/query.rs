@@ -52,6 +52,14 @@ impl Query {
         }
     }
 
+    /// Refuses parameters that are known, and not for what was asked: `why`.
+    pub fn none_of(&self, others: &[&str], why: &str) -> Result<(), ApiError> {
+        match others.iter().find(|name| self.text(name).is_some()) {
+            None => Ok(()),
+            Some(name) => Err(ApiError::bad_request(format!("parameter `{name}`: {why}"))),
+        }
+    }
+
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -201,8 +209,12 @@ fn parse_start(text: &str) -> Option<Start> {
     if let Some(position) = Position::parse(text) {
         return Some(Start::Resume(position));
     }
-    let id = text.parse().ok().filter(|id: &i64| *id >= 0)?;
-    Some(Start::After(EventId(id)))
+    match text.parse().ok()? {
+        // Whoever has seen nothing misses nothing of what is gone.
+        0 => Some(Start::Oldest),
+        id @ 1.. => Some(Start::After(EventId(id))),
+        _ => None,
+    }
 }
 
 fn parse_one<T: FromStr>(name: &str, text: &str, expected: &str) -> Result<T, ApiError> {

@@ -19,6 +19,8 @@ const BATCH_BYTES: usize = 256 << 10;
 pub enum Start {
     /// With the next event.
     Live,
+    /// With the oldest event that is left.
+    Oldest,
     /// After an event of our own journal.
     After(EventId),
     /// After a position that a client remembers, maybe of another history.
@@ -45,6 +47,7 @@ impl Start {
         match self {
             Self::After(id) => Some(*id),
             Self::Resume(position) => (position.journal == journal).then_some(position.id),
+            Self::Oldest => Some(EventId(0)),
             Self::Live | Self::Unknown => None,
         }
     }
@@ -55,6 +58,7 @@ impl Start {
         let now = log.head();
         let id = match self {
             Self::Live => return (now.id, None),
+            Self::Oldest => return (floor.min(now.id), None),
             Self::Resume(position) if position.journal != now.journal => {
                 return (now.id, Some(ResetReason::ForeignJournal));
             }
