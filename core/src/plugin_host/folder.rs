@@ -193,7 +193,7 @@ impl Folder {
 }
 
 impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
+    pub fn of(metadata: &fs::Metadata) -> Self {
         Self {
             inode: metadata.ino(),
             bytes: metadata.len(),

@@ -19,10 +19,23 @@ use crate::{
     store::{StoreError, Tx},
 };
 
-/// Where a pipeline is, and which file of a plugin was taken.
-const FORGET_PLACES_AFTER: Duration = Duration::from_secs(600);
-/// What a plugin has stored and what waits for it: nobody can make it again.
-const FORGET_VALUES_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// For how long no file may name something before what is kept of it is forgotten.
+#[derive(Debug, Clone, Copy)]
+pub struct ForgetAfter {
+    /// Where a pipeline is, and which file of a plugin was taken.
+    pub places: Duration,
+    /// What a plugin has stored and what waits for it: nobody can make it again.
+    pub values: Duration,
+}
+
+impl Default for ForgetAfter {
+    fn default() -> Self {
+        Self {
+            places: Duration::from_secs(600),
+            values: Duration::from_secs(24 * 3_600),
+        }
+    }
+}
 
 /// What no file names, since when.
 #[derive(Default)]
@@ -82,7 +95,7 @@ impl PluginHost {
             let is_present =
                 |name: &str| view.pipelines.contains_key(name) || ending.has_pipeline(name);
             absent.see(known, is_present, now);
-            absent.for_as_long_as(FORGET_PLACES_AFTER, now)
+            absent.for_as_long_as(self.shared().forget_after.places, now)
         };
         for name in gone {
             let journal = self.shared().bus.head().journal;
@@ -108,6 +121,7 @@ impl PluginHost {
     /// what was stored. What waits to be sent becomes dead letters, which can be replayed.
     async fn forget_plugins(&self, view: &View) -> Result<(), StoreError> {
         let (store, kept) = (&self.shared().store, &self.shared().kit.kept);
+        let after = self.shared().forget_after;
         let files = kept.names().await;
         let mut known = store.read(|reader| reader.plugin_names()).await?;
         known.extend(files.iter().cloned());
@@ -122,8 +136,8 @@ impl PluginHost {
             let is_present =
                 |name: &str| view.plugins.contains_key(name) || ending.has_plugin(name);
             absent.see(known, is_present, now);
-            let away = absent.for_as_long_as(FORGET_PLACES_AFTER, now);
-            (away, absent.for_as_long_as(FORGET_VALUES_AFTER, now))
+            let away = absent.for_as_long_as(after.places, now);
+            (away, absent.for_as_long_as(after.values, now))
         };
         for name in away.iter().filter(|name| files.contains(name)) {
             kept.forget(name).await;

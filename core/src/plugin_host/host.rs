@@ -19,8 +19,9 @@ use super::{
     compile::Compiler,
     delivery::TestRequested,
     folder::Folder,
+    forget::ForgetAfter,
     live::Live,
-    plugin::{KeptFiles, Kit},
+    plugin::{KeptFiles, Kit, SecretFiles},
     sandbox::{GuestEvent, Sandbox},
     watch,
 };
@@ -56,6 +57,7 @@ pub struct HostParts {
     pub blocked: Vec<SocketAddr>,
     /// Runs guests, apart from HTTP, Docker and event streams.
     pub runtime: Handle,
+    pub forget_after: ForgetAfter,
 }
 
 /// All plugins and pipelines. Cheap to clone.
@@ -68,6 +70,7 @@ pub(super) struct Shared {
     pub store: Store,
     pub public_url: Option<String>,
     pub runtime: Handle,
+    pub forget_after: ForgetAfter,
     pub started_at: Timestamp,
     /// One at a time.
     pub dry_runs: Semaphore,
@@ -89,6 +92,7 @@ impl PluginHost {
             public_url,
             blocked,
             runtime,
+            forget_after,
         } = parts;
         make_folder(&folder).map_err(|error| HostError::Folder {
             folder: folder.display().to_string(),
@@ -99,6 +103,7 @@ impl PluginHost {
             compiler: Arc::new(Compiler::new(compiler, cache, keyring.clone())),
             store: store.clone(),
             secrets: SealedSecrets::new(store.clone(), keyring),
+            secret_files: SecretFiles::default(),
             folder,
             kept: KeptFiles::new(accepted),
             blocked,
@@ -111,6 +116,7 @@ impl PluginHost {
             store,
             public_url,
             runtime,
+            forget_after,
             started_at: Timestamp::now(),
             dry_runs: Semaphore::new(1),
             grants: tokio::sync::Mutex::default(),

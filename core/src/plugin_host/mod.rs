@@ -40,5 +40,6 @@ mod watch;
 
 pub use dry_run::Tried;
 pub use error::HostError;
+pub use forget::ForgetAfter;
 pub use host::{HostParts, PluginHost};
 pub use inspect::{Inspected, inspect};

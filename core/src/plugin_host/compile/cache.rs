@@ -41,7 +41,7 @@ impl Cache {
 
     /// Anything wrong with a file is a miss: it can always be compiled again.
     pub(super) async fn read(&self, digest: &str) -> Cached {
-        let (cache, Some(name)) = (self.clone(), file_name(digest)) else {
+        let (cache, Some(name)) = (self.clone(), self.file_name(digest)) else {
             return Cached::Nothing;
         };
         let read = tokio::task::spawn_blocking(move || cache.read_verified(&name));
@@ -50,7 +50,7 @@ impl Cache {
 
     /// Hands the code back; without the file it is compiled again next time.
     pub(super) async fn write(&self, digest: &str, code: Bytes) -> Bytes {
-        let (cache, Some(name)) = (self.clone(), file_name(digest)) else {
+        let (cache, Some(name)) = (self.clone(), self.file_name(digest)) else {
             return code;
         };
         let written = tokio::task::spawn_blocking(move || {
@@ -65,7 +65,7 @@ impl Cache {
     }
 
     pub(super) async fn remove(&self, digest: &str) {
-        let Some(name) = file_name(digest) else {
+        let Some(name) = self.file_name(digest) else {
             return;
         };
         let path = self.folder.join(name);
@@ -73,6 +73,14 @@ impl Cache {
         if let Ok(Err(error)) = removed {
             tracing::warn!(%error, "compiled code that does not load stays in the cache");
         }
+    }
+
+    /// Also of the key: what was written with another one, before it was rotated, is not
+    /// ours any more, and nobody has tampered with it.
+    fn file_name(&self, digest: &str) -> Option<String> {
+        let made_for = made_for()?;
+        let key = self.keyring.id();
+        Some(format!("{digest}-{made_for:016x}-{key}.{ENDING}"))
     }
 
     fn read_verified(&self, name: &str) -> Cached {
@@ -145,30 +153,29 @@ fn purpose(name: &str) -> String {
     format!("cwasm:{name}")
 }
 
-/// Names the digest, and what the code was compiled for: version and settings of
-/// the engine, and the machine. `None` where there is no engine.
-fn file_name(digest: &str) -> Option<String> {
+/// What code is compiled for: version and settings of the engine, and the machine. `None`
+/// where there is no engine.
+fn made_for() -> Option<u64> {
     /// The same as long as this process lives.
     static MADE_FOR: OnceLock<Option<u64>> = OnceLock::new();
-    let made_for = MADE_FOR.get_or_init(|| {
+    *MADE_FOR.get_or_init(|| {
         let engine = sandbox::engine().ok()?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Some(hasher.finish())
-    });
-    made_for.map(|made_for| format!("{digest}-{made_for:016x}.{ENDING}"))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Arc, Bytes, Cache, Cached, Keyring, file_name};
+    use super::{Arc, Bytes, Cache, Cached, Keyring};
 
     #[tokio::test]
     async fn a_tampered_or_renamed_file_is_a_miss() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let keyring = Arc::new(Keyring::open(dir.path()).expect("new key"));
         let cache = Cache::new(dir.path().to_owned(), keyring);
-        let path = |digest| dir.path().join(file_name(digest).expect("a name"));
+        let path = |digest| dir.path().join(cache.file_name(digest).expect("a name"));
 
         let code = Bytes::from_static(&[1, 2, 3]);
         assert_eq!(cache.read("aa").await, Cached::Nothing);
@@ -184,6 +191,18 @@ mod tests {
         assert_eq!(cache.read("aa").await, Cached::Foreign);
         std::fs::write(path("aa"), b"short").expect("cut");
         assert_eq!(cache.read("aa").await, Cached::Foreign);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_the_key_was_rotated_is_not_taken_for_tampered() {
+        let keys = [(); 2].map(|()| tempfile::tempdir().expect("temporary directory"));
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let [before, after] = keys.each_ref().map(|dir| {
+            let keyring = Keyring::open(dir.path()).expect("new key");
+            Cache::new(folder.path().to_owned(), Arc::new(keyring))
+        });
+        before.write("aa", Bytes::from_static(&[1])).await;
+        assert_eq!(after.read("aa").await, Cached::Nothing);
     }
 
     #[tokio::test]

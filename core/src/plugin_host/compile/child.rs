@@ -112,7 +112,7 @@ pub fn compile_in_this_process() -> io::Result<()> {
     let mut wasm = Vec::new();
     io::stdin()
         .lock()
-        .take(WASM_BYTES_MAX as u64)
+        .take(WASM_BYTES_MAX)
         .read_to_end(&mut wasm)?;
     weight::check(&wasm).map_err(|why| io::Error::other(format!("{TOO_HEAVY}{why}")))?;
     let told = |error: wasmtime::Error| io::Error::other(format!("{error:#}"));

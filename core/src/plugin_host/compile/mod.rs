@@ -15,7 +15,7 @@ pub use self::child::compile_in_this_process;
 use crate::{plugin_host::metrics::FaultKind, store::Keyring};
 
 /// JavaScript and Python bring their interpreters: 12 to 18 MB, and up to 30 s.
-const WASM_BYTES_MAX: usize = 64 << 20;
+pub const WASM_BYTES_MAX: u64 = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Machine code of a component, made by this server's own compiler and by
@@ -55,7 +55,7 @@ pub enum CompileError {
     )]
     NotAComponent,
     #[error("it has {bytes} bytes, a plugin has at most {limit_bytes}")]
-    TooLarge { bytes: usize, limit_bytes: usize },
+    TooLarge { bytes: u64, limit_bytes: u64 },
     #[error("it is damaged: {0}")]
     Invalid(String),
     #[error("it takes too much of the server's memory: {0}")]
@@ -147,9 +147,10 @@ impl Compiler {
 
 /// Tells a component from a core module by the eight bytes that both begin with.
 fn check_kind(wasm: &[u8]) -> Result<(), CompileError> {
-    if wasm.len() > WASM_BYTES_MAX {
+    let bytes = wasm.len() as u64;
+    if bytes > WASM_BYTES_MAX {
         return Err(CompileError::TooLarge {
-            bytes: wasm.len(),
+            bytes,
             limit_bytes: WASM_BYTES_MAX,
         });
     }

@@ -1,5 +1,5 @@
 //! What instances take in the host beside linear memory and tables, which no limiter is
-//! asked about: globals, and what tables are filled from.
+//! asked about: globals, imports, and what tables are filled from.
 
 use wasmparser::{BinaryReaderError, ElementItems, Instance, Parser, Payload};
 
@@ -8,6 +8,7 @@ use crate::plugin_host::sandbox::INSTANCES_MAX;
 const BYTES_MAX: u64 = 32 << 20;
 const GLOBAL_BYTES: u64 = 16;
 const ELEMENT_BYTES: u64 = 32;
+const IMPORT_BYTES: u64 = 32;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Weight {
@@ -31,8 +32,8 @@ pub fn check(wasm: &[u8]) -> Result<(), String> {
     let bytes = module_bytes.saturating_mul(instances);
     if bytes > BYTES_MAX {
         return Err(format!(
-            "{instances} instances of modules with up to {} KiB of globals and entries of tables \
-             are more than {} MiB together",
+            "{instances} instances of modules with up to {} KiB of globals, imports and entries \
+             of tables are more than {} MiB together",
             module_bytes >> 10,
             BYTES_MAX >> 20
         ));
@@ -52,6 +53,10 @@ fn weigh(wasm: &[u8]) -> Result<Weight, BinaryReaderError> {
                 module = 0;
             }
             Payload::End(_) => drop(inside.pop()),
+            // Each instance has its own copy of what it calls elsewhere.
+            Payload::ImportSection(imports) => {
+                module += u64::from(imports.count()) * IMPORT_BYTES;
+            }
             Payload::GlobalSection(globals) => module += u64::from(globals.count()) * GLOBAL_BYTES,
             Payload::ElementSection(elements) => {
                 for element in elements {
@@ -93,6 +98,24 @@ mod tests {
         let instances = "(core instance (instantiate $m))".repeat(instances);
         let text = format!("(component (core module $m {globals}) {instances})");
         wat::parse_str(text).expect("a component")
+    }
+
+    #[test]
+    fn imports_count_as_often_as_they_are_instantiated() {
+        let exports: String = (0..1_000)
+            .map(|n| format!("(func (export \"f{n}\"))"))
+            .collect();
+        let imports: String = (0..1_000)
+            .map(|n| format!("(import \"a\" \"f{n}\" (func))"))
+            .collect();
+        let users = "(core instance (instantiate $b (with \"a\" (instance $i))))".repeat(3);
+        let text = format!(
+            "(component (core module $a {exports}) (core instance $i (instantiate $a))
+                (core module $b {imports}) {users})"
+        );
+        let weight = weigh(&wat::parse_str(text).expect("a component"));
+        let weight = weight.expect("it can be read");
+        assert_eq!((weight.module_bytes, weight.instances), (32_000, 4));
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub struct Grants {
 pub struct LimitOverrides {
     memory_bytes: Option<usize>,
     cpu: Option<Duration>,
+    start_cpu: Option<Duration>,
     wall: Option<Duration>,
     host_calls: Option<u32>,
     output_bytes: Option<usize>,
@@ -85,10 +86,10 @@ impl LimitOverrides {
         Limits {
             memory_bytes: self.memory_bytes.unwrap_or(defaults.memory_bytes),
             call_cpu: self.cpu.unwrap_or(defaults.call_cpu),
+            start_cpu: self.start_cpu.unwrap_or(defaults.start_cpu),
             wall: self.wall.unwrap_or(defaults.wall),
             host_calls: self.host_calls.unwrap_or(defaults.host_calls),
             output_bytes: self.output_bytes.unwrap_or(defaults.output_bytes),
-            ..defaults
         }
     }
 }
@@ -226,6 +227,7 @@ fn overrides(raw: &raw::Limits) -> Result<LimitOverrides, String> {
     Ok(LimitOverrides {
         memory_bytes: bytes(within("memory_mib", raw.memory_mib, 1024)?, 20),
         cpu: ms(within("cpu_ms", raw.cpu_ms, 10_000)?),
+        start_cpu: ms(within("start_ms", raw.start_ms, 60_000)?),
         wall: ms(within("wall_ms", raw.wall_ms, 120_000)?),
         host_calls: within("host_calls", raw.host_calls, 10_000)?,
         output_bytes: bytes(within("output_kib", raw.output_kib, 16 << 10)?, 10),

@@ -65,6 +65,8 @@ pub(super) struct Limits {
     pub memory_mib: Option<u32>,
     /// Per call.
     pub cpu_ms: Option<u32>,
+    /// While it starts.
+    pub start_ms: Option<u32>,
     /// Per call, waiting included.
     pub wall_ms: Option<u32>,
     pub host_calls: Option<u32>,

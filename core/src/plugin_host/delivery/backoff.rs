@@ -65,6 +65,8 @@ pub(super) const fn faulty_for_good(faults: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::model::{Delivery, DeliveryState, EventId};
 
@@ -157,6 +159,14 @@ mod tests {
         assert!(asked >= Duration::from_secs(30) && asked < Duration::from_secs(31));
         assert!(pause(1, Some(u64::MAX)) < ASKED_MAX + Duration::from_secs(1));
         assert!(pause(1, Some(0)) >= FIRST);
+    }
+
+    #[test]
+    fn targets_that_failed_together_are_not_asked_together_again() {
+        for asked in [None, Some(30_000)] {
+            let pauses: HashSet<Duration> = (0..100).map(|_| pause(10, asked)).collect();
+            assert!(pauses.len() > 20, "{asked:?}: {pauses:?}");
+        }
     }
 
     #[test]

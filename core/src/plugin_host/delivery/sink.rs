@@ -161,8 +161,18 @@ impl SinkTask {
                         return Some(Instant::now() + for_another);
                     }
                     Ok(outcome) => judge(outcome, queued.tries + 1, first_attempt),
-                    Err(fault @ RunError::Fault { .. }) => {
-                        judge_fault(fault.to_string(), queued.faults + 1)
+                    Err(fault @ RunError::Fault { was_asked, .. }) => {
+                        let reason = fault.to_string();
+                        if was_asked {
+                            judge_fault(reason, queued.faults + 1)
+                        } else {
+                            // It says nothing about this delivery.
+                            let retry = DeliveryOutcome::Retry {
+                                after_ms: None,
+                                reason,
+                            };
+                            judge(retry, queued.tries + 1, first_attempt)
+                        }
                     }
                 }
                 .or_split(&queued, &events)

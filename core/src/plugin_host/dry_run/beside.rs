@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Deliveries that are looked through, the newest first.
-const DELIVERIES_MAX: usize = 10_000;
+pub(super) const DELIVERIES_MAX: usize = 10_000;
 /// Of those that held the same event.
 const DELIVERIES_SHOWN: usize = 5;
 
@@ -35,6 +35,8 @@ pub(super) struct Really {
 pub(super) struct Made {
     deliveries: Vec<Delivery>,
     by_event: HashMap<EventId, Vec<usize>>,
+    /// There are older ones.
+    is_cut: bool,
 }
 
 impl Beside {
@@ -88,7 +90,7 @@ impl Beside {
             limit: DELIVERIES_MAX,
         };
         let found = store.read(move |reader| reader.deliveries(&query));
-        let (deliveries, _) = found.await?;
+        let (deliveries, older) = found.await?;
         let mut by_event: HashMap<EventId, Vec<usize>> = HashMap::new();
         for (index, delivery) in deliveries.iter().enumerate() {
             for event in &delivery.events {
@@ -98,6 +100,7 @@ impl Beside {
         Ok(Made {
             deliveries,
             by_event,
+            is_cut: older.is_some(),
         })
     }
 }
@@ -141,6 +144,10 @@ fn is_same(real: TraceOutcome, dry: DryRunOutcome) -> bool {
 }
 
 impl Made {
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// Those to a sink that held one of the events, newest first.
     pub fn of(&self, sink: &str, events: &[EventId]) -> Vec<Delivery> {
         let indices = events.iter().filter_map(|event| self.by_event.get(event));

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    beside::{Beside, Really},
+    beside::{Beside, DELIVERIES_MAX, Really},
     candidate::Candidate,
     cast::Cast,
     span::Span,
@@ -244,10 +244,19 @@ impl Walk {
     }
 
     async fn beside_deliveries(&mut self) -> Result<(), HostError> {
+        if self.deliveries.is_empty() {
+            return Ok(());
+        }
         let sinks = self.cast.sinks.iter().map(|(name, _)| name.clone());
         let made = self.beside.deliveries(&self.store, sinks.collect()).await?;
         for delivery in &mut self.deliveries {
             delivery.really = made.of(&delivery.sink, &delivery.events);
+        }
+        if made.is_cut() {
+            self.notes.push(format!(
+                "what was really delivered is shown as far as the newest {DELIVERIES_MAX} \
+                 deliveries say"
+            ));
         }
         Ok(())
     }

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::select_all;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,8 @@ use crate::{
 
 /// Events decided before what was decided is stored.
 const BATCH: usize = 64;
+/// How long what was decided waits for others where its plugins are slow.
+const DECIDED_WAITS: Duration = Duration::from_millis(200);
 /// How often a cursor that only passed over events is stored.
 const IDLE_STORE: Duration = Duration::from_secs(10);
 /// Longer chains of causes are cut: plugins would answer each other for ever.
@@ -119,6 +124,7 @@ impl Running {
         for (index, batch) in frames.chunks(BATCH).enumerate() {
             let mut decided = Decided::default();
             let mut last = None;
+            let mut begun = Instant::now();
             for frame in batch {
                 if token.is_cancelled() {
                     // The rest is decided by whoever comes next.
@@ -130,9 +136,11 @@ impl Running {
                 }
                 last = Some(frame.id());
                 // What a plugin wrote is stored before it is called again.
-                if !decided.writes.is_empty() {
+                let is_late = decided.seen > 0 && begun.elapsed() > DECIDED_WAITS;
+                if is_late || !decided.writes.is_empty() {
                     self.store(std::mem::take(&mut decided), frame.id(), token)
                         .await?;
+                    begun = Instant::now();
                 }
             }
             let is_last = (index + 1) * BATCH >= frames.len();
@@ -163,6 +171,9 @@ impl Running {
             return Some(());
         }
         loop {
+            if self.steps.iter().any(|step| step.runner.is_absent()) {
+                self.keep(decided, last, token).await?;
+            }
             let patience = self.batch.time_left().unwrap_or(Duration::MAX);
             let ready = tokio::time::timeout(patience, self.until_ready(token)).await;
             let Ok(ready) = ready else {

@@ -154,8 +154,14 @@ impl PipelineTask {
         plugin: &str,
         token: &CancellationToken,
     ) -> Option<Arc<Version>> {
-        until_present(versions, plugin, &self.status, token).await?;
-        versions.borrow().clone()
+        loop {
+            until_present(versions, plugin, &self.status, token).await?;
+            let version = versions.borrow().clone();
+            // It may have gone again in between.
+            if version.is_some() {
+                return version;
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use toml_edit::Key;
+use toml_edit::{Key, Value};
 
 use crate::{
     model::{Asked, SecretName},
@@ -11,6 +11,9 @@ use crate::{
         config::PluginConfig,
     },
 };
+
+/// Of a `[plugin.NAME]` at most.
+const NAME_LENGTH: usize = 40;
 
 /// What a plugin asks for and does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,8 +95,9 @@ impl MissingSecret {
 
 /// A whole `[plugin.NAME]`, with a pipeline to use it in.
 pub fn suggest(file: &str, role: &str, asked: &Asked, schema: &serde_json::Value) -> String {
-    let name = file.trim_end_matches(".wasm");
-    let mut text = format!("[plugin.{name}]\nfile = \"{file}\"\n");
+    let name = name_of(file);
+    let file = Value::from(file);
+    let mut text = format!("[plugin.{name}]\nfile = {file}\n");
     for key in required(schema) {
         text.push_str(&format!("config.{} = …\n", Key::new(key)));
     }
@@ -116,6 +120,21 @@ pub fn suggest(file: &str, role: &str, asked: &Asked, schema: &serde_json::Value
     text
 }
 
+/// As the configuration takes it, and close to the file's.
+fn name_of(file: &str) -> String {
+    let base = file.strip_suffix(".wasm").unwrap_or(file).to_lowercase();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let name: String = base
+        .chars()
+        .map(|c| if allowed(c) { c } else { '-' })
+        .take(NAME_LENGTH)
+        .collect();
+    match name.trim_matches('-') {
+        "" => "plugin".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 fn required(schema: &serde_json::Value) -> impl Iterator<Item = &str> {
     let keys = schema.get("required").and_then(serde_json::Value::as_array);
     keys.into_iter()
@@ -126,4 +145,30 @@ fn required(schema: &serde_json::Value) -> impl Iterator<Item = &str> {
 fn list<'a>(items: impl Iterator<Item = &'a String>) -> String {
     let quoted: Vec<String> = items.map(|item| format!("\"{item}\"")).collect();
     format!("[{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Asked, suggest};
+    use crate::plugin_host::config::FileConfig;
+
+    #[test]
+    fn what_is_suggested_can_be_used_however_the_file_is_named() {
+        for (file, name) in [
+            ("hello.wasm", "hello"),
+            ("Hello-1.2.wasm", "hello-1-2"),
+            ("my \"hook\".wasm", "my--hook"),
+            ("größe.wasm", "gr--e"),
+            (".wasm", "plugin"),
+            (&format!("{}.wasm", "x".repeat(99)), &"x".repeat(40)),
+        ] {
+            let text = suggest(file, "sink", &Asked::default(), &json!({}));
+            let config = FileConfig::parse("a.toml", &text).expect("it can be used");
+            assert!(config.plugins.contains_key(name), "{text}");
+            let named = config.plugins[name].source.to_string();
+            assert_eq!(named, file);
+        }
+    }
 }

@@ -10,7 +10,6 @@ mod grants;
 mod kept;
 mod prepare;
 mod prepare_error;
-mod quarantine;
 mod rest;
 mod runner;
 mod schema;
@@ -27,6 +26,7 @@ pub use grants::suggest as suggest_toml;
 pub use kept::KeptFiles;
 pub use prepare::Kit;
 pub use runner::{RunError, Runner};
+pub use secrets::SecretFiles;
 pub use status::PluginStatus;
 pub use supervisor::{Supervisor, Wanted};
 

@@ -7,9 +7,10 @@ use super::{
     asks::add_configured,
     grants::{self, Missing},
     kept::{Kept, KeptFiles},
-    prepare_error::{PrepareError, WASM_BYTES_MAX, blame},
+    prepare_error::{PrepareError, blame},
     runner::describe_fields,
-    schema, secrets,
+    schema,
+    secrets::{self, SecretFiles},
     status::{Accepted, Identity},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         capabilities::{
             GrantError, HttpAccess, HttpGrants, PluginLog, PluginValues, Rehearsal, Secrets, Trust,
         },
-        compile::Compiler,
+        compile::{Compiler, WASM_BYTES_MAX},
         config::{PluginConfig, Source},
         metrics::{FaultKind, Metrics},
         sandbox::{Description, Fault, Guest, Limits, LoadError, Module, Sandbox, Setup},
@@ -34,6 +35,7 @@ pub struct Kit {
     pub compiler: Arc<Compiler>,
     pub store: Store,
     pub secrets: SealedSecrets,
+    pub secret_files: SecretFiles,
     pub folder: PathBuf,
     pub kept: KeptFiles,
     /// Addresses that no plugin may ever reach: our own, and the engine's.
@@ -128,7 +130,11 @@ impl Kit {
     pub(super) async fn keep(&self, plugin: &str, source: &Source, digest: &str) -> bool {
         match source {
             Source::File(name) => self.kept.keep(plugin, self.folder.join(name), digest).await,
-            Source::Builtin(_) => true,
+            Source::Builtin(_) => {
+                // What it has taken the place of does not come back.
+                self.kept.forget(plugin).await;
+                true
+            }
         }
     }
 
@@ -235,7 +241,7 @@ impl Kit {
     ) -> Result<Setup, PrepareError> {
         let (secrets, values) = match &self.rehearsal {
             None => (
-                secrets::read(&config.secrets, &self.secrets).await?,
+                secrets::read(&config.secrets, &self.secrets, &self.secret_files).await?,
                 PluginValues::new(self.store.clone(), plugin),
             ),
             Some(_) => (

@@ -3,14 +3,11 @@
 use super::{label, short};
 use crate::plugin_host::{
     capabilities::GrantError,
-    compile::CompileError,
+    compile::{CompileError, WASM_BYTES_MAX},
     config::Source,
     metrics::FaultKind,
     sandbox::{Fault, LoadError, SandboxError},
 };
-
-/// A component is not larger than this.
-pub(super) const WASM_BYTES_MAX: u64 = 64 << 20;
 
 /// Why a version cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{PluginStatus, Version, Versions, quarantine::Quarantine, rest::Rest};
+use super::{PluginStatus, Version, Versions, rest::Rest, status::Quarantine};
 use crate::{
     model::TestRequest,
     plugin_host::{
@@ -60,6 +60,8 @@ pub enum RunError {
         /// With its digest.
         version: String,
         fault: Fault,
+        /// It was asked, and not only started.
+        was_asked: bool,
     },
 }
 
@@ -94,6 +96,11 @@ impl Runner {
 
     pub fn versions(&self) -> Versions {
         self.versions.clone()
+    }
+
+    /// Whether its plugin cannot be used now, and a call has to wait for that.
+    pub fn is_absent(&self) -> bool {
+        self.versions.borrow().is_none()
     }
 
     /// Waits until the plugin can be used.
@@ -209,7 +216,7 @@ impl Runner {
                 self.running = Some(Running { version, guest });
                 Ok(())
             }
-            Err(fault) => Err(self.fault(&version, fault)),
+            Err(fault) => Err(self.fault(&version, fault, false)),
         }
     }
 
@@ -225,14 +232,14 @@ impl Runner {
             Err(fault) => {
                 let running = self.running.as_ref().expect("it has just answered");
                 let version = running.version.clone();
-                Err(self.fault(&version, fault))
+                Err(self.fault(&version, fault, true))
             }
         }
     }
 
     /// After a fault the guest is gone and rests, unless it only said no in
     /// good order.
-    fn fault(&mut self, version: &Version, fault: Fault) -> RunError {
+    fn fault(&mut self, version: &Version, fault: Fault, was_asked: bool) -> RunError {
         let alive = self
             .running
             .as_ref()
@@ -255,6 +262,7 @@ impl Runner {
             plugin: self.plugin().to_owned(),
             version,
             fault,
+            was_asked,
         }
     }
 }

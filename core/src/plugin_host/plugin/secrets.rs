@@ -1,6 +1,13 @@
 //! The values of a plugin's secrets: from the environment, a file, or the sealed store.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::prepare_error::PrepareError;
 use crate::{
@@ -13,15 +20,22 @@ use crate::{
 };
 
 const FILE_TIMEOUT: Duration = Duration::from_secs(5);
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Files that are being read. One that gives no answer, as on a mount that hangs, takes a
+/// thread for as long as it does that, and not another one each time it is asked.
+#[derive(Clone, Default)]
+pub struct SecretFiles(Arc<Mutex<BTreeSet<PathBuf>>>);
 
 /// From where each is configured to be.
 pub(super) async fn read(
     configured: &BTreeMap<String, SecretConfig>,
     sealed: &SealedSecrets,
+    files: &SecretFiles,
 ) -> Result<Secrets, PrepareError> {
     let mut values = Vec::new();
     for (name, SecretConfig { source, to }) in configured {
-        let value = value(source, sealed).await;
+        let value = value(source, sealed, files).await;
         let value = value.map_err(|reason| PrepareError::Secret {
             name: name.clone(),
             reason,
@@ -32,11 +46,15 @@ pub(super) async fn read(
     Secrets::new(values).map_err(PrepareError::SecretTo)
 }
 
-async fn value(source: &SecretSource, sealed: &SealedSecrets) -> Result<String, String> {
+async fn value(
+    source: &SecretSource,
+    sealed: &SealedSecrets,
+    files: &SecretFiles,
+) -> Result<String, String> {
     match source {
         SecretSource::Environment(variable) => config::environment(variable)
             .ok_or_else(|| format!("the environment variable {variable} is not set")),
-        SecretSource::File(path) => read_file(path).await,
+        SecretSource::File(path) => files.read(path).await,
         SecretSource::Store(name) => match sealed.value(name).await {
             Ok(Some(value)) => Ok(value),
             Ok(None) => Err(format!(
@@ -59,15 +77,87 @@ pub(super) fn unknown(
     Secrets::unknown(named).map_err(PrepareError::SecretTo)
 }
 
-async fn read_file(path: &Path) -> Result<String, String> {
-    let reading = tokio::fs::read_to_string(path);
-    let text = tokio::time::timeout(FILE_TIMEOUT, reading)
-        .await
-        .map_err(|_| format!("{} cannot be read in time", path.display()))?
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+impl SecretFiles {
+    async fn read(&self, path: &Path) -> Result<String, String> {
+        let is_first = self.lock().insert(path.to_owned());
+        if !is_first {
+            return Err(format!("{} is still being read", path.display()));
+        }
+        let (files, wanted) = (self.clone(), path.to_owned());
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = read_file(&wanted);
+            files.lock().remove(&wanted);
+            read
+        });
+        match tokio::time::timeout(FILE_TIMEOUT, reading).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(panic)) => Err(format!("{} cannot be read: {panic}", path.display())),
+            Err(_) => Err(format!("{} cannot be read in time", path.display())),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let unreadable = |error| format!("{} cannot be read: {error}", path.display());
+    // A pipe would be waited for.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(format!("{} is no file", path.display()));
+    }
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
+    if read.map_err(unreadable)? as u64 > FILE_BYTES_MAX {
+        return Err(format!(
+            "{} is longer than {} KiB",
+            path.display(),
+            FILE_BYTES_MAX >> 10
+        ));
+    }
     let value = text.trim_end_matches(['\r', '\n']);
     if value.is_empty() {
         return Err(format!("{} is empty", path.display()));
     }
     Ok(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_secret_is_read_from_a_file_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = SecretFiles::default();
+        for (content, expected) in [
+            ("token\n".to_owned(), Ok("token".to_owned())),
+            ("\r\n".to_owned(), Err("is empty")),
+            ("x".repeat(70_000), Err("is longer than 64 KiB")),
+        ] {
+            let path = dir.path().join("secret");
+            fs::write(&path, content).expect("written");
+            let read = files.read(&path).await;
+            match expected {
+                Ok(value) => assert_eq!(read, Ok(value)),
+                Err(why) => assert!(read.expect_err("refused").ends_with(why)),
+            }
+        }
+        let folder = files.read(dir.path()).await.expect_err("refused");
+        assert!(folder.ends_with("is no file"), "{folder}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_gives_no_answer_is_not_asked_by_another_thread() {
+        let files = SecretFiles::default();
+        let path = Path::new("/nowhere/secret");
+        files.lock().insert(path.to_owned());
+        let refused = files.read(path).await.expect_err("refused");
+        assert!(refused.ends_with("is still being read"), "{refused}");
+        files.lock().clear();
+        assert!(files.read(path).await.is_err());
+        assert!(files.lock().is_empty(), "once it has answered");
+    }
 }

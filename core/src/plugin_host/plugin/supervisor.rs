@@ -9,7 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Kit, PluginStatus, Version, Versions, prepare::Prepared, prepare_error::PrepareError};
 use crate::{
     model::PluginRole,
-    plugin_host::{clip::clipped, config::PluginConfig, folder::Stamp},
+    plugin_host::{
+        clip::clipped,
+        config::{PluginConfig, Source},
+        folder::Stamp,
+    },
 };
 
 /// How soon what may have passed is tried again, as a secret that was not there.
@@ -162,7 +166,7 @@ impl Supervisor {
             Wanted::Describe { file, .. } => {
                 match self.kit.describe(&file, self.status.metrics()).await {
                     Ok((identity, toml)) => self.status.described(identity, toml),
-                    Err(error) => self.reject(&error, ""),
+                    Err(error) => return self.refuse(&error),
                 }
             }
             Wanted::Missing { file } => self.withdraw(&PrepareError::Missing(file)),
@@ -173,6 +177,9 @@ impl Supervisor {
     /// After a restart, what ran before it runs on where its file asks for more by now, or
     /// is none that can be taken; not where it is the one that was pinned.
     async fn resume(&self, config: &PluginConfig, newest: &Result<Prepared, PrepareError>) {
+        if matches!(config.source, Source::Builtin(_)) {
+            return;
+        }
         let may_wait = match newest {
             Ok(prepared) => config.sha256.is_none() && !prepared.accepted.missing.lines.is_empty(),
             Err(error) => error.is_about_the_file(),
@@ -318,7 +325,10 @@ mod tests {
     use crate::{
         events::Log,
         plugin_host::{
-            capabilities::Trust, compile::Compiler, config::FileConfig, plugin::KeptFiles,
+            capabilities::Trust,
+            compile::Compiler,
+            config::FileConfig,
+            plugin::{KeptFiles, SecretFiles},
             sandbox::Sandbox,
         },
         store::{Keyring, SealedSecrets, Store},
@@ -346,6 +356,7 @@ mod tests {
             sandbox: Sandbox::new().expect("a sandbox"),
             compiler: Arc::new(compiler),
             secrets: SealedSecrets::new(store.clone(), keyring),
+            secret_files: SecretFiles::default(),
             store,
             folder,
             kept: KeptFiles::new(dir.join("accepted")),
@@ -378,6 +389,20 @@ mod tests {
         // It ends at once, and has no verdict.
         let (mut supervisor, wanted) = compiled_by("/bin/false", dir.path());
         for minutes in [2, 4, 8] {
+            is_compiled_again(&mut supervisor, &wanted, minutes).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_no_configuration_names_is_compiled_again_as_well() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut supervisor, _) = compiled_by("/bin/false", dir.path());
+        let file = dir.path().join("plugins/hook.wasm");
+        let wanted = Wanted::Describe {
+            file: "hook.wasm".into(),
+            stamp: Stamp::of(&file.metadata().expect("a file")),
+        };
+        for minutes in [2, 4] {
             is_compiled_again(&mut supervisor, &wanted, minutes).await;
         }
     }

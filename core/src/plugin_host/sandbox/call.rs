@@ -1,5 +1,7 @@
 use std::{
+    any::Any,
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
@@ -28,13 +30,19 @@ pub(super) struct Ended<R> {
 }
 
 impl Call {
+    /// A panic of ours on its behalf, too, is the end of this guest and of nobody else.
     pub(super) async fn run<R>(self, guest: impl Future<Output = wasmtime::Result<R>>) -> Ended<R> {
         let mut guest = pin!(guest);
         // Most calls are over when they were polled once, and need no timer.
         let mut timer = pin!(None);
         let result = poll_fn(|context: &mut Context<'_>| {
-            if let Poll::Ready(result) = self.meter.poll(guest.as_mut(), context) {
-                return Poll::Ready(Some(result));
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                self.meter.poll(guest.as_mut(), context)
+            }));
+            match polled {
+                Ok(Poll::Ready(result)) => return Poll::Ready(Some(result)),
+                Ok(Poll::Pending) => {}
+                Err(panic) => return Poll::Ready(Some(Err(panicked(&*panic).into()))),
             }
             if timer.is_none() {
                 // Also where the guest uses up all that a task may do at once.
@@ -49,6 +57,43 @@ impl Call {
         Ended {
             result,
             over_cpu: self.over_cpu,
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Fault {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Fault::Host(format!(
+        "tiny-forge panicked ({}); please report it",
+        text.unwrap_or("it says no more")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin_host::sandbox::Sandbox;
+
+    #[tokio::test]
+    async fn a_panic_of_ours_in_a_call_is_a_fault_of_that_call() {
+        let sandbox = Sandbox::new().expect("a sandbox");
+        for (answer, expected) in [(Some(1), Ok(1)), (None, Err("tiny-forge panicked (ours)"))] {
+            let call = Call {
+                meter: Arc::default(),
+                ends: Instant::now(),
+                over_cpu: Fault::Dead,
+                _ticking: sandbox.ticking(),
+            };
+            let guest = async { Ok(answer.unwrap_or_else(|| panic!("ours"))) };
+            let result = call.run(guest).await.result.expect("in time");
+            let told =
+                result.map_err(|error| error.downcast::<Fault>().expect("typed").to_string());
+            match (told, expected) {
+                (Ok(answer), Ok(expected)) => assert_eq!(answer, expected),
+                (Err(told), Err(expected)) => assert!(told.contains(expected), "{told}"),
+                (told, _) => panic!("{told:?}"),
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::{
 const ANNOTATION_BYTES_MAX: usize = 32 << 10;
 /// Origins and secrets that a plugin may ask for: what an operator would still read.
 const ASKED_MAX: usize = 100;
+/// Scheme, name of a host (253 at most) and port.
+const ORIGIN_BYTES_MAX: usize = 300;
 /// Of a reason or a description.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 /// Of a name or a version.
@@ -90,6 +92,12 @@ fn check_asked(asked: &Asked) -> Result<(), String> {
     if many > ASKED_MAX {
         return Err(format!(
             "it asks for {many} origins and secrets, and {ASKED_MAX} are the most"
+        ));
+    }
+    if let Some(long) = http.iter().find(|origin| origin.len() > ORIGIN_BYTES_MAX) {
+        return Err(format!(
+            "it asks for an origin of {} bytes, and {ORIGIN_BYTES_MAX} are the most",
+            long.len()
         ));
     }
     match secrets.iter().find(|name| !is_secret_name(name)) {

@@ -61,7 +61,7 @@ pub enum Fault {
     OverCpu { limit: Duration },
     #[error(
         "it computed for more than {} ms while it was started: let `describe` and `configure` \
-         do less",
+         do less, or raise `limits.start_ms`",
         limit.as_millis()
     )]
     OverStartCpu { limit: Duration },

@@ -231,7 +231,7 @@ async fn a_plugin_that_does_not_start_says_so_with_its_digest() {
     assert_eq!(
         refusal(&host, endless).await,
         "it cannot be started: it computed for more than 1000 ms while it was started: let \
-         `describe` and `configure` do less"
+         `describe` and `configure` do less, or raise `limits.start_ms`"
     );
     // Where it panicked, it says why in its log.
     let panics = Source::new(Role::Filter)

@@ -7,6 +7,7 @@ use tiny_forge::{
     app::App,
     config::{Config, ServeArgs},
     events::Bus,
+    plugin_host::ForgetAfter,
 };
 
 use super::{data_plane::DataPlane, sse::Sse};
@@ -39,7 +40,14 @@ impl Server {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut args = args(dir.path());
         change(dir.path(), &mut args);
-        Self::run(dir, args, PROGRAM).await
+        Self::run(dir, args, |_| {}).await
+    }
+
+    /// What no file names is forgotten so soon.
+    pub async fn forgetting_after(forget_after: ForgetAfter) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let args = args(dir.path());
+        Self::run(dir, args, |config| config.forget_after = forget_after).await
     }
 
     /// `compiler` gets the directory that this server lives in, and says which
@@ -48,13 +56,14 @@ impl Server {
         let dir = tempfile::tempdir().expect("temporary directory");
         let compiler = compiler(dir.path());
         let args = args(dir.path());
-        Self::run(dir, args, &compiler).await
+        Self::run(dir, args, |config| config.compiler = compiler.into()).await
     }
 
-    async fn run(dir: TempDir, args: ServeArgs, compiler: &str) -> Self {
+    async fn run(dir: TempDir, args: ServeArgs, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::load(&args).expect("a valid configuration");
-        config.compiler = compiler.into();
+        config.compiler = PROGRAM.into();
         config.program = PROGRAM.into();
+        change(&mut config);
         let config_data = config.data.clone();
         let app = App::start(config).await.expect("a server");
         let http = Client::builder().no_proxy().build().expect("a client");
@@ -79,7 +88,7 @@ impl Server {
         // It goes on meanwhile.
         data_plane.keep();
         app.shutdown().await;
-        Self::run(dir, args, PROGRAM).await
+        Self::run(dir, args, |_| {}).await
     }
 
     pub async fn stop(self) {

@@ -1,3 +1,9 @@
+//! What is known of a plugin: its state, which version runs, what is wrong with it.
+
+mod change;
+mod quarantine;
+mod view;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -5,13 +11,12 @@ use std::{
 
 use tokio::sync::watch;
 
+use self::change::Change;
+pub use self::quarantine::Quarantine;
 use super::grants::Missing;
 use crate::{
     events::Bus,
-    model::{
-        Actor, Asked, Granted, LastFault, NewEvent, Payload, Plugin, PluginRole, PluginState,
-        PluginStatusPayload, Severity, SinkQueue, Subject, Timestamp,
-    },
+    model::{Granted, LastFault, PluginRole, PluginState, Severity, Timestamp},
     plugin_host::{
         capabilities::PluginLog,
         clip::clipped,
@@ -53,13 +58,6 @@ struct Known {
     /// Places that leave it alone since it was last begun afresh.
     quarantines: usize,
     rests_until: Option<Timestamp>,
-}
-
-/// A state that it gets, and what is to be said of that.
-struct Change {
-    state: PluginState,
-    error: Option<String>,
-    severity: Severity,
 }
 
 /// Which version it is.
@@ -159,13 +157,6 @@ impl PluginStatus {
             known.suggested_toml = None;
             Some(self.begin_afresh(known))
         });
-    }
-
-    /// Ends a quarantine before its time; false where there is none.
-    pub fn resume(&self) -> bool {
-        self.change(|known| {
-            (known.state == PluginState::Quarantined).then(|| self.begin_afresh(known))
-        })
     }
 
     /// Whoever leaves it alone asks it again at once. Under the lock: who counts itself in
@@ -280,130 +271,6 @@ impl PluginStatus {
         }
     }
 
-    /// One more place leaves it alone; since which beginning.
-    pub(super) fn enter_quarantine(&self) -> u64 {
-        let mut known = self.lock();
-        known.quarantines += 1;
-        *self.beginnings.borrow()
-    }
-
-    pub(super) fn leave_quarantine(&self, beginning: u64) {
-        self.change(|known| {
-            if *self.beginnings.borrow() != beginning {
-                return None;
-            }
-            known.quarantines -= 1;
-            let is_over = known.quarantines == 0 && known.state == PluginState::Quarantined;
-            is_over.then(|| known.runs())
-        });
-    }
-
-    /// Of a quarantine that was entered since `beginning`. Where it was begun afresh by now
-    /// that is over, and one that has gone by now is not there to be left alone.
-    pub(super) fn quarantined(
-        &self,
-        beginning: u64,
-        version: &str,
-        fault: &Fault,
-        rests_for: Duration,
-    ) {
-        let rests_ms = u64::try_from(rests_for.as_millis()).unwrap_or(u64::MAX);
-        let error = format!("quarantined after repeated faults, the last in {version}: {fault}");
-        self.change(|known| {
-            let is_there = matches!(known.state, PluginState::Running | PluginState::Quarantined);
-            if *self.beginnings.borrow() != beginning || !is_there {
-                return None;
-            }
-            known.rests_until = Some(Timestamp::now().plus_ms(rests_ms));
-            Some(Change::to(
-                PluginState::Quarantined,
-                Some(error),
-                Severity::Error,
-            ))
-        });
-    }
-
-    /// As the API shows it.
-    pub fn view(&self, queue: Option<SinkQueue>) -> Plugin {
-        let known = self.lock();
-        let identity = known.running.as_ref();
-        let description = identity.map(|identity| &identity.description);
-        let is_sink = identity.is_some_and(|identity| identity.role == PluginRole::Sink);
-        Plugin {
-            name: self.name.clone(),
-            file: known.file.clone(),
-            state: known.state,
-            error: known.error.clone(),
-            rests_until: known
-                .rests_until
-                .filter(|_| known.state == PluginState::Quarantined),
-            role: identity.map(|identity| identity.role),
-            version: description.map(|it| it.version.clone()),
-            description: description.map(|it| it.description.clone()),
-            contract: identity.map(|identity| identity.contract.clone()),
-            digest: identity.map(|identity| identity.digest.clone()),
-            loaded_at: identity.map(|identity| identity.loaded_at),
-            config_schema: description.map(|it| it.config_schema.clone()),
-            asked: description.map_or_else(Asked::default, |it| it.asked.clone()),
-            granted: known.granted.clone(),
-            missing_grants: known.asked_for().lines.clone(),
-            suggested_toml: known.suggested_toml.clone(),
-            calls: self.metrics.calls(),
-            last_fault: known.last_fault.clone(),
-            memory: self.metrics.memory(),
-            http_requests: self.metrics.http_requests(),
-            deliveries: is_sink.then(|| self.metrics.deliveries()),
-            queue,
-            recent_log: known.log.as_ref().map(PluginLog::lines).unwrap_or_default(),
-        }
-    }
-
-    /// Decided, done and told under one lock, so that no other change comes in between.
-    /// Publishes only what is news; false where `decide` leaves it in its state.
-    fn change(&self, decide: impl FnOnce(&mut Known) -> Option<Change>) -> bool {
-        let mut known = self.lock();
-        let Some(change) = decide(&mut known) else {
-            return false;
-        };
-        let Change {
-            state,
-            error,
-            severity,
-        } = change;
-        let identity = known.running.as_ref();
-        let payload = PluginStatusPayload {
-            plugin: self.name.clone(),
-            state: state.as_str().to_owned(),
-            previous: (known.state != state).then(|| known.state.as_str().to_owned()),
-            digest: identity.map(|identity| identity.digest.clone()),
-            version: identity.map(|identity| identity.description.version.clone()),
-            error: error.clone(),
-        };
-        let is_news = known.state != state || known.error != error || error.is_none();
-        known.state = state;
-        known.error = error;
-        if is_news {
-            self.publish(payload, severity);
-        }
-        true
-    }
-
-    /// It does not wait.
-    fn publish(&self, payload: PluginStatusPayload, severity: Severity) {
-        let Some(bus) = &self.bus else {
-            return;
-        };
-        let event = NewEvent::new(
-            Subject::other(format!("plugins/{}", self.name)),
-            severity,
-            Actor::system("plugins"),
-            Payload::PluginStatus(payload),
-        );
-        if let Err(error) = bus.publish(event) {
-            tracing::warn!(%error, plugin = self.name, "a change of a plugin could not be told");
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -417,59 +284,5 @@ impl Known {
 
     fn asked_for(&self) -> &Missing {
         self.waiting.as_ref().unwrap_or(&self.missing)
-    }
-}
-
-impl Change {
-    const fn to(state: PluginState, error: Option<String>, severity: Severity) -> Self {
-        Self {
-            state,
-            error,
-            severity,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn running() -> PluginStatus {
-        let status = PluginStatus::new("rules", "rules.wasm".into(), None);
-        status.change(|known| Some(known.runs()));
-        status
-    }
-
-    fn fails(status: &PluginStatus, beginning: u64) -> PluginState {
-        let rests_for = Duration::from_secs(30);
-        status.quarantined(beginning, "version 1", &Fault::Dead, rests_for);
-        status.state()
-    }
-
-    #[test]
-    fn a_fault_of_before_it_was_resumed_puts_it_into_no_quarantine_that_nobody_ends() {
-        let status = running();
-        let before = status.enter_quarantine();
-        assert_eq!(fails(&status, before), PluginState::Quarantined);
-        assert!(status.resume());
-        assert!(!status.resume());
-        assert_eq!(fails(&status, before), PluginState::Running);
-        status.leave_quarantine(before);
-        assert_eq!(status.state(), PluginState::Running);
-
-        let since = status.enter_quarantine();
-        assert_eq!(fails(&status, since), PluginState::Quarantined);
-        status.leave_quarantine(since);
-        assert_eq!(status.state(), PluginState::Running);
-    }
-
-    #[test]
-    fn a_plugin_whose_file_has_gone_is_neither_quarantined_nor_seen_to_run() {
-        let status = running();
-        let beginning = status.enter_quarantine();
-        status.missing("it is not in the plugins folder".into());
-        assert_eq!(fails(&status, beginning), PluginState::Missing);
-        status.leave_quarantine(beginning);
-        assert_eq!(status.state(), PluginState::Missing);
     }
 }

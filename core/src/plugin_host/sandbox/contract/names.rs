@@ -60,7 +60,7 @@ impl Names {
         if !wasi.is_empty() {
             return Err(LoadError::WasiImport { names: wasi });
         }
-        let mut newest = None;
+        let mut newest: Option<&str> = None;
         let mut lacking = Vec::new();
         for (name, functions) in &self.imports {
             let Some((interface, version)) = interface(name) else {
@@ -70,7 +70,9 @@ impl Names {
             let epoch = epoch(version)?;
             let lacks = missing(epoch, interface, functions);
             if !lacks.is_empty() && is_newer(version, epoch.offer().version) {
-                newest = newest.max(Some(version));
+                newest = newest
+                    .filter(|known| is_newer(known, version))
+                    .or(Some(version));
             }
             lacking.extend(lacks.into_iter().map(|function| match function {
                 Some(function) => format!("{name}#{function}"),
