@@ -15,6 +15,8 @@ export default defineConfig({
 	expect: { timeout: 20_000 },
 	reporter: 'list',
 	use: {
+		// What is never there is named, instead of the test that ran out of time.
+		actionTimeout: 30_000,
 		viewport: { width: 1280, height: 900 },
 		locale: 'en-GB',
 		timezoneId: 'UTC',

@@ -13,9 +13,9 @@ const LONG = {
 		while :; do sleep 1 & wait $!; done`,
 };
 
-/** Where a row is on the screen. */
+/** Where a row is on the screen; one that is not drawn any more is not waited for. */
 async function placeOf(page: Page, line: number): Promise<number | undefined> {
-	return (await row(page, line).boundingBox())?.y;
+	return (await row(page, line).boundingBox({ timeout: 1_000 }))?.y;
 }
 
 test('a log of 20,000 lines follows its end, and never moves under a reader', async ({

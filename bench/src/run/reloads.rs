@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use super::{Bench, digits, median, mib};
 use crate::{
@@ -20,7 +21,8 @@ const COPIES: usize = 4;
 const WARM_UP: usize = 200;
 /// Until what was only needed for a moment has been given back.
 const AT_REST: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than the compiler has.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Of one run, in MiB.
 struct Rss {
@@ -102,7 +104,7 @@ fn version(wasm: &[u8], number: usize) -> Vec<u8> {
 fn reload(server: &Running, wasm: &[u8]) -> anyhow::Result<()> {
     let folder = server.directory.path().join("plugins");
     let mut api = Connection::open(server.http)?;
-    let before = digests(&mut api)?;
+    let before = digests(&plugins(&mut api)?);
     for copy in 0..COPIES {
         let unfinished = folder.join(".new");
         fs::write(&unfinished, wasm)?;
@@ -110,27 +112,34 @@ fn reload(server: &Running, wasm: &[u8]) -> anyhow::Result<()> {
     }
     let began = Instant::now();
     loop {
-        let now = digests(&mut api)?;
+        let listed = plugins(&mut api)?;
+        let now = digests(&listed);
         if now.len() == COPIES && now.iter().all(|it| *it == now[0] && !before.contains(it)) {
             return Ok(());
         }
         if began.elapsed() > PATIENCE {
-            bail!("the new plugins do not run: {now:?}");
+            bail!("the new plugins do not run: {listed:#?}");
         }
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Of the copies that run.
-fn digests(api: &mut Connection) -> anyhow::Result<Vec<String>> {
+fn plugins(api: &mut Connection) -> anyhow::Result<Vec<Value>> {
     let answer = api.get("/api/plugins")?;
-    let listed: serde_json::Value = serde_json::from_slice(&answer.body)?;
-    let plugins = listed["items"].as_array().context("a list of plugins")?;
+    let mut listed: Value = serde_json::from_slice(&answer.body)?;
+    match listed["items"].take() {
+        Value::Array(plugins) => Ok(plugins),
+        other => bail!("no list of plugins: {other}"),
+    }
+}
+
+/// Of the copies that run.
+fn digests(plugins: &[Value]) -> Vec<String> {
     let copies = plugins
         .iter()
         .filter(|it| it["name"] != "hook" && it["state"] == "running");
     let digests = copies.filter_map(|it| it["digest"].as_str());
-    Ok(digests.map(str::to_owned).collect())
+    digests.map(str::to_owned).collect()
 }
 
 fn rss_mib(server: &Running) -> anyhow::Result<f64> {

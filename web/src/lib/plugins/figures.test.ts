@@ -34,11 +34,17 @@ it('what is counted of a plugin is shown in words', () => {
 			http_requests: { '2xx': 8, timeout: 1 },
 			deliveries: { sent: 7, failed: 1, dead: 0 },
 			queue: { pending: 0, dead: 0 },
+			last_fault: {
+				at: new Date(Date.now() - 65_000).toISOString(),
+				version: '1.2.0',
+				kind: 'trap',
+				text: 'it trapped (unreachable)',
+			},
 		}),
 	});
 	expect(facts()).toEqual({
 		Calls: '12,345',
-		Faults: '2 over cpu, 1 trap',
+		Faults: '2 over cpu, 1 trap · last 1 min ago: it trapped (unreachable)',
 		Duration: '0.6 µs median, 52 µs p95, 12 ms p99',
 		Memory: '3.0 MiB in 2 instances, at most 2.0 MiB in one',
 		Requests: '8 2xx, 1 timeout',
