@@ -18,6 +18,12 @@ describe('the filter in the URL', () => {
 		});
 	});
 
+	it('names each value once, however often the address does', () => {
+		const read = filter('deploy=5,5&deploy=5&stage=prod,dev&stage=prod');
+		expect(read.deploy).toEqual(['5']);
+		expect(read.stage).toEqual(['prod', 'dev']);
+	});
+
 	it('leaves out what the server would refuse', () => {
 		expect(isUsual(filter('type=nonsense&severity=loud&deploy=abc&x=y'))).toBe(true);
 	});

@@ -31,8 +31,9 @@ export type ListName = (typeof LISTS)[number];
 
 /** The URL is the filter: whatever it holds that means nothing is left out. */
 export function filterOf(query: URLSearchParams): EventFilter {
-	const list = (name: ListName) =>
-		query.getAll(name).flatMap((value) => value.split(',').filter(Boolean));
+	const list = (name: ListName) => [
+		...new Set(query.getAll(name).flatMap((value) => value.split(',').filter(Boolean))),
+	];
 	return {
 		type: list('type').filter((name) => (TYPES as string[]).includes(name)),
 		project: list('project'),
