@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::situation::Situation;
 use crate::model::{Plan, PortSpec, Routing, Spec, StepName, Strategy};
 
@@ -130,11 +132,12 @@ pub(super) fn not_rolled_back(spec: &Spec) -> Vec<String> {
 }
 
 fn warnings(spec: &Spec, situation: &Situation) -> Vec<String> {
-    let taken = spec.ports.iter().filter_map(|port| {
-        let (host, name) = situation
+    let hosts: BTreeSet<u16> = spec.ports.iter().filter_map(|port| port.host).collect();
+    let taken = hosts.iter().filter_map(|host| {
+        let (_, name) = situation
             .taken_ports
             .iter()
-            .find(|(taken, _)| port.host == Some(*taken))?;
+            .find(|(taken, _)| taken == host)?;
         Some(format!(
             "host port {host} is published by container `{name}` now"
         ))
@@ -240,5 +243,18 @@ mod tests {
             ..Situation::default()
         };
         assert!(decide(&spec, &situation).warnings[0].contains("`db`"));
+    }
+
+    #[test]
+    fn a_port_that_is_published_over_tcp_and_udp_is_warned_of_once() {
+        let mut spec = publishing(Protocol::Tcp);
+        spec.ports.extend(publishing(Protocol::Udp).ports);
+        let situation = Situation {
+            taken_ports: vec![(8080, "db".into())],
+            ..Situation::default()
+        };
+        let warnings = decide(&spec, &situation).warnings;
+        let of_db = warnings.iter().filter(|it| it.contains("`db`"));
+        assert_eq!(of_db.count(), 1, "{warnings:?}");
     }
 }
