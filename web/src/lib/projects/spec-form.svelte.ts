@@ -28,7 +28,7 @@ interface EnvRow {
 	name: string;
 	value: string;
 	secret: boolean;
-	/** The server has a value that it keeps when none is typed. */
+	/** Came without a value: as long as none is typed, none is sent. */
 	kept: boolean;
 }
 
@@ -118,7 +118,7 @@ export class SpecForm {
 			name,
 			value: value ?? '',
 			secret,
-			kept: secret && value == null,
+			kept: value == null,
 		}));
 		this.health = healthRows(spec.health ?? {});
 		this.bake = text((spec.bake_ms ?? BAKE_MS) / 1000);
@@ -187,9 +187,8 @@ const SHOWN =
 	/^\/(name|spec\/(image|ports\/\d+(\/(host|container))?|domains(\/\d+\/(name|port))?|env\/\d+\/(name|value)|health\/(http|tcp|min_uptime_ms).*|bake_ms|drain_ms|registry_auth\/(username|password)))$/;
 
 function entry({ name, value, secret, kept }: EnvRow): EnvEntry {
-	const trimmed = name.trim();
-	if (!secret) return { name: trimmed, value };
-	return kept && value === '' ? { name: trimmed, secret } : { name: trimmed, value, secret };
+	const given = kept && value === '' ? {} : { value };
+	return { name: name.trim(), ...given, ...(secret && { secret }) };
 }
 
 function line({ field, message }: FieldProblem): string {

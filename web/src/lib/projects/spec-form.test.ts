@@ -77,6 +77,18 @@ describe('the form of a specification', () => {
 		expect(form.spec()?.env?.[1]).toEqual({ name: 'API_KEY', value: 'new', secret: true });
 	});
 
+	it('never empties a secret that was kept: what is plain needs its value typed', () => {
+		const form = new SpecForm(stored);
+		Object.assign(form.env[1] ?? {}, { secret: false });
+		expect(form.spec()?.env?.[1]).toEqual({ name: 'API_KEY' });
+		form.show('json');
+		form.show('form');
+		expect(form.spec()?.env?.[1]).toEqual({ name: 'API_KEY' });
+		const needsValue = { field: '/spec/env/1/value', message: 'a plain variable needs a value' };
+		expect(form.refuse(refusal(needsValue))).toBeUndefined();
+		expect(form.error('/spec/env/1/value')).toBe('a plain variable needs a value');
+	});
+
 	it('says at its field what is no number, and keeps what was typed', () => {
 		const form = new SpecForm({ image: 'a' });
 		form.addPort();
