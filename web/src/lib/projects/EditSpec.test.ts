@@ -19,3 +19,14 @@ it('says that a value is kept only while it is that of a secret', async () => {
 	await user.click(screen.getByLabelText('Secret'));
 	expect(value).toHaveAttribute('placeholder', 'value');
 });
+
+it('asks before it forgets that a variable was taken away', async () => {
+	HTMLDialogElement.prototype.showModal = function () {
+		this.open = true;
+	};
+	const { user, done } = edit();
+	await user.click(screen.getByRole('button', { name: 'Remove variable 1' }));
+	await user.click(screen.getByRole('button', { name: 'Cancel' }));
+	expect(screen.getByRole('button', { name: 'Discard it' })).toBeVisible();
+	expect(done).not.toHaveBeenCalled();
+});
