@@ -1,27 +1,34 @@
-import { render, screen } from '@testing-library/svelte';
+import { cleanup, render, screen } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
+import { SvelteMap } from 'svelte/reactivity';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Watch } from '$lib/live/live.svelte';
+import type { LiveStatus, Watch } from '$lib/live/live.svelte';
 import DeployView from './DeployView.svelte';
 import { deploy, logged, logLines, moved, step } from './example';
 import type { LoadedDeploy } from './load';
 
 const watches: Watch[] = [];
+const tab = new SvelteMap<'status', LiveStatus>();
 const goto = vi.hoisted(() => vi.fn());
 vi.mock('$app/navigation', () => ({ goto }));
 vi.mock('$app/state', () => ({ page: { url: new URL('http://x/deploys/7') } }));
 vi.mock('$lib/live/live.svelte', () => ({
 	getLive: () => ({
-		status: { kind: 'live' },
+		get status() {
+			return tab.get('status');
+		},
 		watch: (watch: Watch) => (watches.push(watch), () => {}),
 	}),
 }));
 
 const asked: string[] = [];
 let stored: LoadedDeploy;
+let refuses: boolean;
 
 beforeEach(() => {
 	watches.length = asked.length = 0;
+	refuses = false;
+	tab.set('status', { kind: 'live' });
 	vi.stubGlobal(
 		'ResizeObserver',
 		class {
@@ -34,6 +41,7 @@ beforeEach(() => {
 	Element.prototype.scrollTo = Element.prototype.scrollBy = () => {};
 	vi.stubGlobal('fetch', async (request: Request) => {
 		asked.push(`${request.method} ${request.url.replace(/.*\/api/, '')}`);
+		if (refuses) return Response.json({ detail: 'it starts' }, { status: 503 });
 		if (request.url.endsWith('/deploys/7')) return Response.json(stored);
 		const before = Number(new URL(request.url).searchParams.get('before'));
 		const items = before > 0 ? [logged(before - 1)] : [];
@@ -42,6 +50,8 @@ beforeEach(() => {
 	});
 });
 afterEach(() => {
+	cleanup();
+	vi.useRealTimers();
 	vi.unstubAllGlobals();
 	goto.mockReset();
 });
@@ -104,4 +114,18 @@ it('a step that is clicked becomes the filter in the address', async () => {
 	open();
 	await userEvent.setup().click(screen.getByRole('button', { name: /gate/ }));
 	expect(`${goto.mock.calls[0]?.[0]}`).toBe('http://x/deploys/7?step=gate');
+});
+
+it('what could not be loaded is asked for again as soon as the server is back', async () => {
+	vi.useFakeTimers();
+	open();
+	tab.set('status', { kind: 'reconnecting', at: Date.now() + 60_000 });
+	refuses = true;
+	watches[0]?.onEvents([moved(11, { status: 'succeeded' })]);
+	await vi.advanceTimersByTimeAsync(60_000);
+	expect(screen.getByRole('alert')).toHaveTextContent('it starts');
+	refuses = false;
+	tab.set('status', { kind: 'live' });
+	await vi.advanceTimersByTimeAsync(20);
+	expect(screen.queryByRole('alert')).toBeNull();
 });

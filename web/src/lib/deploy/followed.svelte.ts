@@ -1,6 +1,8 @@
+import { isFinal } from '$lib/api/client';
 import type { Deploy, Event, PullProgress, ResetReason } from '$lib/api/schema';
 import { whyLost } from '$lib/live/gap';
 import type { Live } from '$lib/live/live.svelte';
+import { Retry } from '$lib/live/retry';
 import { LogFeed } from './feed.svelte';
 import { type Candidate, concerns, fold, foldInstance, hasEnded, wantsSnapshot } from './fold';
 import { loadDeploy, type LoadedDeploy, loadInstances, loadLines, type LogPage } from './load';
@@ -15,18 +17,21 @@ export class FollowedDeploy {
 	readonly feed: LogFeed;
 	readonly ended = $derived.by(() => hasEnded(this.deploy));
 
-	readonly #live: Pick<Live, 'watch'>;
+	readonly #live: Pick<Live, 'status' | 'watch'>;
 	readonly #id: number;
 	readonly #start: number;
 	/** Events since the last snapshot: one that was read before them must not undo them. */
 	#told: Event[] = [];
-	/** Of the newest snapshot that was taken: answers may overtake each other. */
-	#asOf = 0;
+	/** Why history was lost that has not been loaded again yet. */
+	#lost: ResetReason | undefined;
+	/** The newest attempt to load: it includes what those before it had not come to. */
+	#loading = new AbortController();
+	#retrying: Retry;
 	#unwatch = () => {};
-	readonly #left = new AbortController();
 
-	constructor(live: Pick<Live, 'watch'>, deploy: LoadedDeploy, page: LogPage) {
+	constructor(live: Pick<Live, 'status' | 'watch'>, deploy: LoadedDeploy, page: LogPage) {
 		this.#live = live;
+		this.#retrying = new Retry(live, () => void this.refresh());
 		this.#id = deploy.id;
 		this.deploy = deploy;
 		this.feed = new LogFeed(deploy.id, page);
@@ -37,34 +42,27 @@ export class FollowedDeploy {
 	/** Follows until the returned function is called. */
 	start(): () => void {
 		this.#watch(this.#start);
-		void this.#attempt(async () => {
-			await Promise.all([this.#loadInstance(), this.feed.loadOlder(this.#left.signal)]);
-		});
+		void this.#attempt((signal) => this.#loadRest(signal));
 		return () => {
-			this.#left.abort();
+			this.#loading.abort();
 			this.#unwatch();
+			this.#retrying.stop();
 		};
 	}
 
-	/** Loads everything again. */
-	reload(): Promise<void> {
-		return this.#attempt(async () => {
-			const [deploy, page] = await Promise.all([loadDeploy(this.#id), loadLines(this.#id)]);
-			if (this.#left.signal.aborted) return;
-			this.#takeSnapshot(deploy);
-			this.feed.replace(page);
-			this.#watch(Math.min(deploy.as_of.id, page.as_of.id));
-			await Promise.all([this.#loadInstance(), this.feed.loadOlder(this.#left.signal)]);
-		});
+	/** Takes what events do not say, and what could not be loaded before. */
+	refresh(): Promise<void> {
+		return this.#attempt((signal) =>
+			this.#lost ? this.#loadAnew(signal) : this.#loadNews(signal),
+		);
 	}
 
 	#watch(after: number): void {
-		this.#unwatch();
 		this.#unwatch = this.#live.watch({
 			after,
 			logs: this.#id,
 			onEvents: (events) => this.#accept(events),
-			onReset: (reason) => void this.#lost(reason),
+			onReset: (reason) => this.#lose(reason),
 		});
 	}
 
@@ -79,47 +77,68 @@ export class FollowedDeploy {
 		);
 		for (const event of news)
 			if (event.type === 'deploy_status') this.progress = event.payload.progress ?? this.progress;
-		if (news.some(wantsSnapshot)) void this.#refresh();
+		if (news.some(wantsSnapshot)) void this.refresh();
 	}
 
-	/** Takes what events do not say. */
-	#refresh(): Promise<void> {
-		return this.#attempt(async () => {
-			this.#takeSnapshot(await loadDeploy(this.#id));
-			if (!this.instance) await this.#loadInstance();
-		});
+	#lose(reason: ResetReason): void {
+		this.#lost = reason;
+		this.#unwatch();
+		// Ids of another journal say nothing about the snapshot to come.
+		this.#told = [];
+		void this.refresh();
+	}
+
+	async #loadNews(signal: AbortSignal): Promise<void> {
+		const deploy = await loadDeploy(this.#id);
+		if (signal.aborted) return;
+		this.#takeSnapshot(deploy);
+		await this.#loadRest(signal);
+	}
+
+	async #loadAnew(signal: AbortSignal): Promise<void> {
+		const [deploy, page] = await Promise.all([loadDeploy(this.#id), loadLines(this.#id)]);
+		if (signal.aborted || !this.#lost) return;
+		this.#takeSnapshot(deploy);
+		this.feed.replace(page);
+		this.feed.log.note(`gap: ${whyLost(this.#lost)} · reloaded`);
+		this.#lost = undefined;
+		this.#watch(Math.min(deploy.as_of.id, page.as_of.id));
+		await this.#loadRest(signal);
+	}
+
+	async #loadRest(signal: AbortSignal): Promise<void> {
+		await Promise.all([this.#loadInstance(signal), this.feed.loadOlder(signal)]);
 	}
 
 	#takeSnapshot(deploy: LoadedDeploy): void {
-		if (deploy.as_of.id < this.#asOf) return;
-		this.#asOf = deploy.as_of.id;
 		this.#told = this.#told.filter((event) => event.id > deploy.as_of.id);
 		this.deploy = this.#told.reduce(fold, deploy);
 	}
 
-	async #loadInstance(): Promise<void> {
+	async #loadInstance(signal: AbortSignal): Promise<void> {
 		const { items, as_of } = await loadInstances(this.deploy.project);
+		if (signal.aborted) return;
 		const found = items.find(({ id }) => id === this.deploy.instance) ?? this.instance;
 		this.instance = this.#told
 			.filter((event) => event.id > as_of.id)
 			.reduce((instance, event) => foldInstance(instance, event, this.#id), found);
 	}
 
-	async #lost(reason: ResetReason): Promise<void> {
-		// Ids of another journal say nothing about the snapshot to come.
-		this.#told = [];
-		this.#asOf = 0;
-		await this.reload();
-		this.feed.log.note(`gap: ${whyLost(reason)} · reloaded`);
-	}
-
-	/** What fails is shown beside what was known. */
-	async #attempt(load: () => Promise<void>): Promise<void> {
+	/** What fails is shown beside what was known, and asked for again. */
+	async #attempt(load: (signal: AbortSignal) => Promise<void>): Promise<void> {
+		this.#retrying.stop();
+		this.#loading.abort();
+		this.#loading = new AbortController();
+		const { signal } = this.#loading;
 		try {
-			await load();
+			await load(signal);
+			if (signal.aborted) return;
 			this.problem = undefined;
+			this.#retrying.succeeded();
 		} catch (error) {
+			if (signal.aborted) return;
 			this.problem = error;
+			if (!isFinal(error)) this.#retrying.failed();
 		}
 	}
 }

@@ -1,41 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Event } from '$lib/api/schema';
-import type { Watch } from '$lib/live/live.svelte';
-import { at, deploy, logged, logLines, moved } from './example';
-import { FollowedDeploy } from './followed.svelte';
-import type { LoadedDeploy } from './load';
+import { at, deploy, logged, moved } from './example';
+import { follow, ids, reply, serve, server } from './fake-server';
 
-/** The server's side: its deploy, its log, and the watch that was opened. */
-const server = {
-	deploy: deploy(),
-	log: [] as Event[],
-	watches: [] as Watch[],
-	live: { watch: (watch: Watch) => (server.watches.push(watch), () => {}) },
-	tell: (...events: Event[]) => server.watches.at(-1)?.onEvents(events),
-};
-
-beforeEach(() => {
-	Object.assign(server, { deploy: deploy(), log: [], watches: [] });
-	vi.stubGlobal('fetch', async ({ url }: Request) => Response.json(reply(new URL(url))));
-});
+beforeEach(serve);
 afterEach(() => vi.unstubAllGlobals());
-
-function reply({ pathname, searchParams }: URL): unknown {
-	const as_of = server.deploy.as_of;
-	if (pathname === '/api/deploys/7') return server.deploy;
-	if (pathname === '/api/instances') return { items: [], as_of };
-	const before = Number(searchParams.get('before') ?? Infinity);
-	const older = server.log.filter(({ id }) => id < before).reverse();
-	const items = older.slice(0, 2);
-	return { items, next: older.length > 2 ? `${items.at(-1)?.id}` : null, as_of };
-}
-
-function follow(loaded: LoadedDeploy = deploy()) {
-	const page = { lines: logLines(9, 10), before: undefined, as_of: { journal: 'j', id: 12 } };
-	const followed = new FollowedDeploy(server.live, loaded, page);
-	return { followed, stop: followed.start() };
-}
-const ids = ({ feed }: FollowedDeploy) => feed.log.lines.map(({ id }) => id);
 
 describe('a followed deploy', () => {
 	it('asks for what happened since the older of the two answers it began with', () => {
@@ -44,7 +12,7 @@ describe('a followed deploy', () => {
 	});
 
 	it('goes from queued to its end without asking the reader to reload', async () => {
-		const { followed } = follow();
+		const followed = follow();
 		server.tell(moved(13, { step: 'plan', step_status: 'running' }), logged(14));
 		expect(followed.deploy.status).toBe('planning');
 		expect(ids(followed)).toEqual([9, 10, 14]);
@@ -55,7 +23,7 @@ describe('a followed deploy', () => {
 	});
 
 	it('keeps what it was told while an older snapshot was on its way', async () => {
-		const { followed } = follow();
+		const followed = follow();
 		server.deploy = deploy({ digest: 'sha256:1', as_of: { journal: 'j', id: 13 } });
 		server.tell(moved(13, { step: 'pull', step_status: 'succeeded' }));
 		server.tell(moved(14, { status: 'gating', step: 'gate', step_status: 'running' }));
@@ -64,10 +32,10 @@ describe('a followed deploy', () => {
 	});
 
 	it('does not go back when an older answer comes last', async () => {
-		const { followed } = follow();
+		const followed = follow();
 		const answers: (() => void)[] = [];
 		vi.stubGlobal('fetch', async ({ url }: Request) => {
-			const said = Response.json(reply(new URL(url)));
+			const said = reply(url);
 			if (url.endsWith('/deploys/7')) await new Promise<void>((go) => answers.push(go));
 			return said;
 		});
@@ -89,7 +57,7 @@ describe('a followed deploy', () => {
 	});
 
 	it('tells lines apart that were written while the stream was away', () => {
-		const { followed } = follow();
+		const followed = follow();
 		followed.feed.resumed(Date.parse(at(20)));
 		server.tell(logged(18), logged(19), logged(21));
 		expect(followed.feed.log.lines.map(({ text }) => text).slice(2)).toEqual([
@@ -101,14 +69,14 @@ describe('a followed deploy', () => {
 	});
 
 	it('says nothing of a short loss in which nothing was written', () => {
-		const { followed } = follow();
+		const followed = follow();
 		followed.feed.resumed(Date.parse(at(20)));
 		server.tell(logged(25));
 		expect(ids(followed)).toEqual([9, 10, 25]);
 	});
 
 	it('loads everything again after a reset, shows the gap, and watches from there', async () => {
-		const { followed } = follow();
+		const followed = follow();
 		server.deploy = deploy({ status: 'gating', as_of: { journal: 'other', id: 5 } });
 		server.log = [1, 2, 3, 4, 5].map((id) => logged(id));
 		server.watches[0]?.onReset('foreign_journal', 5);
@@ -122,11 +90,11 @@ describe('a followed deploy', () => {
 	});
 
 	it('keeps what it has when the server fails, and says why', async () => {
-		const { followed } = follow();
+		const followed = follow();
 		vi.stubGlobal('fetch', async () => {
 			throw new TypeError('refused');
 		});
-		await followed.reload();
+		await followed.refresh();
 		expect(followed.problem).toBeInstanceOf(Error);
 		expect(ids(followed)).toEqual([9, 10]);
 	});
