@@ -1,3 +1,4 @@
+import { waitFor } from '@testing-library/svelte';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { answer, api, ApiError } from './client';
 
@@ -64,7 +65,7 @@ describe('the client', () => {
 			);
 		});
 		const refused = refusal();
-		await vi.waitFor(() => expect(asked).toBe(1));
+		await waitFor(() => expect(asked).toBe(1));
 		late.abort(new DOMException('it took too long', 'TimeoutError'));
 		expect((await refused).problem.code).toBe('unreachable');
 		expect(asked).toBe(1);

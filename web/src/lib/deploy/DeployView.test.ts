@@ -1,4 +1,4 @@
-import { cleanup, render, screen } from '@testing-library/svelte';
+import { cleanup, render, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { SvelteMap } from 'svelte/reactivity';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -67,7 +67,7 @@ function open(
 
 it('reads older lines to the start of the log, with one watch for all the time', async () => {
 	open(undefined, 100);
-	await vi.waitFor(() => expect(asked.filter((path) => path.includes('before'))).toHaveLength(5));
+	await waitFor(() => expect(asked.filter((path) => path.includes('before'))).toHaveLength(5));
 	expect(watches).toHaveLength(1);
 });
 

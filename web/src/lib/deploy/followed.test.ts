@@ -1,3 +1,4 @@
+import { waitFor } from '@testing-library/svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { at, deploy, logged, moved } from './example';
 import { follow, ids, reply, serve, server } from './fake-server';
@@ -19,7 +20,7 @@ describe('a followed deploy', () => {
 		server.deploy = deploy({ status: 'succeeded', image_id: 'i', as_of: { journal: 'j', id: 15 } });
 		server.tell(moved(15, { status: 'succeeded' }));
 		expect(followed.ended).toBe(true);
-		await vi.waitFor(() => expect(followed.deploy.image_id).toBe('i'));
+		await waitFor(() => expect(followed.deploy.image_id).toBe('i'));
 	});
 
 	it('keeps what it was told while an older snapshot was on its way', async () => {
@@ -27,7 +28,7 @@ describe('a followed deploy', () => {
 		server.deploy = deploy({ digest: 'sha256:1', as_of: { journal: 'j', id: 13 } });
 		server.tell(moved(13, { step: 'pull', step_status: 'succeeded' }));
 		server.tell(moved(14, { status: 'gating', step: 'gate', step_status: 'running' }));
-		await vi.waitFor(() => expect(followed.deploy.digest).toBe('sha256:1'));
+		await waitFor(() => expect(followed.deploy.digest).toBe('sha256:1'));
 		expect(followed.deploy.status).toBe('gating');
 	});
 
@@ -41,16 +42,16 @@ describe('a followed deploy', () => {
 		});
 		server.deploy = deploy({ status: 'gating', as_of: { journal: 'j', id: 13 } });
 		server.tell(moved(13, { step: 'pull', step_status: 'succeeded' }));
-		await vi.waitFor(() => expect(answers).toHaveLength(1));
+		await waitFor(() => expect(answers).toHaveLength(1));
 		server.deploy = deploy({
 			status: 'failed',
 			digest: 'sha256:2',
 			as_of: { journal: 'j', id: 15 },
 		});
 		server.tell(moved(15, { status: 'failed' }));
-		await vi.waitFor(() => expect(answers).toHaveLength(2));
+		await waitFor(() => expect(answers).toHaveLength(2));
 		answers[1]?.();
-		await vi.waitFor(() => expect(followed.deploy.digest).toBe('sha256:2'));
+		await waitFor(() => expect(followed.deploy.digest).toBe('sha256:2'));
 		answers[0]?.();
 		await new Promise((done) => setTimeout(done));
 		expect(followed.deploy.status).toBe('failed');
@@ -80,7 +81,7 @@ describe('a followed deploy', () => {
 		server.deploy = deploy({ status: 'gating', as_of: { journal: 'other', id: 5 } });
 		server.log = [1, 2, 3, 4, 5].map((id) => logged(id));
 		server.watches[0]?.onReset('foreign_journal', 5);
-		await vi.waitFor(() => expect(followed.feed.log.lines).toHaveLength(6));
+		await waitFor(() => expect(followed.feed.log.lines).toHaveLength(6));
 		expect(followed.feed.log.lines.at(-1)?.text).toBe(
 			'gap: the server has another journal than before · reloaded',
 		);

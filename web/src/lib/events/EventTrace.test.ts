@@ -1,4 +1,4 @@
-import { render, screen, within } from '@testing-library/svelte';
+import { render, screen, waitFor, within } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { StepTrace, Trace } from '$lib/api/schema';
@@ -74,7 +74,7 @@ it('an event that no pipeline wanted has nothing to tell', async () => {
 	const asked = vi.fn(() => Response.json(trace()));
 	answers(asked);
 	render(EventTrace, { event: 7 });
-	await vi.waitFor(() => expect(asked).toHaveBeenCalled());
+	await waitFor(() => expect(asked).toHaveBeenCalled());
 	expect(screen.queryByRole('region')).toBeNull();
 });
 

@@ -1,4 +1,4 @@
-import { render, screen, within } from '@testing-library/svelte';
+import { render, screen, waitFor, within } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Delivery, Plugin } from '$lib/api/schema';
@@ -62,7 +62,7 @@ describe('the deliveries of a sink', () => {
 		render(PluginView, { name: 'slack' });
 		expect(await rows()).toHaveLength(50);
 		await userEvent.setup().click(screen.getByText('Load older deliveries'));
-		await vi.waitFor(async () => expect(await rows()).toHaveLength(60));
+		await waitFor(async () => expect(await rows()).toHaveLength(60));
 		expect(screen.queryByText('Load older deliveries')).toBeNull();
 	});
 

@@ -1,4 +1,4 @@
-import { render, screen } from '@testing-library/svelte';
+import { render, screen, waitFor } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import NewProject from './NewProject.svelte';
@@ -42,7 +42,7 @@ async function fillIn() {
 it('makes the project and opens its page', async () => {
 	reply = () => Response.json({ name: 'shop', stages: [] }, { status: 201 });
 	await fillIn();
-	await vi.waitFor(() => expect(goto).toHaveBeenCalledWith('/projects/shop'));
+	await waitFor(() => expect(goto).toHaveBeenCalledWith('/projects/shop'));
 	expect(sent[0]).toMatchObject({
 		name: 'shop',
 		spec: { image: 'shop:1.4', env: [{ name: 'API_KEY', value: 'hunter22', secret: true }] },
@@ -54,7 +54,7 @@ it('shows what is wrong at the field, and loses nothing that was typed', async (
 	reply = () => refusal(422, { title: 'Unprocessable Entity', code: 'invalid', errors });
 	await fillIn();
 	const name = await screen.findByLabelText('Name of variable 1');
-	await vi.waitFor(() => expect(name).toHaveAccessibleDescription('this name is given twice'));
+	await waitFor(() => expect(name).toHaveAccessibleDescription('this name is given twice'));
 	expect(name).toBeInvalid();
 	expect(name).toHaveValue('API_KEY');
 	expect(screen.getByLabelText('Value of variable 1')).toHaveValue('hunter22');
@@ -67,7 +67,7 @@ it('says at the name that it is taken', async () => {
 	reply = () => refusal(409, { title: 'Conflict', detail, code: 'conflict' });
 	await fillIn();
 	const name = screen.getByLabelText('Name');
-	await vi.waitFor(() => expect(name).toHaveAccessibleDescription(detail.replaceAll('`', '')));
+	await waitFor(() => expect(name).toHaveAccessibleDescription(detail.replaceAll('`', '')));
 	expect(name).toHaveValue('shop');
 });
 
@@ -87,7 +87,7 @@ it('says at a domain what is wrong with it, or with having one', async () => {
 	await user.click(screen.getByRole('button', { name: 'Make the project' }));
 	const name = screen.getByLabelText('Name of domain 1');
 	const needs = 'a domain needs port-hold as the routing';
-	await vi.waitFor(() => expect(name).toHaveAccessibleDescription(needs));
+	await waitFor(() => expect(name).toHaveAccessibleDescription(needs));
 	expect(name).toHaveFocus();
 	const port = screen.getByLabelText('Port of domain 1 in the container');
 	expect(port).toHaveAccessibleDescription('a port is a number from 1 to 65535');
