@@ -1,6 +1,6 @@
 import { Cable } from './support/cable';
 import { busybox } from './support/image';
-import { CONTROLLED, letPass } from './support/images';
+import { letPass, SLOW } from './support/images';
 import { keptLines, shownLines } from './support/log';
 import { expect, test as base } from './support/test';
 
@@ -27,9 +27,11 @@ test('a server that is killed in mid-stream is found again, and the log goes on 
 	engine,
 	cable,
 }) => {
+	// Three servers start, which takes its time where other programs build.
+	test.slow();
 	// So tall that every line is drawn.
-	await page.setViewportSize({ width: 1280, height: 6_000 });
-	await busybox(engine, 'crash:1', CONTROLLED);
+	await page.setViewportSize({ width: 1280, height: 8_000 });
+	await busybox(engine, 'crash:1', SLOW);
 	await server.makeProject('crash', { image: 'crash:1', pull: 'never' });
 	const { id } = await server.deploy('crash');
 	await page.goto(`${cable.url}/deploys/${id}`);

@@ -1,12 +1,9 @@
 import type { Page } from '@playwright/test';
 import { busybox } from './support/image';
-import { CONTROLLED, letPass } from './support/images';
+import { letPass, SLOW } from './support/images';
 import { keptLines, lastLine, shownLines } from './support/log';
 import type { Server } from './support/server';
 import { expect, test } from './support/test';
-
-/** So slow that all of its lines fit on a tall screen. */
-const SLOW = { ...CONTROLLED, script: CONTROLLED.script.replace('sleep 0.2', 'sleep 0.5') };
 
 interface OpenStream {
 	id: string;

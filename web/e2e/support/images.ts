@@ -12,6 +12,12 @@ export const CONTROLLED: Image = {
 	health: 'test -e /tmp/pass',
 };
 
+/** Counts so slowly that all of its lines fit on a tall screen, where each is drawn. */
+export const SLOW: Image = {
+	...CONTROLLED,
+	script: CONTROLLED.script.replace('sleep 0.2', 'sleep 0.5'),
+};
+
 /** Is healthy at once, and as quiet as it is long. */
 export const WEB: Image = {
 	script: `
