@@ -45,6 +45,16 @@ describe('what needs attention', () => {
 		expect(concern?.what).toBe('Deploy 7 of shop/prod failed');
 	});
 
+	it('is a latest deploy that was rolled back, in its own words', () => {
+		const status = 'rolled_back';
+		const reason = 'the new instance ended; the old instance serves again';
+		const deploy = { id: 7, project: 'shop', stage: 'prod', status, reason } as DeploySummary;
+		const tried = instance({ status: 'exited', exit_code: 3, deploy: 7 });
+		expect(concerns([project([tried], deploy)])).toMatchObject([
+			{ status, what: 'Deploy 7 of shop/prod was rolled back', why: reason, href: '/deploys/7' },
+		]);
+	});
+
 	it('is the deploy, and not also the instance that it tried', () => {
 		const failed = { id: 7, project: 'shop', stage: 'prod', status: 'failed' } as DeploySummary;
 		const tried = instance({ status: 'exited', exit_code: 3, deploy: 7 });

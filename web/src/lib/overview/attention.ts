@@ -1,5 +1,6 @@
 import type {
 	Delivery,
+	DeployStatus,
 	DeploySummary,
 	Instance,
 	Plugin,
@@ -26,6 +27,11 @@ interface Known {
 	dead: Delivery[];
 }
 
+/** What is said of a deploy that ended without its lane being where it should. */
+const FAILED_DEPLOY: Partial<Record<DeployStatus, string>> = {
+	failed: 'failed',
+	rolled_back: 'was rolled back',
+};
 const SICK_INSTANCE = new Set(['unhealthy', 'restarting', 'exited', 'dead', 'oom', 'crash_loop']);
 const SICK_PLUGIN = new Set<PluginState>(['failed', 'quarantined', 'missing']);
 
@@ -39,7 +45,7 @@ export function concernsOf({ projects, plugins, dead }: Known): Concern[] {
 
 function concernsOfLane(lane: Lane): Concern[] {
 	const deploy = lane.latest_deploy;
-	const failed = deploy?.status === 'failed' ? deploy : undefined;
+	const failed = deploy && FAILED_DEPLOY[deploy.status] ? deploy : undefined;
 	const href = laneHref(lane.project, lane.stage);
 	return [
 		...(failed ? [failedDeploy(failed)] : []),
@@ -52,10 +58,11 @@ function concernsOfLane(lane: Lane): Concern[] {
 }
 
 function failedDeploy(deploy: DeploySummary): Concern {
+	const { status } = deploy;
 	return {
 		key: `deploy-${deploy.id}`,
-		status: 'failed',
-		what: `Deploy ${deploy.id} of ${deploy.project}/${deploy.stage} failed`,
+		status,
+		what: `Deploy ${deploy.id} of ${deploy.project}/${deploy.stage} ${FAILED_DEPLOY[status]}`,
 		why: deploy.reason ?? undefined,
 		href: `/deploys/${deploy.id}`,
 	};
