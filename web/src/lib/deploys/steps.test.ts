@@ -15,7 +15,13 @@ it('a deploy goes forward in each strategy', () => {
 	expect(stepsDone(stepsOf('port-hold'), 'baking')).toBe(7);
 	expect(stepsDone(stepsOf('port-hold'), 'succeeded')).toBe(9);
 	const stopFirst = stepsOf('stop-first');
-	expect(stepsDone(stopFirst, 'replacing')).toBeLessThan(stepsDone(stopFirst, 'starting'));
+	expect(stepsDone(stopFirst, 'replacing')).toBe(3);
+	expect(stepsDone(stopFirst, 'starting')).toBe(4);
+});
+
+it('on its way back a deploy takes none of the steps ahead', () => {
+	expect(stepsDone(stepsOf('stop-first'), 'restoring', 'restore')).toBeUndefined();
+	expect(stepsDone(stepsOf('port-hold'), 'rolling_back', 'rollback')).toBeUndefined();
 });
 
 it('a deploy that drains is under way', () => {

@@ -22,17 +22,20 @@ const STEP_OF: Partial<Record<DeployStatus, StepName>> = {
 	draining: 'drain',
 	baking: 'bake',
 	retiring: 'retire',
+	restoring: 'restore',
+	rolling_back: 'rollback',
 };
 
-/** How many steps are done, as far as the status tells. */
+/** How many steps are done, as far as the status tells; none can be counted on the way back. */
 export function stepsDone(
 	steps: StepName[],
 	status: DeployStatus,
 	current?: StepName | null,
-): number {
+): number | undefined {
 	if (status === 'succeeded') return steps.length;
 	const step = STEP_OF[status] ?? current;
-	return step ? Math.max(0, steps.indexOf(step)) : 0;
+	if (!step) return 0;
+	return steps.includes(step) ? steps.indexOf(step) : undefined;
 }
 
 export const ENDED: ReadonlySet<DeployStatus> = new Set<DeployStatus>([
