@@ -96,4 +96,18 @@ describe('what needs attention', () => {
 			['2 deliveries of slack given up', 'invalid_token'],
 		]);
 	});
+
+	it('is every sink that gave up deliveries, also what no longer fits on a page of them', () => {
+		const page = Array.from({ length: 100 }, () => ({ sink: 'slack', last_error: 'no_channel' }));
+		const plugins: Partial<Plugin>[] = [
+			{ name: 'slack', state: 'running', queue: { pending: 0, dead: 3_000 } },
+			{ name: 'pager', state: 'running', queue: { pending: 0, dead: 2 } },
+			{ name: 'mail', state: 'running', queue: { pending: 1, dead: 0 } },
+		];
+		const found = concerns([], plugins, page);
+		expect(found.map(({ what, why }) => [what, why])).toEqual([
+			['3,000 deliveries of slack given up', 'no_channel'],
+			['2 deliveries of pager given up', undefined],
+		]);
+	});
 });

@@ -23,7 +23,7 @@ export interface Concern {
 interface Known {
 	projects: Project[];
 	plugins: Plugin[];
-	/** Deliveries that were given up. */
+	/** The newest deliveries that were given up: there may be more than a page of them. */
 	dead: Delivery[];
 }
 
@@ -97,14 +97,15 @@ function sickPlugin(plugin: Plugin): Concern {
 
 /** Of sinks that are there: nobody can replay those of others. */
 function deadDeliveries(dead: Delivery[], plugins: Plugin[]): Concern[] {
-	const there = new Set(plugins.map(({ name }) => name));
-	const sinks = [...new Set(dead.map(({ sink }) => sink))].filter((sink) => there.has(sink));
-	return sinks.map((sink) => {
+	return plugins.flatMap(({ name: sink, queue }) => {
 		const ofSink = dead.filter((delivery) => delivery.sink === sink);
+		// Where the file of a plugin is missing, nobody knows that it is a sink with a queue.
+		const number = queue?.dead ?? ofSink.length;
+		if (number === 0) return [];
 		return {
 			key: `dead-${sink}`,
 			status: 'dead',
-			what: `${count(ofSink.length, 'delivery', 'deliveries')} of ${sink} given up`,
+			what: `${count(number, 'delivery', 'deliveries')} of ${sink} given up`,
 			why: ofSink[0]?.last_error ?? undefined,
 			href: `/plugins/${encodeURIComponent(sink)}`,
 		};

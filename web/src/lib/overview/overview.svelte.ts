@@ -18,6 +18,7 @@ interface Overview {
 	others: Instance[];
 	running: DeploySummary[];
 	plugins: Plugin[];
+	/** The newest that were given up; how many there are, their sinks say. */
 	dead: Delivery[];
 	as_of: Position;
 }
