@@ -34,10 +34,10 @@ const instance: Partial<Instance> = {
 	ports: [],
 };
 
-function open(held?: HeldPorts): void {
+function open(held?: HeldPorts, stage = 'prod'): void {
 	const instances = [instance as Instance];
-	lane = { stage: 'prod', spec: saved, generation: 1, held, queued: 0, instances };
-	render(ProjectPage, { name: 'shop', stage: 'prod' });
+	lane = { stage, spec: saved, generation: 1, held, queued: 0, instances };
+	render(ProjectPage, { name: 'shop', stage });
 }
 
 it('shows what leads to the instance that serves, not what the next deploy would change', async () => {
@@ -58,3 +58,11 @@ it('shows nothing as held before the deploy that is to hold it', async () => {
 	expect(screen.getByText('new.example → 4000')).toBeVisible();
 	expect(screen.queryByTestId('held')).toBeNull();
 });
+
+const COMMANDS = { prod: 'deploy shop --follow', staging: 'deploy shop --stage staging --follow' };
+for (const [stage, command] of Object.entries(COMMANDS)) {
+	it(`offers the command that deploys ${stage}, and no other stage`, async () => {
+		open(undefined, stage);
+		expect(await screen.findByText(`tiny-forge ${command}`)).toBeVisible();
+	});
+}
