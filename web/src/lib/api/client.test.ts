@@ -18,6 +18,15 @@ const refusal = () =>
 		(error: ApiError) => error,
 	);
 
+const deploy = () =>
+	api.POST('/api/projects/{project}/deploys', { params: { path: { project: 'shop' } }, body: {} });
+
+/** A server that says nothing until it is given up. */
+const hangs = ({ signal }: Request) =>
+	new Promise<Response>((_, reject) =>
+		signal.addEventListener('abort', () => reject(signal.reason as Error)),
+	);
+
 describe('the client', () => {
 	it('hands over the body of a success', async () => {
 		serverSays(200, '{"items":[],"as_of":{"journal":"j","id":1}}', 'application/json');
@@ -57,27 +66,33 @@ describe('the client', () => {
 	it('gives up a request that hangs, and does not ask again', async () => {
 		const late = new AbortController();
 		vi.spyOn(AbortSignal, 'timeout').mockReturnValue(late.signal);
-		let asked = 0;
-		vi.stubGlobal('fetch', ({ signal }: Request) => {
-			asked += 1;
-			return new Promise((_, reject) =>
-				signal.addEventListener('abort', () => reject(signal.reason as Error)),
-			);
-		});
+		const asked = vi.fn(hangs);
+		vi.stubGlobal('fetch', asked);
 		const refused = refusal();
-		await waitFor(() => expect(asked).toBe(1));
+		await waitFor(() => expect(asked).toHaveBeenCalledTimes(1));
 		late.abort(new DOMException('it took too long', 'TimeoutError'));
 		expect((await refused).problem.code).toBe('unreachable');
-		expect(asked).toBe(1);
+		expect(asked).toHaveBeenCalledTimes(1);
 	});
 
-	it('never repeats what changes something', async () => {
+	it('never repeats what changes something, and does not say that it was not done', async () => {
 		const lost = vi.fn(() => Promise.reject(new TypeError('network changed')));
 		vi.stubGlobal('fetch', lost);
-		const params = { path: { project: 'shop' } };
-		const deploy = api.POST('/api/projects/{project}/deploys', { params, body: {} });
-		await expect(deploy).rejects.toThrow('does not answer');
+		await expect(deploy()).rejects.toThrow('it may have been done');
 		expect(lost).toHaveBeenCalledTimes(1);
+	});
+
+	it('does not wait for ever for the answer to what changes something', async () => {
+		const late = new AbortController();
+		const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(late.signal);
+		const asked = vi.fn(hangs);
+		vi.stubGlobal('fetch', asked);
+		const refused = expect(deploy()).rejects.toThrow('it may have been done');
+		await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(1));
+		expect(timeout).toHaveBeenCalledExactlyOnceWith(60_000);
+		late.abort(new DOMException('it took too long', 'TimeoutError'));
+		await refused;
+		expect(asked).toHaveBeenCalledTimes(1);
 	});
 
 	it('names its type on every write, also on one without a body', async () => {

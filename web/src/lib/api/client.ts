@@ -13,6 +13,11 @@ export class ApiError extends Error {
 		super(problem.detail);
 	}
 
+	/** It may have been done, or not. */
+	get unanswered(): boolean {
+		return this.problem === unanswered;
+	}
+
 	get status(): number {
 		return this.problem.status;
 	}
@@ -34,7 +39,7 @@ export function isFinal(error: unknown): boolean {
  *  answer that is not a success throws. */
 export const api = createClient<paths, 'application/json'>({
 	baseUrl: location.origin,
-	fetch: (request) => (request.method === 'GET' ? patiently(request) : globalThis.fetch(request)),
+	fetch: (request) => (request.method === 'GET' ? patiently(request) : once(request)),
 });
 
 /** A browser beside Docker drops requests whenever a network appears, as it does with every deploy. */
@@ -43,9 +48,12 @@ const RETRY_AFTER_MS = [100, 500];
 /** A connection that hangs must not leave a page waiting for ever. */
 const PATIENCE_MS = 30_000;
 
+/** Nor a button disabled; what changes something may stop a program first, which takes its time. */
+const WRITE_PATIENCE_MS = 60_000;
+
 /** Reading again changes nothing: what never reached the server is asked once more. */
 async function patiently(request: Request): Promise<Response> {
-	const signal = AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE_MS)]);
+	const signal = within(PATIENCE_MS, request);
 	for (const wait of RETRY_AFTER_MS) {
 		try {
 			return await globalThis.fetch(new Request(request, { signal }));
@@ -55,6 +63,15 @@ async function patiently(request: Request): Promise<Response> {
 		}
 	}
 	return globalThis.fetch(new Request(request, { signal }));
+}
+
+/** What changes something may have reached the server though no answer came: it is not repeated. */
+function once(request: Request): Promise<Response> {
+	return globalThis.fetch(new Request(request, { signal: within(WRITE_PATIENCE_MS, request) }));
+}
+
+function within(ms: number, { signal }: Request): AbortSignal {
+	return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
 }
 
 api.use({
@@ -67,7 +84,7 @@ api.use({
 	},
 	onError({ request, error }) {
 		if (error instanceof DOMException && error.name === 'AbortError') return error;
-		return failure(request, unreachable);
+		return failure(request, request.method === 'GET' ? unreachable : unanswered);
 	},
 });
 
@@ -98,4 +115,12 @@ const unreachable: Problem = {
 	status: 0,
 	detail: 'the server does not answer: check that it runs and that this machine reaches it',
 	code: 'unreachable',
+};
+
+const unanswered: Problem = {
+	type: 'about:blank',
+	title: 'No answer came',
+	status: 0,
+	detail: 'no answer came: it may have been done all the same, so look before you try again',
+	code: 'unanswered',
 };
