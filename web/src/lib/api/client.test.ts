@@ -88,7 +88,7 @@ describe('the client', () => {
 		const asked = vi.fn(hangs);
 		vi.stubGlobal('fetch', asked);
 		const refused = expect(deploy()).rejects.toThrow('it may have been done');
-		await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(1));
+		await waitFor(() => expect(asked).toHaveBeenCalledTimes(1));
 		expect(timeout).toHaveBeenCalledExactlyOnceWith(60_000);
 		late.abort(new DOMException('it took too long', 'TimeoutError'));
 		await refused;

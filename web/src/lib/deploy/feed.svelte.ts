@@ -12,7 +12,7 @@ export class LogFeed {
 	readonly #deploy: number;
 	/** There are older lines, before this id. */
 	#before: number | undefined;
-	/** When the stream came back, until the first lines have come. */
+	/** The newest event when the stream came back, until the first lines have come. */
 	#resumedAt: number | undefined;
 
 	constructor(deploy: number, page: LogPage) {
@@ -28,8 +28,8 @@ export class LogFeed {
 	}
 
 	/** The stream is back after a loss: lines that were written meanwhile are told apart. */
-	resumed(at: number): void {
-		this.#resumedAt = at;
+	resumed(head: number): void {
+		this.#resumedAt = head;
 	}
 
 	/** Starts anew with other lines. */
@@ -59,7 +59,7 @@ export class LogFeed {
 		const resumedAt = this.#resumedAt;
 		this.#resumedAt = undefined;
 		if (resumedAt === undefined) return;
-		const count = told.filter((event) => Date.parse(event.recorded) < resumedAt).length;
+		const count = told.filter(({ id }) => id <= resumedAt).length;
 		if (count > 0) this.log.note(`resumed, ${count} ${count === 1 ? 'line' : 'lines'} recovered`);
 	}
 }

@@ -26,6 +26,17 @@ describe('the connection', () => {
 		expect(seen).toEqual([6, 7, 8, 9]);
 	});
 
+	it('knows which events there were when the server said hello', async () => {
+		page.server.last.accept(5).facts(6);
+		await settle();
+		expect(page.live.head?.id).toBe(5);
+		page.server.last.end();
+		await vi.advanceTimersByTimeAsync(600);
+		page.server.last.accept(9).facts(7, 8, 9, 10);
+		await settle();
+		expect(page.live.head?.id).toBe(9);
+	});
+
 	it('resumes from the last bookmark, not from the last fact', async () => {
 		listener(page.live, 5);
 		page.server.last.accept(5).facts(6).bookmark(40);

@@ -5,7 +5,7 @@ import { Backoff } from './backoff';
 import { Onlooker } from './onlooker';
 import { Place } from './place';
 import { poll, POLL_MS } from './poll';
-import { parsePosition, streamPath } from './position';
+import { parsePosition, streamPath, type Position } from './position';
 import { readStream, StreamRefused, type Frame, type Greeting } from './sse';
 import { isDead, isWaiting, SILENCE_MS, type Gap, type LiveStatus } from './status';
 import { Subscription } from './subscription';
@@ -25,9 +25,10 @@ export class Live {
 	/** Since when there is no connection. */
 	downSince: Date | undefined = $state.raw();
 	gap: Gap | undefined = $state.raw();
+	/** How far the journal went when the server last said hello. */
+	head: Position | undefined;
 
 	#watches = new Watches();
-	#journal: string | undefined;
 	/** The newest id that the open stream has passed. */
 	#position = 0;
 	/** Where it was asked to start; without, it starts with what comes next. */
@@ -76,7 +77,7 @@ export class Live {
 
 	/** The newest id that the stream has passed; `undefined` before there was one. */
 	get position(): number | undefined {
-		return this.#journal === undefined ? undefined : this.#position;
+		return this.head && this.#position;
 	}
 
 	#join(): void {
@@ -104,8 +105,8 @@ export class Live {
 		const onFrame = (frame: Frame) => this.#accept(frame, stream, logs);
 		const onRetry = (ms: number) => this.#backoff.wish(ms);
 		const reading = this.#place.isTaken
-			? readStream(streamPath(this.#journal, start, logs), signal, { onFrame, onRetry })
-			: poll({ watches: this.#watches, journal: this.#journal, signal, onFrame });
+			? readStream(streamPath(this.head?.journal, start, logs), signal, { onFrame, onRetry })
+			: poll({ watches: this.#watches, journal: this.head?.journal, signal, onFrame });
 		reading.then(
 			() => this.#ended(stream),
 			(error: unknown) => this.#ended(stream, error),
@@ -134,15 +135,14 @@ export class Live {
 
 	#hello(frame: Frame, { signal }: AbortController, logs: number[]): void {
 		const { head, subscription: id } = JSON.parse(frame.data) as Greeting;
-		const at = parsePosition(head);
-		this.#journal = at?.journal ?? this.#journal;
-		if (this.#from === undefined) this.#position = at?.id ?? this.#position;
+		this.head = parsePosition(head) ?? this.head;
+		if (this.#from === undefined) this.#position = this.head?.id ?? this.#position;
 		this.downSince = undefined;
 		this.status = id ? { kind: 'live' } : { kind: 'live', everyMs: POLL_MS };
 		if (!id) return;
 		this.#subscription = new Subscription({
 			id,
-			journal: this.#journal,
+			journal: this.head?.journal,
 			logs,
 			signal,
 			watches: this.#watches,

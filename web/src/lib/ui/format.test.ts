@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, count, duration, relative, shortDigest, shortImage } from './format';
+import { ahead, bytes, count, duration, relative, shortDigest, shortImage } from './format';
 
 describe('format', () => {
 	it('writes bytes in the unit a person would choose', () => {
@@ -26,7 +26,13 @@ describe('format', () => {
 		expect(relative(at(-1), now)).toBe('now');
 		expect(relative(at(-12), now)).toBe('12 s ago');
 		expect(relative(at(-200), now)).toBe('3 min ago');
-		expect(relative(at(7_200), now)).toBe('in 2 h');
+		expect(ahead(at(7_200), now)).toBe('in 2 h');
+		expect(ahead(at(1), now)).toBe('now');
+	});
+
+	it('says of what a server whose clock is ahead tells that it happens now', () => {
+		const now = new Date('2026-03-27T12:00:00Z');
+		expect(relative(new Date('2026-03-27T12:05:00Z'), now)).toBe('now');
 	});
 
 	it('shortens digests and images as Docker does', () => {

@@ -33,13 +33,22 @@ export function micros(us: number): string {
 	return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`;
 }
 
-/** How long ago, in the one unit that matters: `now`, `12 s ago`, `3 min ago`, `in 2 h`. */
+/** How long ago, in the one unit that matters: `now`, `12 s ago`, `3 min ago`. What has happened
+ *  is never still to come, though the clock of the server may be ahead. */
 export function relative(at: Date, now: Date): string {
-	const ms = now.getTime() - at.getTime();
-	const s = Math.floor(Math.abs(ms) / 1_000);
-	if (s < 2) return 'now';
-	const amount = largestUnit(s);
-	return ms >= 0 ? `${amount} ago` : `in ${amount}`;
+	const amount = worthSaying(now.getTime() - at.getTime());
+	return amount ? `${amount} ago` : 'now';
+}
+
+/** How soon: `now`, `in 2 h`. */
+export function ahead(at: Date, now: Date): string {
+	const amount = worthSaying(at.getTime() - now.getTime());
+	return amount ? `in ${amount}` : 'now';
+}
+
+function worthSaying(ms: number): string | undefined {
+	const s = Math.floor(ms / 1_000);
+	return s < 2 ? undefined : largestUnit(s);
 }
 
 function largestUnit(s: number): string {
