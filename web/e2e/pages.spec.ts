@@ -1,6 +1,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { expect, test } from './support/test';
+import { widthOf } from './support/width';
 
 /** Nothing is changed here, so that all share one server. */
 test.use({ server: ({ seeded }, use) => use(seeded.server) });
@@ -46,10 +47,6 @@ async function violations(page: Page, rules?: string[]): Promise<string[]> {
 	return found.violations.flatMap(({ id, nodes }) =>
 		nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`),
 	);
-}
-
-function widthOf(page: Page): Promise<number> {
-	return page.evaluate(() => document.documentElement.scrollWidth);
 }
 
 test.describe('what is not there', () => {

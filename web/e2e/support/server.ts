@@ -125,12 +125,12 @@ export class Server {
 		return this.#answer('POST', '/api/projects', { name, spec: { bake_ms: 0, ...spec } });
 	}
 
-	updateStage(name: string, spec: object): Promise<unknown> {
-		return this.#answer('PUT', `/api/projects/${name}/stages/prod`, { spec });
+	updateStage(name: string, spec: object, stage = 'prod'): Promise<unknown> {
+		return this.#answer('PUT', `/api/projects/${name}/stages/${stage}`, { spec });
 	}
 
-	deploy(project: string): Promise<Deploy> {
-		return this.#answer('POST', `/api/projects/${project}/deploys`, {});
+	deploy(project: string, stage = 'prod'): Promise<Deploy> {
+		return this.#answer('POST', `/api/projects/${project}/deploys`, { stage });
 	}
 
 	async instances(project: string): Promise<Instance[]> {
