@@ -48,6 +48,12 @@ export class Viewer {
 			: (ids.findLast((id) => id < here) ?? ids.at(-1));
 	}
 
+	/** What a link that is made now points at: the line that was jumped to, else the first from `top` on. */
+	linkable(top: number): number | undefined {
+		if (this.lines.some(({ id }) => id === this.current)) return this.current;
+		return this.lines.slice(top).find(({ stream }) => stream !== 'note')?.id;
+	}
+
 	#filterSearched: LogFilter | undefined;
 
 	#search(): readonly number[] {

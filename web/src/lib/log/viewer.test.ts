@@ -49,3 +49,17 @@ it('walks through matches in both directions, around the end', () => {
 	expect(shown.position).toBe(1);
 	expect(shown.neighbour([], 1)).toBeUndefined();
 });
+
+it('links to the match that was jumped to, else to the first line from the top on', () => {
+	const { log, viewer: shown } = viewer();
+	log.note('resumed, 1 line recovered');
+	log.append([line(5, 'd')]);
+	expect(shown.linkable(1)).toBe(2);
+	expect(shown.linkable(4), 'nobody can link to a note').toBe(5);
+	expect(shown.linkable(6)).toBeUndefined();
+	shown.current = 3;
+	expect(shown.linkable(0)).toBe(3);
+	shown.current = 4;
+	shown.least = 'error';
+	expect(shown.linkable(0), 'what is filtered out is not looked at').toBe(1);
+});

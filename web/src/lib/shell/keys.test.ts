@@ -1,6 +1,7 @@
 import { render, screen } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Shortcuts, shortcuts } from '$lib/ui/shortcuts.svelte';
 import Keys from './Keys.svelte';
 
 const goto = vi.hoisted(() => vi.fn());
@@ -16,6 +17,7 @@ beforeEach(() => {
 		this.open = false;
 	};
 	localStorage.clear();
+	shortcuts.on = true;
 	main = document.createElement('main');
 	main.innerHTML = '<div data-filter><input aria-label="Filter" /></div>';
 	document.body.append(main);
@@ -60,6 +62,7 @@ it('? lists them, and there they can be switched off for good', async () => {
 	const user = userEvent.setup();
 	await user.keyboard('?');
 	expect(helpIsOpen()).toBe(true);
+	expect(screen.getByText(/In a log: link to the match/).nextElementSibling).toHaveTextContent('l');
 	await user.click(screen.getByLabelText('Use these keys'));
 	await user.click(screen.getByRole('button', { name: 'Close' }));
 	await user.keyboard('gp');
@@ -70,4 +73,5 @@ it('? lists them, and there they can be switched off for good', async () => {
 	await user.click(screen.getByRole('button', { name: 'Keyboard shortcuts' }));
 	expect(helpIsOpen()).toBe(true);
 	expect(screen.getByLabelText('Use these keys')).not.toBeChecked();
+	expect(new Shortcuts().on, 'on the next visit').toBe(false);
 });
