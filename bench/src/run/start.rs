@@ -83,7 +83,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Chapter> {
     ));
     let mut page = Page::default();
     page.text(
-        "The release binary, without an engine. Plugins: the three built-in ones and two of the \
+        "The release binary, without an engine. Plugins: three of the built-in ones and two of the \
          examples, in one pipeline. *Ready* is when all five run. Of the \
          memory, pages of the program's own file can be taken back by the kernel at any time.",
     );

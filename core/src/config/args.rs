@@ -41,7 +41,7 @@ pub struct ServeArgs {
     /// Days to keep log lines of deploys [default: 30] [env: TINY_FORGE_LOGS_DAYS]
     #[arg(long, value_name = "DAYS")]
     pub logs_days: Option<String>,
-    /// Days to keep events of single types, before the two above, e.g. `audit=365,system=14` [env: TINY_FORGE_TYPES_DAYS]
+    /// Days to keep events of single types, instead of the above, e.g. `audit=365,system=14` [env: TINY_FORGE_TYPES_DAYS]
     #[arg(long, value_name = "TYPE=DAYS,…")]
     pub types_days: Option<String>,
     /// Log lines to keep at most [default: 2000000] [env: TINY_FORGE_LOGS_MAX]

@@ -125,7 +125,7 @@ fn the_layers_do_not_look_upwards() {
         uses("instances/", &["crate::api", "crate::plugin_host"]),
         nothing
     );
-    let app = strangers(&["crate::app"], &["app.rs", "cli/serve.rs", "main.rs"]);
+    let app = strangers(&["crate::app"], &["app/mod.rs", "cli/serve.rs", "main.rs"]);
     assert_eq!(
         app, nothing,
         "nobody depends on the composition root but who starts it"

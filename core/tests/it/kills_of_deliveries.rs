@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tiny_forge::failpoint::Failpoint;
 
 use crate::{
     kills::{OF_DELIVERIES, get, names, until},
+    sandbox::guest::{Role, Source},
     support::{
         folder::{put, webhook},
         program::{NO_ENGINE, Program},
@@ -23,14 +26,15 @@ async fn a_kill_on_the_way_to_a_sink_loses_nothing_and_repeats_only_what_was_und
         .flat_map(|point| (1..=3).map(move |time| (point, time)))
     {
         let failpoint = format!("{}:{time}", point.name());
-        let after = killed_at(&failpoint, "", Target::start().await).await;
+        let target = Target::start().await;
+        let after = killed_at(&failpoint, "", &target).await;
         let delivered = |one: &Value| one["status"] == "delivered";
         assert!(after.deliveries.iter().all(delivered), "{failpoint}");
         assert!(
             after.died || time > 1,
             "{failpoint}: the server comes by there"
         );
-        let requests = after.target.requests();
+        let requests = target.requests();
         let ids: BTreeSet<&str> = requests.iter().map(|it| it.header("webhook-id")).collect();
         let made = after.made.len();
         assert_eq!(ids.len(), made, "{failpoint}: one delivery for each event");
@@ -51,7 +55,7 @@ async fn a_kill_while_batches_fill_and_are_refused_loses_no_event_and_tells_none
             // The first batch goes on in halves; an event that was alone in it, as after
             // a kill, is a dead letter.
             target.answer_next([Answer::new(400, "no")]);
-            let after = killed_at(&failpoint, batch, target).await;
+            let after = killed_at(&failpoint, batch, &target).await;
             assert!(
                 after.died || time > 1,
                 "{failpoint}: the server comes by there"
@@ -66,6 +70,53 @@ async fn a_kill_while_batches_fill_and_are_refused_loses_no_event_and_tells_none
             let distinct: BTreeSet<i64> = told.iter().copied().collect();
             assert_eq!(told.len(), distinct.len(), "{failpoint}: {told:?}");
             assert_eq!(distinct.len(), after.made.len(), "{failpoint}: {told:?}");
+        }
+    }
+}
+
+/// Refuses every delivery with the number of those it has been asked about before, which it
+/// keeps in its store.
+fn counting() -> Source {
+    let call = "(call $get (i32.const 512) (i32.const 1) (i32.const 600))
+        (if (i32.load8_u (i32.const 600)) (then
+            (i32.store8 (i32.const 525) (i32.load8_u (i32.load (i32.const 604))))))
+        (if (i32.eqz (i32.load8_u (i32.const 600))) (then
+            (i32.store8 (i32.const 525) (i32.const 47))))
+        (i32.store8 (i32.const 525)
+            (i32.add (i32.load8_u (i32.const 525)) (i32.const 1)))
+        (call $set (i32.const 512) (i32.const 1) (i32.const 525) (i32.const 1) (i32.const 600))
+        (i32.store8 (i32.const 256) (i32.const 2))
+        (i32.store (i32.const 264) (i32.const 525))
+        (i32.store (i32.const 268) (i32.const 1))
+        (i32.const 256)";
+    Source::new(Role::Sink)
+        .call(call)
+        .import("get", "store", "get", "(param i32 i32 i32)")
+        .import("set", "store", "set", "(param i32 i32 i32 i32 i32)")
+        .data(512, b"k")
+}
+
+#[tokio::test]
+async fn what_a_sink_has_written_holds_exactly_when_its_attempt_does() {
+    for point in [Failpoint::DeliveryAttempted, Failpoint::DeliveryRecorded] {
+        for time in 1..=3 {
+            let failpoint = format!("{}:{time}", point.name());
+            let dir = tempfile::tempdir().expect("temporary directory");
+            let folder = dir.path().join("plugins");
+            put(&folder, "count.wasm", counting().component());
+            let toml = "[plugin.count]\nfile = \"count.wasm\"\n\
+                 [pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"count\"]\n";
+            put(&folder, "count.toml", toml);
+            let after = killed_in(dir, &failpoint).await;
+            assert!(after.died, "{failpoint}: the server comes by there");
+            let mut told: Vec<&str> = after
+                .deliveries
+                .iter()
+                .map(|it| it["last_error"].as_str().expect("a reason"))
+                .collect();
+            told.sort_unstable();
+            let expected: Vec<String> = (0..after.made.len()).map(|n| n.to_string()).collect();
+            assert_eq!(told, expected, "{failpoint}");
         }
     }
 }
@@ -87,15 +138,19 @@ struct Aftermath {
     /// Projects: each is one event.
     made: BTreeSet<String>,
     deliveries: Vec<Value>,
-    target: Target,
 }
 
-async fn killed_at(failpoint: &str, batch: &str, target: Target) -> Aftermath {
+async fn killed_at(failpoint: &str, batch: &str, target: &Target) -> Aftermath {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let toml = webhook("hook", "builtin:webhook", &target)
+    let toml = webhook("hook", "builtin:webhook", target)
         + "[pipeline.all]\nwhen.type = \"project_status\"\nsinks = [\"hook\"]\n"
         + batch;
     put(&dir.path().join("plugins"), "hook.toml", toml);
+    killed_in(dir, failpoint).await
+}
+
+/// `dir`: with its plugins.
+async fn killed_in(dir: TempDir, failpoint: &str) -> Aftermath {
     // The pipeline gets its cursor in a first, quiet life.
     let quiet = Program::serve(dir.path()).await;
     until(&quiet, "/api/pipelines", |all| {
@@ -130,7 +185,6 @@ async fn killed_at(failpoint: &str, batch: &str, target: Target) -> Aftermath {
         died,
         made,
         deliveries: deliveries["items"].as_array().cloned().unwrap_or_default(),
-        target,
     }
 }
 

@@ -229,6 +229,44 @@ async fn what_is_older_than_it_may_be_goes_and_a_wrong_clock_takes_nothing_with_
     goes_when_older_than(days.of(EventType::DeployLog), |line| log_line(1, line)).await;
 }
 
+#[tokio::test]
+async fn what_enrichers_added_counts_as_a_part_of_the_event_and_goes_with_it() {
+    let journal = Journal::new();
+    journal.publish(200).await;
+    let long = format!("{{\"found\":\"{}\"}}", "x".repeat(10_000));
+    let (first, last) = (EventId(1), EventId(200));
+    let annotate = |ids: Vec<EventId>, json: String| {
+        journal.store.write(move |tx| {
+            ids.iter()
+                .try_for_each(|id| tx.annotate(*id, "finder", &json))
+        })
+    };
+    let all = (1..=200).map(EventId).collect();
+    annotate(all, long.clone()).await.expect("annotated");
+    let kept = async || journal.kept(|kind| kind == EventType::System).await;
+    assert!(kept().await.bytes > 2_000_000);
+    // Again, and shorter.
+    annotate(vec![last], "{}".into()).await.expect("annotated");
+    let retention = Retention {
+        events_mib: 1,
+        ..Retention::default()
+    };
+    journal
+        .trim(retention, |events| events.bytes <= 1 << 20)
+        .await;
+    let left = kept().await;
+    assert!((80..120).contains(&left.rows), "{left:?}");
+
+    annotate(vec![first], long)
+        .await
+        .expect("there is none to annotate");
+    assert_eq!(kept().await, left);
+    let of = |id| journal.store.read(move |reader| reader.annotations(id));
+    assert_eq!(of(first).await.expect("readable"), []);
+    let of_last = of(last).await.expect("readable");
+    assert_eq!(of_last, [("finder".to_owned(), "{}".to_owned())]);
+}
+
 fn audit() -> NewEvent {
     let payload = Payload::Audit(AuditPayload {
         action: "test".into(),
@@ -372,6 +410,10 @@ async fn who_resumes_is_told_what_is_missing_and_why() {
         let (hello, reset) = resume(&http, &server, &at(head.id.0 - 10)).await;
         assert_eq!((&hello["resumed"], reset), (&json!(true), None));
         assert_eq!(hello["missed"], 10);
+        // Whoever has seen nothing misses nothing.
+        let url = server.url("/api/events?type=system&after=0");
+        let mut all = Sse::open(&http, &url, None).await;
+        assert_eq!(all.event().await.expect("an event")["id"], oldest);
     }
     // Nobody who asks for a page is shown that of another journal.
     let page = server.get("/api/events?after=jother-7").send().await;

@@ -154,11 +154,42 @@ async fn what_is_rare_is_found_however_far_it_is_back() {
         let many = (0..3_000).map(|n| note(&n.to_string())).collect();
         server.bus().publish_all(many).await.expect("published");
     }
-    for before in ["", "&before=60000"] {
-        let path = format!("/api/events?type=watch_gap&order=desc{before}");
+    let rare = vec![gap()];
+    server.bus().publish_all(rare).await.expect("published");
+    for (order, found) in [("asc", 2), ("desc", 2), ("desc&before=60000", 1)] {
+        let path = format!("/api/events?type=watch_gap&order={order}");
         let page = server.json(&path).await;
-        assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{page}");
+        assert_eq!(
+            page["items"].as_array().map(Vec::len),
+            Some(found),
+            "{page}"
+        );
         assert_eq!(page["next"], Value::Null);
+    }
+    // It takes several reads, and says up to where the first of them looked.
+    let bus = server.bus();
+    let publishing = async {
+        for _ in 0..200 {
+            bus.publish_all(vec![gap()]).await.expect("published");
+        }
+    };
+    let path = "/api/events?type=watch_gap&order=desc&limit=500";
+    let asking = async {
+        let mut pages = Vec::new();
+        for _ in 0..10 {
+            pages.push(server.json(path).await);
+        }
+        pages
+    };
+    let ((), pages) = tokio::join!(publishing, asking);
+    for page in pages {
+        let items = page["items"].as_array().expect("items");
+        let newest = items[0]["id"].as_i64();
+        assert_eq!(
+            newest,
+            page["as_of"]["id"].as_i64(),
+            "nothing else is published"
+        );
     }
     let path = "/api/events?type=watch_gap&order=desc&before=-9223372036854775808";
     assert_eq!(server.json(path).await["items"], serde_json::json!([]));

@@ -245,6 +245,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_few_large_deliveries_fill_a_queue_as_well() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let database = directory.path().join("queue.db");
+        let (store, _threads) = Store::open(&database, &Log::new()).expect("a store");
+        let told = store.write(|tx| {
+            let large = "x".repeat(16 << 20);
+            for id in ["1", "2", "3", "4", "5", "6"] {
+                tx.insert_delivery(&NewDelivery {
+                    id: id.into(),
+                    pipeline: "all".into(),
+                    sink: "slow".into(),
+                    subject: String::new(),
+                    events: Vec::new(),
+                    input: large.clone(),
+                })?;
+            }
+            let shed = tx.shed_overflow("slow")?;
+            let shed: Vec<String> = shed.into_iter().map(|it| it.id).collect();
+            assert_eq!(shed, ["2", "3"]);
+            assert_eq!(tx.replay_delivery("2")?, Replay::QueueFull);
+            assert_eq!(tx.replay_deliveries("slow", CHUNK)?, 0);
+            tx.sink_queue("slow")
+        });
+        let queue = told.await.expect("a queue");
+        assert_eq!((queue.pending, queue.dead), (4, 2));
+    }
+
+    #[tokio::test]
     async fn a_queue_whose_sink_is_gone_becomes_dead_letters_which_all_stay() {
         let directory = tempfile::tempdir().expect("a directory");
         let database = directory.path().join("queue.db");

@@ -4,9 +4,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Host, projects_told, publish};
-use crate::support::{
-    folder::{put, put_built, webhook},
-    target::Received,
+use crate::{
+    sandbox::guest::Source,
+    support::{
+        folder::{put, put_built, webhook},
+        note::note,
+        target::Received,
+    },
 };
 
 #[tokio::test]
@@ -57,6 +61,36 @@ async fn a_plugin_that_turns_out_to_be_no_sink_fails_its_pipeline_once_it_is_the
     assert!(error.starts_with("`rules`, version "), "{error}");
     let remedy = "has the role filter: name it under `steps`";
     assert!(error.ends_with(remedy), "{error}");
+    host.server.stop().await;
+}
+
+/// Computes for a while each time.
+fn slow() -> Source {
+    let call = "(global.set $n (i32.const 100000000))
+        (loop $more
+            (global.set $n (i32.sub (global.get $n) (i32.const 1)))
+            (br_if $more (global.get $n)))
+        (i32.const 256)";
+    Source::filter(call).extra("(global $n (mut i32) (i32.const 0))")
+}
+
+#[tokio::test]
+async fn what_has_passed_a_slow_step_does_not_wait_for_what_comes_after_it() {
+    const EVENTS: usize = 64;
+    let host = Host::start().await;
+    let toml = webhook("hook", "builtin:webhook", &host.target)
+        + "[plugin.slow]\nfile = \"slow.wasm\"\nlimits = { cpu_ms = 9000, wall_ms = 60000 }\n\
+           [pipeline.all]\nwhen.type = \"system\"\nsteps = [\"slow\"]\nsinks = [\"hook\"]\n";
+    put(&host.folder(), "slow.wasm", slow().component());
+    put(&host.folder(), "all.toml", toml);
+    host.pipeline(|it| it["state"] == "running").await;
+    let notes = (0..EVENTS).map(|n| note(&n.to_string())).collect();
+    let published = host.server.bus().publish_all(notes).await;
+    published.expect("published");
+    host.target.received(1).await;
+    let all = host.pipeline(|it| it["seen"] != 0).await;
+    let seen = all["seen"].as_u64().expect("a number");
+    assert!(seen < EVENTS as u64 / 2, "{seen} were decided by then");
     host.server.stop().await;
 }
 

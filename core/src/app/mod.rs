@@ -1,5 +1,7 @@
 //! The composition root: builds every part, runs it, and ends it in order.
 
+mod base;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -10,17 +12,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::base::Base;
 use crate::{
     api::{self, AllowedHosts, ApiState, Parts},
     config::Config,
-    deploys::{self, DeployParts, Deploys},
-    engine::{self, Engine},
-    events::{Bus, Fanout, Log, Replay, vital_task},
-    instances::{self, Planned, WatcherParts},
-    model::{Severity, Timestamp},
-    plugin_host::{HostParts, PluginHost},
-    routing::{self, Caddy, DataPlane, Launch},
-    store::{self, DataDir, Keyring, Retention, Store, StoreThreads, Trimmer},
+    events::{Bus, Fanout, Replay, vital_task},
+    model::Severity,
+    store::{DataDir, StoreThreads},
 };
 
 /// Grace for requests in flight, then for everything else.
@@ -49,12 +47,7 @@ pub struct App {
 impl App {
     /// Starts everything; the address is bound when this returns.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let begun = Timestamp::now();
-        let data = DataDir::open(&config.data)?;
-        let log = Log::new();
-        let (store, writer) = Store::open(&data.database(), &log)
-            .with_context(|| format!("cannot open `{}`", data.database().display()))?;
-        let bus = Bus::new(store.clone(), log);
+        let base = Base::open(&config)?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!(
                 "cannot listen on {}: choose another address with --listen",
@@ -62,94 +55,26 @@ impl App {
             )
         })?;
         let address = listener.local_addr()?;
-        let (serving, working) = (CancellationToken::new(), CancellationToken::new());
-        let (requests, tasks) = (TaskTracker::new(), TaskTracker::new());
-
-        let retention = keep_journal(
-            store.clone(),
-            bus.clone(),
-            config.retention,
-            working.clone(),
-        );
-        tasks.spawn(vital_task("retention", retention));
-        tasks.spawn(store::run_check(store.clone(), working.clone()));
-
-        store::finish_rotation(&data).context("a change of the key cannot be ended")?;
-        let keyring = Keyring::open(data.path())
-            .with_context(|| format!("cannot use `{}`", data.path().join("key").display()))?;
-        let keyring = Arc::new(keyring);
-        let engine = Engine::new(&config.engine);
-        let planned = Planned::new(engine.clone());
-        tasks.spawn(vital_task(
-            "the engine's watch",
-            engine.clone().run(working.clone()),
-        ));
-
+        base.keep_up(&config);
         let guests = guest_runtime()?;
-        let plugins = PluginHost::new(HostParts {
-            store: store.clone(),
-            bus: bus.clone(),
-            keyring: keyring.clone(),
-            folder: config.plugins,
-            cache: data.path().join("cache"),
-            accepted: data.path().join("accepted"),
-            compiler: config.compiler,
-            public_url: config.public_url.clone(),
-            blocked: [vec![address], engine::addresses(&config.engine).await].concat(),
-            runtime: guests.handle().clone(),
-            forget_after: config.forget_after,
-        })?;
-        tasks.spawn(vital_task(
-            "the plugin host",
-            plugins.clone().run(working.clone()),
-        ));
+        let plugins = base.plugins(&config, address, &guests).await?;
+        let deploys = base.deploys(&config).await?;
 
-        let launch = Launch {
-            program: config.program,
-            data: data.path().to_owned(),
-            under_systemd: config.under_systemd,
-        };
-        let data_plane = DataPlane::new(launch.clone());
-        let caddy = Caddy::new(config.caddy, launch);
-        let routing = routing::run(
-            data_plane.clone(),
-            caddy.clone(),
-            store.clone(),
-            bus.clone(),
-            working.clone(),
-        );
-        tasks.spawn(vital_task("routing", routing));
-        let node = store.read(|reader| reader.node()).await?;
-        let deploys = Deploys::new(DeployParts {
-            store: store.clone(),
-            bus: bus.clone(),
-            engine: engine.clone(),
-            keyring: keyring.clone(),
-            planned: planned.clone(),
-            data_plane,
-            caddy,
-            network: format!("tiny-forge-{node}"),
-            caps: config.caps,
-            docker_config: config.docker_config,
-            tasks: tasks.clone(),
-        });
-        deploys.plan_interrupted().await?;
-        let watched_with = WatcherParts {
-            store: store.clone(),
-            engine: engine.clone(),
-            keyring,
-            planned,
-            begun,
-        };
-        let watching = instances::run(watched_with, working.clone());
-        tasks.spawn(vital_task("instances", watching));
-        let deploying = deploys::run(deploys.clone(), working.clone());
-        tasks.spawn(vital_task("deploys", deploying));
-
-        let replay: Arc<dyn Replay> = Arc::new(store.clone());
-        let fanout = Fanout::start(bus.log(), &replay, &Handle::current())
+        let replay: Arc<dyn Replay> = Arc::new(base.store.clone());
+        let fanout = Fanout::start(base.bus.log(), &replay, &Handle::current())
             .context("cannot start the fan-out threads")?;
         drop(replay);
+        let Base {
+            data,
+            store,
+            writer,
+            bus,
+            engine,
+            working,
+            tasks,
+            ..
+        } = base;
+        let (serving, requests) = (CancellationToken::new(), TaskTracker::new());
         let state = ApiState::new(Parts {
             deploys,
             plugins,
@@ -234,15 +159,6 @@ fn guest_runtime() -> std::io::Result<Runtime> {
         .thread_name("plugins")
         .enable_all()
         .build()
-}
-
-/// What has to go goes first: it is not taken into memory again.
-async fn keep_journal(store: Store, bus: Bus, retention: Retention, token: CancellationToken) {
-    let mut trimmer = Trimmer::new(store, retention);
-    trimmer.trim_all(&token).await;
-    bus.recall().await;
-    drop(bus);
-    trimmer.run(token).await;
 }
 
 async fn end(what: &str, tracker: &TaskTracker, grace: Duration) {
