@@ -161,7 +161,7 @@ mod tests {
             ("Hello-1.2.wasm", "hello-1-2"),
             ("my \"hook\".wasm", "my--hook"),
             ("größe.wasm", "gr--e"),
-            (".wasm", "plugin"),
+            ("¿?.wasm", "plugin"),
             (&format!("{}.wasm", "x".repeat(99)), &"x".repeat(40)),
         ] {
             let text = suggest(file, "sink", &Asked::default(), &json!({}));

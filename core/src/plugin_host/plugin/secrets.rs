@@ -1,13 +1,15 @@
 //! The values of a plugin's secrets: from the environment, a file, or the sealed store.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+use tokio::sync;
 
 use super::prepare_error::PrepareError;
 use crate::{
@@ -22,10 +24,10 @@ use crate::{
 const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// Files that are being read. One that gives no answer, as on a mount that hangs, takes a
-/// thread for as long as it does that, and not another one each time it is asked.
+/// Whose turn it is to read a file. One that gives no answer, as on a mount that hangs, takes
+/// a thread for as long as it does that, and not another one each time it is asked.
 #[derive(Clone, Default)]
-pub struct SecretFiles(Arc<Mutex<BTreeSet<PathBuf>>>);
+pub struct SecretFiles(Arc<Mutex<BTreeMap<PathBuf, Arc<sync::Mutex<()>>>>>);
 
 /// From where each is configured to be.
 pub(super) async fn read(
@@ -79,16 +81,15 @@ pub(super) fn unknown(
 
 impl SecretFiles {
     async fn read(&self, path: &Path) -> Result<String, String> {
-        let is_first = self.lock().insert(path.to_owned());
-        if !is_first {
-            return Err(format!("{} is still being read", path.display()));
-        }
-        let (files, wanted) = (self.clone(), path.to_owned());
-        let reading = tokio::task::spawn_blocking(move || {
-            let read = read_file(&wanted);
-            files.lock().remove(&wanted);
-            read
-        });
+        let (turn, wanted) = (self.turn(path), path.to_owned());
+        let reading = async {
+            let turn = turn.lock_owned().await;
+            let read = move || {
+                let _turn = turn;
+                read_file(&wanted)
+            };
+            tokio::task::spawn_blocking(read).await
+        };
         match tokio::time::timeout(FILE_TIMEOUT, reading).await {
             Ok(Ok(read)) => read,
             Ok(Err(panic)) => Err(format!("{} cannot be read: {panic}", path.display())),
@@ -96,8 +97,9 @@ impl SecretFiles {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turn(&self, path: &Path) -> Arc<sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(path.to_owned()).or_default().clone()
     }
 }
 
@@ -126,6 +128,11 @@ fn read_file(path: &Path) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
     use super::*;
 
     #[tokio::test]
@@ -150,14 +157,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_gives_no_answer_is_not_asked_by_another_thread() {
+    async fn a_file_is_read_by_one_thread_at_a_time_and_for_all_who_ask() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("secret");
+        fs::write(&path, "token").expect("written");
         let files = SecretFiles::default();
-        let path = Path::new("/nowhere/secret");
-        files.lock().insert(path.to_owned());
-        let refused = files.read(path).await.expect_err("refused");
-        assert!(refused.ends_with("is still being read"), "{refused}");
-        files.lock().clear();
-        assert!(files.read(path).await.is_err());
-        assert!(files.lock().is_empty(), "once it has answered");
+        let (one, other) = tokio::join!(files.read(&path), files.read(&path));
+        assert_eq!(
+            (one.as_deref(), other.as_deref()),
+            (Ok("token"), Ok("token"))
+        );
+
+        // As long as it gives no answer.
+        let asked = files.turn(&path).lock_owned().await;
+        let mut waiting = pin!(files.read(&path));
+        let polled = waiting
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        fs::write(&path, "another").expect("written");
+        drop(asked);
+        assert_eq!(waiting.await.as_deref(), Ok("another"));
     }
 }
