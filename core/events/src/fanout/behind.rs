@@ -176,26 +176,12 @@ mod tests {
     use std::{io::Read, sync::Arc, time::Duration};
 
     use bytes::Bytes;
-    use futures_util::future::BoxFuture;
 
     use super::{
-        super::{Handle, Replay, shard::Reader},
+        super::{Handle, shard::Reader, tests::NoPast},
         *,
     };
-    use crate::{ChunksBuilder, Filter, Log, doorbell::Doorbell};
-
-    struct NoPast;
-
-    impl Replay for NoPast {
-        fn page(
-            &self,
-            _: Filter,
-            _: EventId,
-            _: EventId,
-        ) -> BoxFuture<'static, Result<Page, ReplayError>> {
-            unreachable!("nobody reads")
-        }
-    }
+    use crate::{ChunksBuilder, Log, doorbell::Doorbell};
 
     /// At event 9, with one subscriber that waits for what follows 6.
     fn shard(subscriber: Subscriber, runtime: &tokio::runtime::Runtime) -> (Shard, usize) {

@@ -143,7 +143,8 @@ fn note() -> NewEvent {
 }
 
 /// Nobody here falls out of memory.
-struct NoPast;
+/// Whoever asks for it is cut off.
+pub(super) struct NoPast;
 
 impl Replay for NoPast {
     fn page(
