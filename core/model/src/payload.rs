@@ -76,6 +76,10 @@ pub struct DeployStatusPayload {
     /// Known once it is here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub image_labels: BTreeMap<String, String>,
+    /// `sha256:…`, as the image's registry names exactly what runs. Known once the image is
+    /// here, and never of one that no registry has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// The deploy whose image and configuration this one brings back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolls_back_to: Option<DeployId>,
@@ -95,6 +99,9 @@ pub struct DeployStatusPayload {
     pub progress: Option<PullProgress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// It has succeeded, and this is the one of its stage that had done so before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<DeployId>,
     /// It has succeeded, and the last one of its stage that came to an end, but for
     /// cancelled ones, had not.
     #[serde(default, skip_serializing_if = "super::plugin::is_false")]

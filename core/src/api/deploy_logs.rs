@@ -58,7 +58,7 @@ pub struct LogPage {
 /// ends with the deploy.
 #[utoipa::path(get, path = "/api/deploys/{id}/logs", tag = "deploys",
     params(("id" = i64, Path), ("after" = Option<String>, Query), ("limit" = Option<usize>, Query),
-        ("format" = Option<String>, Query, description = "Of a stream: `plain`, `cloudevents` or `ndjson`")),
+        ("format" = Option<String>, Query, description = "Of a stream: `plain`, `cloudevents`, `cdevents` (its end, if it succeeds) or `ndjson`")),
     responses(
         (status = 200, description = "the log", content(
             (LogPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson"))),
@@ -77,7 +77,7 @@ pub async fn list(
         Answer::Stream(format) => {
             return follow(&state, connection, format, &deploy, &query, &headers).await;
         }
-        Answer::Page(PageFormat::CloudEvents) => {
+        Answer::Page(PageFormat::CloudEvents | PageFormat::CdEvents) => {
             return Err(ApiError::bad_request(
                 "a log comes as CloudEvents in a stream only: add `Accept: text/event-stream`",
             ));

@@ -2,7 +2,7 @@ use axum::{
     Json,
     extract::State,
     http::{
-        HeaderMap,
+        HeaderMap, StatusCode,
         header::{CONTENT_TYPE, LINK},
     },
     response::{IntoResponse, Response},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     events::{Filter, Frame, Start},
-    model::{Event, EventId, Position},
+    model::{Event, EventId, EventType, Position},
     store::{PageRequest, Reader, StoreError},
 };
 
@@ -64,7 +64,7 @@ pub struct EventPage {
         ("before" = Option<i64>, Query, description = "With `order=desc`: only ids below"),
         ("order" = Option<String>, Query, description = "`asc` or `desc`, for pages"),
         ("limit" = Option<usize>, Query, description = "1 to 500, for pages"),
-        ("format" = Option<String>, Query, description = "`plain`, `cloudevents`, or `ndjson` for streams: the form of the events, whatever `Accept` says of it")),
+        ("format" = Option<String>, Query, description = "`plain`, `cloudevents`, `cdevents` (deploys that have succeeded), or `ndjson` for streams: the form of the events, whatever `Accept` says of it")),
     responses(
         (status = 200, description = "events", content(
             (EventPage = "application/json"),
@@ -79,7 +79,6 @@ pub async fn list(
     query: Query,
 ) -> Result<Response, ApiError> {
     query.only(&[&PARAMETERS[..], &OF_PAGES, &OF_STREAMS].concat())?;
-    let filter = query.filter()?;
     let answer = format::choose(&headers, &query, Answer::Stream(Format::Plain))?;
     match answer {
         Answer::Page(_) => query.none_of(
@@ -91,11 +90,21 @@ pub async fn list(
             "it is for pages; this is a stream: ask for a page with `accept: application/json`",
         )?,
     }
+    let filter = match answer {
+        Answer::Page(PageFormat::CdEvents) | Answer::Stream(Format::CdEvents) => {
+            query.none_of(&["type", "logs"], "CDEvents are of deploys' status alone")?;
+            Filter {
+                types: vec![EventType::DeployStatus],
+                ..query.filter()?
+            }
+        }
+        _ => query.filter()?,
+    };
     match answer {
         Answer::Page(PageFormat::Plain) => {
             Ok(Json(page(&state, filter, &query).await?).into_response())
         }
-        Answer::Page(PageFormat::CloudEvents) => batch(page(&state, filter, &query).await?, &query),
+        Answer::Page(format) => batch(page(&state, filter, &query).await?, format, &query),
         Answer::Stream(format) => {
             let start = query.start(&headers, Start::Live)?;
             let wanted = Wanted {
@@ -110,7 +119,7 @@ pub async fn list(
 
 /// One event, with what enrichers added to it; as a CloudEvent without that.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "events",
-    params(("id" = i64, Path), ("format" = Option<String>, Query, description = "`plain` or `cloudevents`, whatever `Accept` says")),
+    params(("id" = i64, Path), ("format" = Option<String>, Query, description = "`plain`, `cloudevents` or `cdevents`, whatever `Accept` says")),
     responses(
         (status = 200, description = "the event", content(
             (Event = "application/json"), (CloudEvent = "application/cloudevents+json"))),
@@ -136,11 +145,24 @@ pub async fn get(
     let (journal, frame, annotations) = found.ok_or_else(|| ApiError::not_found("event", id))?;
     match format {
         PageFormat::Plain => Ok(Json(annotated(&frame, annotations)?).into_response()),
-        PageFormat::CloudEvents => {
-            let event = CloudEvent::new(&journal, frame.json()).map_err(StoreError::from)?;
+        PageFormat::CloudEvents | PageFormat::CdEvents => {
+            let event = format.cloud_event(&journal, frame.json());
+            let event = event
+                .map_err(StoreError::from)?
+                .ok_or_else(|| no_word_for(id))?;
             Ok(([(CONTENT_TYPE, format::MEDIA_TYPE)], Json(event)).into_response())
         }
     }
+}
+
+fn no_word_for(id: i64) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_ACCEPTABLE,
+        "not_acceptable",
+        format!(
+            "event `{id}` is no CDEvent: those are of deploys that have succeeded; leave out `format`"
+        ),
+    )
 }
 
 fn annotated(
@@ -253,13 +275,13 @@ fn span(reader: &Reader<'_>, filter: &Filter) -> Result<(Position, Position), St
 }
 
 /// A page as CloudEvents; its next one is named in a header.
-fn batch(page: EventPage, query: &Query) -> Result<Response, ApiError> {
+fn batch(page: EventPage, format: PageFormat, query: &Query) -> Result<Response, ApiError> {
     let EventPage {
         items, next, as_of, ..
     } = page;
     let events = items
         .iter()
-        .map(|item| CloudEvent::new(&as_of.journal, item.get()))
+        .filter_map(|item| format.cloud_event(&as_of.journal, item.get()).transpose())
         .collect::<Result<Vec<_>, _>>()
         .map_err(StoreError::from)?;
     let headers = [(CONTENT_TYPE, format::BATCH_MEDIA_TYPE)];

@@ -57,6 +57,7 @@ impl Head {
             status,
             image: self.image.clone(),
             image_labels: BTreeMap::new(),
+            digest: None,
             rolls_back_to: self.rolls_back_to,
             step: None,
             step_status: None,
@@ -66,6 +67,7 @@ impl Head {
             plan: None,
             progress: None,
             failure: None,
+            replaces: None,
             recovered: false,
         };
         fill(&mut payload);
@@ -78,11 +80,18 @@ impl Head {
     }
 }
 
+/// What is known of the image once it is here.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ImageFacts {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) digest: Option<String>,
+}
+
 struct State {
     status: DeployStatus,
     step: StepName,
     strategy: Option<Strategy>,
-    image_labels: BTreeMap<String, String>,
+    image: ImageFacts,
     started: Timestamp,
     log: LogBudget,
 }
@@ -93,7 +102,7 @@ impl Journal {
             status: DeployStatus::Queued,
             step: StepName::Plan,
             strategy: None,
-            image_labels: BTreeMap::new(),
+            image: ImageFacts::default(),
             started: Timestamp::now(),
             log: LogBudget::default(),
         };
@@ -115,9 +124,9 @@ impl Journal {
         self.scrubber.scrub(text)
     }
 
-    /// From now on its events tell what the image says about itself.
-    pub(super) fn image_is(&self, labels: BTreeMap<String, String>) {
-        self.lock().image_labels = labels;
+    /// From now on its events tell that.
+    pub(super) fn image_is(&self, image: ImageFacts) {
+        self.lock().image = image;
     }
 
     /// Intent. False when somebody has ended the deploy meanwhile.
@@ -218,8 +227,12 @@ impl Journal {
             DeployStatus::Cancelled => Severity::Warning,
             _ => Severity::Info,
         };
-        let recovered = status == DeployStatus::Succeeded && self.follows_a_failure().await?;
+        let (replaces, recovered) = match status {
+            DeployStatus::Succeeded => self.what_was_before().await?,
+            _ => (None, false),
+        };
         let event = self.event(severity, |payload| {
+            payload.replaces = replaces;
             payload.recovered = recovered;
             payload.message.clone_from(&reason);
             payload.failure.clone_from(&failure);
@@ -235,9 +248,13 @@ impl Journal {
             .await
     }
 
-    async fn follows_a_failure(&self) -> Result<bool, StoreError> {
+    /// The last one that succeeded, and whether a failure came after it.
+    async fn what_was_before(&self) -> Result<(Option<DeployId>, bool), StoreError> {
         let head = self.head.clone();
-        let read = move |reader: &Reader<'_>| reader.failed_before(&head.lane, head.id);
+        let read = move |reader: &Reader<'_>| {
+            let succeeded = reader.succeeded_before(&head.lane, head.generation)?;
+            Ok((succeeded, reader.failed_before(&head.lane, head.id)?))
+        };
         self.store.read(read).await
     }
 
@@ -327,10 +344,11 @@ impl Journal {
 
     fn event(&self, severity: Severity, fill: impl FnOnce(&mut DeployStatusPayload)) -> NewEvent {
         let state = self.lock();
-        let (status, labels, strategy) = (state.status, state.image_labels.clone(), state.strategy);
+        let (status, image, strategy) = (state.status, state.image.clone(), state.strategy);
         drop(state);
         self.head.status_event(severity, status, |payload| {
-            payload.image_labels = labels;
+            payload.image_labels = image.labels;
+            payload.digest = image.digest;
             payload.strategy = strategy;
             fill(payload);
         })

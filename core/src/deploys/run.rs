@@ -7,7 +7,7 @@ use super::{
     DeployError,
     error::Stop,
     holdable,
-    journal::{Head, Journal},
+    journal::{Head, ImageFacts, Journal},
     output, own_container, plan, pull, registry, rollback, situation, switch,
 };
 use crate::{
@@ -150,7 +150,10 @@ impl Run {
         if let Some((plan, candidate)) = &known {
             self.journal.goes_on_with(plan.strategy);
             if let Ok(found) = self.tools.engine.inspect(candidate).await {
-                self.journal.image_is(image_labels(&found.instance.labels));
+                self.journal.image_is(ImageFacts {
+                    labels: image_labels(&found.instance.labels),
+                    digest: self.deploy.digest.clone(),
+                });
             }
         }
         Ok(known)
@@ -224,8 +227,11 @@ impl Run {
     /// What a container is to be made of.
     async fn pull(&self) -> Result<(String, Option<String>), Stop> {
         let pulled = pull::pull(self).await?;
-        self.journal.image_is(pulled.image.labels.clone());
         let digest = pulled.image.digest();
+        self.journal.image_is(ImageFacts {
+            labels: pulled.image.labels.clone(),
+            digest: digest.clone(),
+        });
         let (id, stored_digest, image_id) =
             (self.deploy.id, digest.clone(), pulled.image.id.clone());
         self.tools

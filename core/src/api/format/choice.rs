@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 
 use axum::http::{HeaderMap, StatusCode, header::ACCEPT};
 
-use super::{BATCH_MEDIA_TYPE, Format, MEDIA_TYPE, ndjson};
+use super::{BATCH_MEDIA_TYPE, CloudEvent, Format, MEDIA_TYPE, ndjson};
 use crate::api::{
     ApiError,
     accept::{self, Quality},
@@ -23,6 +23,18 @@ pub enum Answer {
 pub enum PageFormat {
     Plain,
     CloudEvents,
+    CdEvents,
+}
+
+impl PageFormat {
+    /// `None` if this form has no word for the event.
+    pub fn cloud_event(self, journal: &str, json: &str) -> serde_json::Result<Option<CloudEvent>> {
+        let event = CloudEvent::new(journal, json)?;
+        match self {
+            Self::CdEvents => event.into_cd_event(),
+            Self::Plain | Self::CloudEvents => Ok(Some(event)),
+        }
+    }
 }
 
 /// One of the things that a client may ask for.
@@ -56,6 +68,7 @@ pub fn choose(headers: &HeaderMap, query: &Query, default: Answer) -> Result<Ans
         (None, accepted) => accepted,
         (Some(Format::Plain), Answer::Page(_)) => Answer::Page(PageFormat::Plain),
         (Some(Format::CloudEvents), Answer::Page(_)) => Answer::Page(PageFormat::CloudEvents),
+        (Some(Format::CdEvents), Answer::Page(_)) => Answer::Page(PageFormat::CdEvents),
         (Some(format), Answer::Stream(_)) | (Some(format @ Format::Ndjson), Answer::Page(_)) => {
             Answer::Stream(format)
         }
@@ -68,8 +81,9 @@ pub fn choose_for_one(headers: &HeaderMap, query: &Query) -> Result<PageFormat, 
         None => preferred(headers, &OFFERS_OF_ONE, PageFormat::Plain),
         Some(Format::Plain) => Ok(PageFormat::Plain),
         Some(Format::CloudEvents) => Ok(PageFormat::CloudEvents),
+        Some(Format::CdEvents) => Ok(PageFormat::CdEvents),
         Some(Format::Ndjson) => Err(ApiError::bad_request(
-            "parameter `format`: `ndjson` is for streams, one event is `plain` or `cloudevents`",
+            "parameter `format`: `ndjson` is for streams, one event is `plain`, `cloudevents` or `cdevents`",
         )),
     }
 }
@@ -204,6 +218,8 @@ mod tests {
         for (accept, query, expected) in [
             ("*/*", "format=cloudevents", Stream(Format::CloudEvents)),
             (json, "format=cloudevents", Page(PageFormat::CloudEvents)),
+            ("*/*", "format=cdevents", Stream(Format::CdEvents)),
+            (json, "format=cdevents", Page(PageFormat::CdEvents)),
             ("*/*", "format=ndjson", Stream(Format::Ndjson)),
             (json, "format=ndjson", Stream(Format::Ndjson)),
             (
@@ -233,6 +249,7 @@ mod tests {
             Ok(PageFormat::CloudEvents)
         );
         assert_eq!(of("*/*", "format=cloudevents"), Ok(PageFormat::CloudEvents));
+        assert_eq!(of("*/*", "format=cdevents"), Ok(PageFormat::CdEvents));
         assert_eq!(of("*/*", "format=ndjson"), Err(StatusCode::BAD_REQUEST));
         assert_eq!(of("text/event-stream", ""), Err(StatusCode::NOT_ACCEPTABLE));
     }

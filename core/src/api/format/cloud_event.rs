@@ -13,7 +13,8 @@ pub const BATCH_MEDIA_TYPE: &str = "application/cloudevents-batch+json";
 const TYPE_PREFIX: &str = "io.tiny-forge.";
 
 /// An event as CloudEvents 1.0 has it. Attributes are flat, and extensions have
-/// lower-case names; `cause` is the `id` of another event.
+/// lower-case names; `cause` is the `id` of another event. With `format=cdevents`,
+/// `type`, `subject` and `data` are those of CDEvents.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CloudEvent {
     /// Always `1.0`.
@@ -66,6 +67,10 @@ struct Plain {
 }
 
 impl CloudEvent {
+    pub(super) fn is_of(&self, event_type: EventType) -> bool {
+        self.kind.strip_prefix(TYPE_PREFIX) == Some(event_type.as_str())
+    }
+
     /// From the JSON of an event of this journal.
     pub fn new(journal: &str, json: &str) -> serde_json::Result<Self> {
         let Plain {

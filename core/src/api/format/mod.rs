@@ -1,5 +1,6 @@
 //! In which form events are answered, as `format=` or `Accept` asks for it.
 
+mod cd_event;
 mod choice;
 mod cloud_event;
 mod ndjson;
@@ -16,17 +17,20 @@ pub enum Format {
     Plain,
     /// Server-sent events that hold CloudEvents 1.0.
     CloudEvents,
+    /// The same for deploys that have succeeded, in the words of CDEvents 0.5.
+    CdEvents,
     /// Our own JSON, a line each; what the stream says of itself, too.
     Ndjson,
 }
 
 impl Format {
-    pub const ALL: [Self; 3] = [Self::Plain, Self::CloudEvents, Self::Ndjson];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::CloudEvents, Self::CdEvents, Self::Ndjson];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::CloudEvents => "cloudevents",
+            Self::CdEvents => "cdevents",
             Self::Ndjson => "ndjson",
         }
     }
@@ -38,12 +42,12 @@ impl Format {
     /// Of a stream.
     pub const fn media_type(self) -> &'static str {
         match self {
-            Self::Plain | Self::CloudEvents => "text/event-stream",
+            Self::Plain | Self::CloudEvents | Self::CdEvents => "text/event-stream",
             Self::Ndjson => ndjson::MEDIA_TYPE,
         }
     }
 
-    /// Appends an event as a stream has it.
+    /// Appends an event as a stream has it; nothing if this form has no word for it.
     pub fn write_event(
         self,
         journal: &str,
@@ -52,11 +56,11 @@ impl Format {
     ) -> serde_json::Result<()> {
         match self {
             Self::Plain => out.extend_from_slice(&frame.sse()),
-            Self::CloudEvents => {
-                let event = CloudEvent::new(journal, frame.json())?;
-                out.extend_from_slice(format!("id: {}\ndata: ", event.id).as_bytes());
-                serde_json::to_writer(&mut *out, &event)?;
-                out.extend_from_slice(b"\n\n");
+            Self::CloudEvents => write_sse(&CloudEvent::new(journal, frame.json())?, out)?,
+            Self::CdEvents => {
+                if let Some(event) = CloudEvent::new(journal, frame.json())?.into_cd_event()? {
+                    write_sse(&event, out)?;
+                }
             }
             Self::Ndjson => ndjson::write_event(journal, frame, out),
         }
@@ -66,8 +70,15 @@ impl Format {
     /// What a stream says about itself.
     pub fn control(self, control: &Control) -> String {
         match self {
-            Self::Plain | Self::CloudEvents => control.sse(),
+            Self::Plain | Self::CloudEvents | Self::CdEvents => control.sse(),
             Self::Ndjson => ndjson::control(control),
         }
     }
+}
+
+fn write_sse(event: &CloudEvent, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    out.extend_from_slice(format!("id: {}\ndata: ", event.id).as_bytes());
+    serde_json::to_writer(&mut *out, event)?;
+    out.extend_from_slice(b"\n\n");
+    Ok(())
 }

@@ -74,6 +74,8 @@ impl EventBody {
                     }
                 };
                 match next.and_then(|next| self.say(next)) {
+                    // Its form has no word for any of them.
+                    Ok(Said::Go(bytes)) if bytes.is_empty() => {}
                     Ok(Said::Go(bytes)) => yield bytes,
                     Ok(Said::End(bytes)) => {
                         yield bytes;

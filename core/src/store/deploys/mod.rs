@@ -55,6 +55,8 @@ pub struct OpenDeploy {
     pub instance: Option<String>,
     pub plan: Option<Plan>,
     pub rollback: Option<Rollback>,
+    /// Of its image, once that is here.
+    pub digest: Option<String>,
     pub lane_was: Option<String>,
     /// Somebody has asked for its end.
     pub cancelled: bool,

@@ -111,6 +111,7 @@ impl Reader<'_> {
                 instance: row.get(7)?,
                 plan: json(row.get(8)?)?,
                 rollback: rollback(row)?,
+                digest: row.get(11)?,
                 lane_was: row.get(13)?,
                 cancelled: row.get(12)?,
             });

@@ -40,8 +40,16 @@ fn no_file_is_left_over() {
 
 /// Name and content of each file.
 fn expected() -> Vec<(String, String)> {
-    let events = EventType::ALL.map(|kind| {
-        let frame = samples::frame(&samples::event(kind));
+    let of_each_type = EventType::ALL.map(|kind| (kind.as_str().to_owned(), samples::event(kind)));
+    let successes = samples::successes().map(|(word, event)| {
+        (
+            format!("{}_{word}", EventType::DeployStatus.as_str()),
+            event,
+        )
+    });
+    let events = of_each_type.into_iter().chain(successes);
+    let events = events.map(|(name, event)| {
+        let frame = samples::frame(&event);
         let text = in_each_format(|format| {
             let mut sent = Vec::new();
             format
@@ -49,7 +57,7 @@ fn expected() -> Vec<(String, String)> {
                 .expect("an event in every form");
             String::from_utf8(sent).expect("text")
         });
-        (format!("event_{}.txt", kind.as_str()), text)
+        (format!("event_{name}.txt"), text)
     });
     let controls = samples::controls()
         .into_iter()
@@ -58,7 +66,7 @@ fn expected() -> Vec<(String, String)> {
             let text = in_each_format(|format| format.control(&control));
             (format!("control_{name}.txt"), text)
         });
-    events.into_iter().chain(controls).collect()
+    events.chain(controls).collect()
 }
 
 fn in_each_format(write: impl Fn(Format) -> String) -> String {

@@ -83,12 +83,18 @@ async fn a_form_that_is_not_served_is_answered_with_those_that_are() {
     };
     let (status, detail) = ask("/api/events?format=xml", "*/*").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(detail.contains("plain, cloudevents, ndjson"), "{detail}");
+    assert!(
+        detail.contains("plain, cloudevents, cdevents, ndjson"),
+        "{detail}"
+    );
     let (status, detail) = ask("/api/events", "application/xml").await;
     assert_eq!(status, StatusCode::NOT_ACCEPTABLE);
     assert!(detail.contains("application/x-ndjson"), "{detail}");
     let (status, detail) = ask("/api/events/1?format=ndjson", "*/*").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(detail.contains("`plain` or `cloudevents`"), "{detail}");
+    assert!(
+        detail.contains("`plain`, `cloudevents` or `cdevents`"),
+        "{detail}"
+    );
     server.stop().await;
 }

@@ -1,5 +1,6 @@
 //! The forms in which events are sent, and what each frame looks like.
 
+mod cd_events;
 mod cloud_events;
 mod golden;
 mod lines;

@@ -34,6 +34,34 @@ pub fn event(kind: EventType) -> Event {
     }
 }
 
+/// Ends of deploys that have changed a service, by the word of CDEvents for it.
+pub fn successes() -> [(&'static str, Event); 3] {
+    let earlier = Some(DeployId(15));
+    [
+        ("deployed", None, None),
+        ("upgraded", None, earlier),
+        ("rolledback", earlier, earlier),
+    ]
+    .map(|(word, rolls_back_to, replaces)| {
+        let payload = DeployStatusPayload {
+            status: DeployStatus::Succeeded,
+            step: None,
+            step_status: None,
+            duration_ms: None,
+            message: None,
+            plan: None,
+            progress: None,
+            failure: None,
+            rolls_back_to,
+            replaces,
+            ..deploy_status()
+        };
+        let payload = Payload::DeployStatus(Box::new(payload));
+        let event = event(EventType::DeployStatus);
+        (word, Event { payload, ..event })
+    })
+}
+
 /// As it comes out of the journal.
 pub fn frame(event: &Event) -> Frame {
     let parts = FrameParts {
@@ -175,6 +203,7 @@ fn deploy_status() -> DeployStatusPayload {
         status: DeployStatus::Failed,
         image: "shop:3".into(),
         image_labels: image_labels(),
+        digest: Some(format!("sha256:{}", "cd".repeat(32))),
         rolls_back_to: Some(DeployId(15)),
         step: Some(StepName::Gate),
         step_status: Some(StepStatus::Failed),
@@ -211,6 +240,7 @@ fn deploy_status() -> DeployStatusPayload {
             health_output: Some("connection refused".into()),
             log_tail: vec!["out of memory".into()],
         }),
+        replaces: Some(DeployId(16)),
         recovered: true,
     }
 }

@@ -851,7 +851,8 @@ export interface components {
         };
         /**
          * @description An event as CloudEvents 1.0 has it. Attributes are flat, and extensions have
-         *     lower-case names; `cause` is the `id` of another event.
+         *     lower-case names; `cause` is the `id` of another event. With `format=cdevents`,
+         *     `type`, `subject` and `data` are those of CDEvents.
          */
         CloudEvent: {
             /** @description Always `1.0`. */
@@ -1008,6 +1009,11 @@ export interface components {
             image_labels?: {
                 [key: string]: string;
             };
+            /**
+             * @description `sha256:…`, as the image's registry names exactly what runs. Known once the image is
+             *     here, and never of one that no registry has.
+             */
+            digest?: string | null;
             rolls_back_to?: null | components["schemas"]["DeployId"];
             step?: null | components["schemas"]["StepName"];
             step_status?: null | components["schemas"]["StepStatus"];
@@ -1018,6 +1024,7 @@ export interface components {
             plan?: null | components["schemas"]["Plan"];
             progress?: null | components["schemas"]["PullProgress"];
             failure?: null | components["schemas"]["Failure"];
+            replaces?: null | components["schemas"]["DeployId"];
             /**
              * @description It has succeeded, and the last one of its stage that came to an end, but for
              *     cancelled ones, had not.
@@ -2914,7 +2921,7 @@ export interface operations {
             query?: {
                 after?: string;
                 limit?: number;
-                /** @description Of a stream: `plain`, `cloudevents` or `ndjson` */
+                /** @description Of a stream: `plain`, `cloudevents`, `cdevents` (its end, if it succeeds) or `ndjson` */
                 format?: string;
             };
             header?: never;
@@ -3071,7 +3078,7 @@ export interface operations {
                 order?: string;
                 /** @description 1 to 500, for pages */
                 limit?: number;
-                /** @description `plain`, `cloudevents`, or `ndjson` for streams: the form of the events, whatever `Accept` says of it */
+                /** @description `plain`, `cloudevents`, `cdevents` (deploys that have succeeded), or `ndjson` for streams: the form of the events, whatever `Accept` says of it */
                 format?: string;
             };
             header?: never;
@@ -3140,7 +3147,7 @@ export interface operations {
     get_events_id: {
         parameters: {
             query?: {
-                /** @description `plain` or `cloudevents`, whatever `Accept` says */
+                /** @description `plain`, `cloudevents` or `cdevents`, whatever `Accept` says */
                 format?: string;
             };
             header?: never;
