@@ -16,6 +16,7 @@ mod replay;
 mod rules;
 mod sqlite;
 mod start;
+mod tampered;
 mod wire;
 
 use std::{

@@ -84,6 +84,11 @@ impl Neighbours {
         Ok(seen)
     }
 
+    /// Where the server keeps machine code.
+    pub fn cache(&self) -> PathBuf {
+        self.server.directory.path().join("cache")
+    }
+
     pub fn undisturbed(&self) -> anyhow::Result<Look> {
         self.server.process.forget_peak_rss()?;
         self.watch(self.server.process.rss()?)
