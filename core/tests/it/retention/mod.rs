@@ -1,0 +1,4 @@
+//! How much of the journal is kept, and who notices.
+
+mod age;
+mod size;
