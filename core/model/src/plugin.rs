@@ -218,7 +218,7 @@ pub struct Pipeline {
     pub batched: u64,
     /// Everything up to this event has been decided.
     pub cursor: EventId,
-    /// Events that it has still to look at; counted up to 500.
+    /// Events that it has still to look at; counted up to 500, and within the next 200,000 ids.
     pub lag: usize,
     /// Events that `when` let in.
     pub seen: i64,

@@ -1661,7 +1661,7 @@ export interface components {
                 batched: number;
                 /** @description Everything up to this event has been decided. */
                 cursor: components["schemas"]["EventId"];
-                /** @description Events that it has still to look at; counted up to 500. */
+                /** @description Events that it has still to look at; counted up to 500, and within the next 200,000 ids. */
                 lag: number;
                 /**
                  * Format: int64
@@ -1904,7 +1904,7 @@ export interface components {
             batched: number;
             /** @description Everything up to this event has been decided. */
             cursor: components["schemas"]["EventId"];
-            /** @description Events that it has still to look at; counted up to 500. */
+            /** @description Events that it has still to look at; counted up to 500, and within the next 200,000 ids. */
             lag: number;
             /**
              * Format: int64
