@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::support::{
@@ -145,8 +146,8 @@ async fn open_streams_end_at_once_when_the_server_stops_and_resume_after_it() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn what_is_rare_is_found_however_far_it_is_back() {
+/// Its journal is so long that a page takes two reads, and has something rare at both ends.
+async fn with_long_journal() -> Server {
     let server = Server::start().await;
     let rare = vec![gap()];
     server.bus().publish_all(rare).await.expect("published");
@@ -156,6 +157,12 @@ async fn what_is_rare_is_found_however_far_it_is_back() {
     }
     let rare = vec![gap()];
     server.bus().publish_all(rare).await.expect("published");
+    server
+}
+
+#[tokio::test]
+async fn what_is_rare_is_found_however_far_it_is_back() {
+    let server = with_long_journal().await;
     for (order, found) in [("asc", 2), ("desc", 2), ("desc&before=60000", 1)] {
         let path = format!("/api/events?type=watch_gap&order={order}");
         let page = server.json(&path).await;
@@ -166,34 +173,60 @@ async fn what_is_rare_is_found_however_far_it_is_back() {
         );
         assert_eq!(page["next"], Value::Null);
     }
-    // It takes several reads, and says up to where the first of them looked.
-    let bus = server.bus();
-    let publishing = async {
-        for _ in 0..200 {
-            bus.publish_all(vec![gap()]).await.expect("published");
-        }
-    };
-    let path = "/api/events?type=watch_gap&order=desc&limit=500";
-    let asking = async {
-        let mut pages = Vec::new();
-        for _ in 0..10 {
-            pages.push(server.json(path).await);
-        }
-        pages
-    };
-    let ((), pages) = tokio::join!(publishing, asking);
-    for page in pages {
-        let items = page["items"].as_array().expect("items");
-        let newest = items[0]["id"].as_i64();
-        assert_eq!(
-            newest,
-            page["as_of"]["id"].as_i64(),
-            "nothing else is published"
-        );
-    }
     let path = "/api/events?type=watch_gap&order=desc&before=-9223372036854775808";
     assert_eq!(server.json(path).await["items"], serde_json::json!([]));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_follows_a_page_of_several_reads_from_its_as_of_loses_nothing() {
+    // Together fewer than a page holds: a full one would take one read.
+    const PAGES_MAX: usize = 20;
+    const EVENTS_DURING_A_PAGE: usize = 20;
+    let server = with_long_journal().await;
+    let database = server.dir.path().join("data/tiny-forge.db");
+    let database = Connection::open(database).expect("a database");
+    // Its commits wait for no disk, and checkpoints are the server's.
+    for (setting, value) in [("synchronous", 0), ("wal_autocheckpoint", 0)] {
+        let set = database.pragma_update(None, setting, value);
+        set.expect("a setting of SQLite");
+    }
+    // `oldest` is of the last read. Here it follows each event at once, as if retention did.
+    let mark = "UPDATE kept SET floor = (
+                    SELECT id FROM events WHERE type = 'watch_gap' ORDER BY id DESC LIMIT 1
+                ) WHERE type = 'watch_gap'";
+    let publishing = async || {
+        for _ in 0..EVENTS_DURING_A_PAGE {
+            let one = vec![gap()];
+            server.bus().publish_all(one).await.expect("published");
+            database.execute(mark, []).expect("marked");
+        }
+    };
+    let mut tries = 0..PAGES_MAX;
+    let mut fell_between = false;
+    while !fell_between {
+        let left = tries.next();
+        left.expect("an event falls between two reads of one of these pages");
+        let path = "/api/events?type=watch_gap&order=desc&limit=500";
+        let ((), page) = tokio::join!(publishing(), server.json(path));
+        let as_of = page["as_of"]["id"].as_i64().expect("an id");
+        let all = server.json("/api/events?type=watch_gap&limit=500").await;
+        let mut until_then = ids(&all);
+        until_then.retain(|id| *id <= as_of);
+        until_then.reverse();
+        assert_eq!(ids(&page), until_then, "what came until {as_of}");
+        // The last read has seen an event that the first one has not.
+        fell_between = page["oldest"]["id"].as_i64() > Some(as_of + 1);
+    }
+    drop(database);
+    server.stop().await;
+}
+
+fn ids(page: &Value) -> Vec<i64> {
+    let items = page["items"].as_array().expect("items").iter();
+    items
+        .map(|item| item["id"].as_i64().expect("an id"))
+        .collect()
 }
 
 #[tokio::test]
