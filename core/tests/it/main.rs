@@ -32,6 +32,7 @@ mod refusals;
 mod registries;
 mod retention;
 mod rollbacks;
+mod rules;
 mod sandbox;
 mod schemas;
 mod steering;
