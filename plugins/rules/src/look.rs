@@ -1,8 +1,7 @@
 //! An event as rules look at it. Most of a payload is no rule's business: only the fields
 //! that rules name are made values of, and only where a rule gets to them.
 
-use std::cell::OnceCell;
-use std::fmt;
+use std::{cell::OnceCell, collections::BTreeSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Map;
@@ -19,7 +18,7 @@ pub(crate) struct Names {
 
 #[derive(Debug)]
 enum Fields {
-    Named(Vec<String>),
+    Named(BTreeSet<String>),
     All,
 }
 
@@ -87,16 +86,16 @@ impl Names {
 
 impl Default for Fields {
     fn default() -> Self {
-        Self::Named(Vec::new())
+        Self::Named(BTreeSet::new())
     }
 }
 
 impl Fields {
     fn add(&mut self, name: &str) {
         if let Self::Named(names) = self
-            && !names.iter().any(|known| known == name)
+            && !names.contains(name)
         {
-            names.push(name.to_owned());
+            names.insert(name.to_owned());
         }
     }
 
@@ -155,7 +154,7 @@ impl Visitor<'_> for Name<'_> {
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         let is_wanted = match self.0 {
             Fields::All => true,
-            Fields::Named(names) => names.iter().any(|wanted| wanted == name),
+            Fields::Named(names) => names.contains(name),
         };
         Ok(is_wanted.then(|| name.to_owned()))
     }

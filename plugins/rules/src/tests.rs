@@ -162,6 +162,11 @@ fn a_wrong_expression_is_told_with_its_rule_its_place_and_the_remedy() {
         ("'a' in project", "column 8", "text.contains"),
         ("payload.list.exists(x, x == 1)", "column 20", "with `in`"),
         ("payload.a + 1 == 2", "column 11", "do not calculate"),
+        (
+            "payload.a == -(-9223372036854775808)",
+            "column 14",
+            "do not calculate",
+        ),
         ("payload.a == null", "column 14", "has(payload.field)"),
         ("has(project)", "column 5", "has(payload.status)"),
         (

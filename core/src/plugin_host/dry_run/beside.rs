@@ -48,6 +48,10 @@ impl Beside {
         Self { of }
     }
 
+    pub const fn is_of_one_plugin(&self) -> bool {
+        matches!(self.of, Of::Plugin(_))
+    }
+
     /// One for each event.
     pub async fn look_up(
         &self,

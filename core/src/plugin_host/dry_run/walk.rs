@@ -97,6 +97,8 @@ impl Walk {
         let forgotten = self.events.iter().filter(|it| it.really.is_empty());
         match forgotten.count() {
             0 => {}
+            // A sink decides nothing; its deliveries stand beside.
+            _ if self.beside.is_of_one_plugin() && !self.cast.sinks.is_empty() => {}
             count => self.notes.push(format!(
                 "how {count} of these events really went is not known: it did not run then, or \
                  that is forgotten, after a day at the latest; they count as nothing else"

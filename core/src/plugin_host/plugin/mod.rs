@@ -45,7 +45,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// For texts: `version 1.2.3 (sha256 3f2a91c0d4e1)`.
+    /// For texts: `version 1.2.3 (sha256 3f2a91c0d4e1)`; without what has no number.
     pub fn label(&self) -> String {
         label(&self.number, self.module.digest())
     }
@@ -63,7 +63,10 @@ impl Version {
 }
 
 fn label(number: &str, digest: &str) -> String {
-    format!("version {number} ({})", short(digest))
+    match number {
+        "" => short(digest),
+        number => format!("version {number} ({})", short(digest)),
+    }
 }
 
 /// As much of a digest as tells files apart.

@@ -62,6 +62,7 @@ async fn a_sink_shows_what_it_would_send_beside_what_it_sent_and_sends_nothing()
     let body = json!({"when": {"type": ["project_status"]}});
     let run = tried(&host, "/api/plugins/hook/dry-run", &body).await;
     assert_eq!(run["complete"], true);
+    assert_eq!(run["notes"], json!([]), "its deliveries stand beside");
     assert_eq!(outcomes(&run), ["passed"; 3]);
     assert_eq!(run["summary"]["deliveries"], 3);
     assert_eq!(run["summary"]["failed_deliveries"], 0);

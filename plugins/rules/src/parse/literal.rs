@@ -40,7 +40,9 @@ fn item(node: &IdedExpr) -> Result<Value, Refusal> {
 pub(super) fn negated(call: &CallExpr, id: u64) -> Result<Value, Refusal> {
     if let (operators::NEGATE, [of]) = (call.func_name.as_str(), call.args.as_slice()) {
         match &of.expr {
-            Expr::Literal(LiteralValue::Int(whole)) => return Ok(json!(-whole.inner())),
+            Expr::Literal(LiteralValue::Int(whole)) if *whole.inner() != i64::MIN => {
+                return Ok(json!(-whole.inner()));
+            }
             Expr::Literal(LiteralValue::Double(real)) => return Ok(json!(-real.inner())),
             _ => {}
         }
