@@ -96,6 +96,7 @@ pub struct Subscription {
     pending_reset: Option<ResetReason>,
     /// Up to where gaps were told, for who wants what is left.
     gap_told: Option<EventId>,
+    batch_bytes: usize,
 }
 
 /// Where a subscription is and what it wants, for others to see and to change.
@@ -183,6 +184,15 @@ impl Subscription {
             steering: Steering(Arc::new(Mutex::new(course))),
             pending_reset,
             gap_told,
+            batch_bytes: BATCH_BYTES,
+        }
+    }
+
+    /// For who may be slow to take them, and there are many.
+    pub fn in_batches_of(self, batch_bytes: usize) -> Self {
+        Self {
+            batch_bytes,
+            ..self
         }
     }
 
@@ -240,11 +250,11 @@ impl Subscription {
         let Some(last) = frames.last().map(Frame::id) else {
             return Ok(None);
         };
-        let last = within_limit(&mut frames).unwrap_or(last);
+        frames.retain(|frame| course.filter.matches(&frame.parts()));
+        let last = within_limit(&mut frames, self.batch_bytes).unwrap_or(last);
         if !self.steering.go_on(&course, last) {
             return Ok(None);
         }
-        frames.retain(|frame| course.filter.matches(&frame.parts()));
         if frames.is_empty() {
             tokio::task::yield_now().await;
             return Ok(None);
@@ -253,12 +263,12 @@ impl Subscription {
     }
 
     async fn advance_in_journal(&mut self, course: Course) -> Result<Option<Next>, StoreError> {
-        let (filter, after) = (course.filter.clone(), course.cursor);
+        let (filter, after, bytes) = (course.filter.clone(), course.cursor, self.batch_bytes);
         let (floor, page) = self
             .store
             .read(move |reader| {
                 let request = PageRequest {
-                    bytes: BATCH_BYTES,
+                    bytes,
                     ..PageRequest::new(after, BATCH)
                 };
                 Ok((
@@ -281,7 +291,7 @@ impl Subscription {
         let to = if is_incomplete {
             page.head
         } else {
-            within_limit(&mut frames).unwrap_or(page.scanned_to)
+            within_limit(&mut frames, bytes).unwrap_or(page.scanned_to)
         };
         if !self.steering.go_on(&course, to) {
             return Ok(None);
@@ -297,11 +307,11 @@ impl Subscription {
 }
 
 /// Leaves out what is too much at once. The last that stays, where any had to go.
-fn within_limit(frames: &mut Vec<Frame>) -> Option<EventId> {
+fn within_limit(frames: &mut Vec<Frame>, bytes_max: usize) -> Option<EventId> {
     let mut bytes = 0;
     let too_many = frames.iter().position(|frame| {
         bytes += frame.sse().len();
-        bytes > BATCH_BYTES
+        bytes > bytes_max
     });
     frames.truncate(too_many?.max(1));
     frames.last().map(Frame::id)

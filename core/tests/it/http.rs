@@ -298,3 +298,21 @@ async fn who_asks_for_the_head_of_a_stream_only_is_no_subscriber() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_head_is_as_long_as_a_large_filter_needs_and_no_longer() {
+    let server = Server::start().await;
+    let with_cookies = async |bytes: usize| {
+        let request = server
+            .get("/api/status")
+            .header("cookie", "c".repeat(bytes));
+        request.send().await.map(|answer| answer.status())
+    };
+    let long = with_cookies(60_000).await.expect("an answer");
+    assert_eq!(long, StatusCode::OK);
+    // Who goes on writing may be cut off before the answer is there.
+    if let Ok(status) = with_cookies(100_000).await {
+        assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    server.stop().await;
+}

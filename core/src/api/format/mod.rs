@@ -47,6 +47,15 @@ impl Format {
         }
     }
 
+    /// Bytes of an event beyond those that it has as a server-sent event of our own, about.
+    pub const fn excess(self) -> usize {
+        match self {
+            Self::Plain | Self::CdEvents => 0,
+            Self::CloudEvents => 128,
+            Self::Ndjson => 2,
+        }
+    }
+
     /// Appends an event as a stream has it; nothing if this form has no word for it.
     pub fn write_event(
         self,

@@ -39,6 +39,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const GONE_AFTER: Duration = Duration::from_secs(60);
 /// One with nothing to acknowledge is asked over HTTP/2.
 const ASKED_EVERY: Duration = Duration::from_secs(30);
+/// Waits for a client that does not read, besides a chunk; of HTTP/1.1, no head of a
+/// request is longer, either.
+const WAITING_BYTES_MAX: usize = 64 << 10;
 /// What is still under way this long after `stopping` is given up.
 const GRACE: Duration = Duration::from_millis(1_500);
 /// Pause when there is no descriptor left for a connection.
@@ -139,10 +142,12 @@ async fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(WAITING_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_send_buf_size(WAITING_BYTES_MAX)
         .keep_alive_interval(ASKED_EVERY)
         .keep_alive_timeout(ASKED_EVERY);
     let mut served = pin!(builder.serve_connection(socket, service));

@@ -121,7 +121,8 @@ impl EventBody {
                 .is_some_and(|ending| (ending.is_last)(frame))
         };
         let journal = &self.hello.head.journal;
-        let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.sse().len()).sum());
+        let bytes_of = |frame: &Frame| frame.sse().len() + self.format.excess();
+        let mut bytes = Vec::with_capacity(frames.iter().map(bytes_of).sum());
         for frame in frames {
             self.format.write_event(journal, frame, &mut bytes)?;
             if last(frame) {
