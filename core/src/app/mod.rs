@@ -60,7 +60,7 @@ impl App {
         let plugins = base.plugins(&config, address, &guests).await?;
         let deploys = base.deploys(&config).await?;
 
-        let replay: Arc<dyn Replay> = Arc::new(base.store.clone());
+        let replay: Arc<dyn Replay> = Arc::new(base.bus.past().clone());
         let fanout = Fanout::start(base.bus.log(), &replay, &Handle::current())
             .context("cannot start the fan-out threads")?;
         drop(replay);

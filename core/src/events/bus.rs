@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Filter, Gaps, Log, Start, Subscription, replay};
+use super::{Filter, Gaps, Log, Past, Start, Subscription, replay};
 use crate::{
     model::{Actor, EventId, NewEvent, Payload, Position, Severity, Subject, SystemPayload},
     store::{Receipt, Store, StoreError},
@@ -11,11 +11,13 @@ use crate::{
 pub struct Bus {
     store: Store,
     log: Arc<Log>,
+    past: Past,
 }
 
 impl Bus {
     pub fn new(store: Store, log: Arc<Log>) -> Self {
-        Self { store, log }
+        let past = Past::new(store.clone());
+        Self { store, log, past }
     }
 
     /// Enqueues an event; never waits. The receipt may be dropped: the event
@@ -66,6 +68,11 @@ impl Bus {
         &self.log
     }
 
+    /// What is no longer in memory, for clients.
+    pub fn past(&self) -> &Past {
+        &self.past
+    }
+
     /// A cursor on the journal; it costs nothing until it is asked.
     pub fn subscribe(&self, filter: Filter, start: Start) -> Subscription {
         self.subscribe_over(filter, start, Gaps::Reset)
@@ -74,5 +81,11 @@ impl Bus {
     /// The same, where gaps are something else than a reset.
     pub fn subscribe_over(&self, filter: Filter, start: Start, gaps: Gaps) -> Subscription {
         Subscription::new(self.store.clone(), self.log.clone(), filter, start, gaps)
+    }
+
+    /// The same for one of many clients, which may be slow.
+    pub fn subscribe_client(&self, filter: Filter, start: Start, gaps: Gaps) -> Subscription {
+        let subscription = self.subscribe_over(filter, start, gaps);
+        subscription.in_turns(self.past.turns.clone())
     }
 }

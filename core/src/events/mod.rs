@@ -12,6 +12,7 @@ mod replay;
 mod subscription;
 
 pub use bus::Bus;
+pub use replay::Past;
 pub use subscription::{Gaps, Next, Start, Steering, Subscription};
 pub use tiny_forge_events::{
     Attachment, Chunks, ChunksBuilder, EventTooLarge, Fanout, Filter, Frame, FrameParts, Gone, Log,

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{Filter, Frame, Log, Progress};
 use crate::{
@@ -13,6 +13,8 @@ const BATCH: usize = 512;
 /// And how long they are together, unless it is one alone: somebody who does not take
 /// them keeps them in memory.
 const BATCH_BYTES: usize = 256 << 10;
+/// The same for clients, of which there are many: one that does not read has two of them.
+const CLIENT_BATCH_BYTES: usize = 64 << 10;
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct Subscription {
     /// Up to where gaps were told, for who wants what is left.
     gap_told: Option<EventId>,
     batch_bytes: usize,
+    /// For reading the journal, of many alike.
+    turns: Option<Arc<Semaphore>>,
 }
 
 /// Where a subscription is and what it wants, for others to see and to change.
@@ -185,13 +189,14 @@ impl Subscription {
             pending_reset,
             gap_told,
             batch_bytes: BATCH_BYTES,
+            turns: None,
         }
     }
 
-    /// For who may be slow to take them, and there are many.
-    pub fn in_batches_of(self, batch_bytes: usize) -> Self {
+    pub(super) fn in_turns(self, turns: Arc<Semaphore>) -> Self {
         Self {
-            batch_bytes,
+            batch_bytes: CLIENT_BATCH_BYTES,
+            turns: Some(turns),
             ..self
         }
     }
@@ -264,6 +269,11 @@ impl Subscription {
 
     async fn advance_in_journal(&mut self, course: Course) -> Result<Option<Next>, StoreError> {
         let (filter, after, bytes) = (course.filter.clone(), course.cursor, self.batch_bytes);
+        let turns = self.turns.clone();
+        let turn = match &turns {
+            Some(turns) => Some(turns.acquire().await),
+            None => None,
+        };
         let (floor, page) = self
             .store
             .read(move |reader| {
@@ -277,6 +287,7 @@ impl Subscription {
                 ))
             })
             .await?;
+        drop(turn);
         if let Some(told) = self.gap_told.filter(|_| after < floor)
             && told < floor
         {

@@ -79,9 +79,8 @@ impl Shard {
         subscriber.place = Place::Reading { after, ticket };
         let filter = self.filters.filter(subscriber.filter).clone();
         let page = self.reader.replay.page(filter, after, self.cursor);
-        let (handle, turns) = (self.handle.clone(), self.reader.turns.clone());
+        let handle = self.handle.clone();
         let read = async move {
-            let _turn = turns.acquire().await;
             let page = page.await;
             handle.send(Command::Read { key, ticket, page });
         };
@@ -197,7 +196,6 @@ mod tests {
             replay: Arc::new(NoPast),
             runtime: runtime.handle().clone(),
             reads: tokio_util::task::TaskTracker::new(),
-            turns: Arc::new(tokio::sync::Semaphore::new(1)),
         };
         let mut shard = Shard::new(poll, handle, log, reader);
         let key = shard.subscribers.insert(subscriber);

@@ -25,10 +25,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tiny_forge_model::EventId;
-use tokio::{
-    runtime,
-    sync::{Semaphore, oneshot},
-};
+use tokio::{runtime, sync::oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::{Chunks, Filter, Log, doorbell::Doorbell, vital};
@@ -37,9 +34,6 @@ use shard::{Command, Shard};
 /// Threads at most: each keeps a core busy at several hundred thousand
 /// deliveries a second.
 const SHARDS_MAX: usize = 8;
-
-/// Pages of the past that are read at once, of all threads.
-const READS_AT_ONCE: usize = 2;
 
 /// The past, for those who have fallen out of memory.
 pub trait Replay: Send + Sync + 'static {
@@ -144,7 +138,6 @@ impl Fanout {
         runtime: &runtime::Handle,
     ) -> io::Result<Self> {
         let reads = TaskTracker::new();
-        let turns = Arc::new(Semaphore::new(READS_AT_ONCE));
         let mut shards = Vec::new();
         let mut threads = Vec::new();
         for number in 0..count {
@@ -159,7 +152,6 @@ impl Fanout {
                 replay: replay.clone(),
                 runtime: runtime.clone(),
                 reads: reads.clone(),
-                turns: turns.clone(),
             };
             let shard = Shard::new(poll, handle.clone(), log.clone(), reader);
             let thread = thread::Builder::new().name(format!("fanout-{number}"));

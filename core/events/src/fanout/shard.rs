@@ -6,10 +6,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token, event::Event};
 use slab::Slab;
 use tiny_forge_model::{EventId, Position, Timestamp};
-use tokio::{
-    runtime,
-    sync::{Semaphore, oneshot},
-};
+use tokio::{runtime, sync::oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -55,8 +52,6 @@ pub struct Reader {
     pub replay: Arc<dyn Replay>,
     pub runtime: runtime::Handle,
     pub reads: TaskTracker,
-    /// Reads at once: however many come back from far behind, others can read, too.
-    pub turns: Arc<Semaphore>,
 }
 
 /// One thread with its subscribers.

@@ -33,9 +33,6 @@ use crate::{
 use body::EventBody;
 use coalesce::Coalescer;
 
-/// Of a body, about: a client that does not read keeps two of them in memory.
-const CHUNK_BYTES: usize = 64 << 10;
-
 /// What a client asks for.
 pub struct Wanted {
     pub format: Format,
@@ -146,8 +143,7 @@ fn open_as_body(state: &ApiState, client: IpAddr, wanted: Wanted) -> Result<Resp
     } = wanted;
     let floor = state.store.floor(&filter);
     let is_resume = start != Start::Live;
-    let subscription = state.bus.subscribe_over(filter, start, gaps);
-    let subscription = subscription.in_batches_of(CHUNK_BYTES);
+    let subscription = state.bus.subscribe_client(filter, start, gaps);
     let sent = Arc::new(AtomicU64::new(0));
     let link = Link::Body {
         steering: subscription.steering(),
