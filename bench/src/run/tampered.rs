@@ -26,28 +26,35 @@ pub fn write(examples: &Path, folder: &Path) -> anyhow::Result<()> {
 
 /// It has run before, so its code is in the cache.
 pub fn beside(others: &Neighbours, guests: &Path) -> anyhow::Result<Look> {
+    let of_others = files(&others.cache())?;
     others.beside(guests, NAME)?;
-    let tampered = tamper(&others.cache())?;
+    let mut code = files(&others.cache())?;
+    code.retain(|path| !of_others.contains(path));
+    let [code] = &code[..] else {
+        bail!("one plugin has more in the cache: {code:?}");
+    };
+    let tampered = tamper(code)?;
     let seen = others.beside(guests, NAME)?;
-    // Those of plugins that ran all the while are in memory, and stay as they are.
-    let is_written_again =
-        |(path, code): &(PathBuf, Vec<u8>)| fs::read(path).is_ok_and(|now| now != *code);
-    if !tampered.iter().any(is_written_again) {
-        bail!("nothing was compiled again, though the cache was changed");
+    let now = fs::read(code)?;
+    if now == tampered {
+        bail!("it was not compiled again, though its code had been changed");
     }
+    // As if it had never been here, for the next look.
+    fs::remove_file(code)?;
     Ok(seen)
 }
 
-/// Each file as it is then.
-fn tamper(cache: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
-    let mut tampered = Vec::new();
-    for entry in fs::read_dir(cache)? {
-        let path = entry?.path();
-        let mut code = fs::read(&path)?;
-        let middle = code.len() / 2;
-        code[middle] ^= 0xff;
-        fs::write(&path, &code)?;
-        tampered.push((path, code));
-    }
-    Ok(tampered)
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let files = fs::read_dir(folder)?;
+    let paths = files.map(|file| Ok(file?.path()));
+    paths.collect()
+}
+
+/// The file as it is then.
+fn tamper(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut code = fs::read(path)?;
+    let middle = code.len() / 2;
+    code[middle] ^= 0xff;
+    fs::write(path, &code)?;
+    Ok(code)
 }

@@ -10,6 +10,7 @@ mod domain;
 mod dry_run;
 mod event;
 mod health_spec;
+mod image_name;
 mod instance;
 mod metrics;
 mod names;
@@ -41,6 +42,7 @@ pub use event::{
     Actor, ActorKind, Event, EventId, EventType, NewEvent, Position, Severity, Subject,
 };
 pub use health_spec::{DockerHealth, HealthSpec, HttpProbe, TcpProbe};
+pub use image_name::{DOCKER_HUB, ImageName};
 pub use instance::{Health, Instance, InstanceStatus, PublishedPort};
 pub use metrics::{Calls, DeliveryCounts, PluginMemory};
 pub use names::{DeployId, InvalidName, Lane, ProjectName, StageName};
@@ -59,8 +61,8 @@ pub use principal::Principal;
 pub use project::{HeldPorts, LaneView, Project};
 pub use secret::{InvalidSecretName, Secret, SecretName};
 pub use spec::{
-    DOCKER_HUB, EnvEntry, Limits, PortSpec, Protocol, PullPolicy, RegistryAuth, RestartPolicy,
-    Routing, Spec, SpecError, VolumeSpec, registry_of,
+    EnvEntry, Limits, PortSpec, Protocol, PullPolicy, RegistryAuth, RestartPolicy, Routing, Spec,
+    SpecError, VolumeSpec,
 };
 pub use status::DeployStatus;
 pub use timestamp::Timestamp;

@@ -76,8 +76,8 @@ pub struct DeployStatusPayload {
     /// Known once it is here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub image_labels: BTreeMap<String, String>,
-    /// `sha256:…`, as the image's registry names exactly what runs. Known once the image is
-    /// here, and never of one that no registry has.
+    /// `sha256:…`, as the repository of the image's name calls exactly what runs. Known once
+    /// the image is here, if the engine has it from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The deploy whose image and configuration this one brings back.

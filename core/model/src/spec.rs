@@ -7,8 +7,6 @@ use super::{DomainSpec, HealthSpec, domain};
 
 const BAKE_MS_MAX: u64 = 3_600_000;
 const DRAIN_MS_MAX: u64 = 86_400_000;
-/// Where images are whose names begin with no registry.
-pub const DOCKER_HUB: &str = "docker.io";
 
 /// What a lane runs. Everything but `image` has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -340,14 +338,6 @@ impl Spec {
     }
 }
 
-/// `registry.example:5000/team/shop:1` → `registry.example:5000`; Docker Hub where the
-/// name begins with none.
-pub fn registry_of(reference: &str) -> &str {
-    let first = reference.split_once('/').map(|(first, _)| first);
-    let named = first.filter(|name| name.contains(['.', ':']) || *name == "localhost");
-    named.unwrap_or(DOCKER_HUB)
-}
-
 const fn default_stop_grace_ms() -> u64 {
     10_000
 }
@@ -358,22 +348,4 @@ const fn default_bake_ms() -> u64 {
 
 const fn default_drain_ms() -> u64 {
     30_000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::registry_of;
-
-    #[test]
-    fn a_registry_is_the_first_part_of_a_name_that_looks_like_a_host() {
-        for (reference, expected) in [
-            ("shop", "docker.io"),
-            ("team/shop:1", "docker.io"),
-            ("localhost/shop", "localhost"),
-            ("registry.example/team/shop:1", "registry.example"),
-            ("127.0.0.1:5000/shop@sha256:00", "127.0.0.1:5000"),
-        ] {
-            assert_eq!(registry_of(reference), expected);
-        }
-    }
 }

@@ -79,7 +79,7 @@ pub async fn list(
         }
         Answer::Page(PageFormat::CloudEvents | PageFormat::CdEvents) => {
             return Err(ApiError::bad_request(
-                "a log comes as CloudEvents in a stream only: add `Accept: text/event-stream`",
+                "a log comes as CloudEvents or CDEvents in a stream only: add `Accept: text/event-stream`",
             ));
         }
         Answer::Page(PageFormat::Plain) => {}

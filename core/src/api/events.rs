@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     events::{Filter, Frame, Start},
-    model::{Event, EventId, EventType, Position},
+    model::{Event, EventId, Position},
     store::{PageRequest, Reader, StoreError},
 };
 
@@ -90,16 +90,14 @@ pub async fn list(
             "it is for pages; this is a stream: ask for a page with `accept: application/json`",
         )?,
     }
-    let filter = match answer {
-        Answer::Page(PageFormat::CdEvents) | Answer::Stream(Format::CdEvents) => {
-            query.none_of(&["type", "logs"], "CDEvents are of deploys' status alone")?;
-            Filter {
-                types: vec![EventType::DeployStatus],
-                ..query.filter()?
-            }
-        }
-        _ => query.filter()?,
-    };
+    let mut filter = query.filter()?;
+    if let Answer::Page(PageFormat::CdEvents) | Answer::Stream(Format::CdEvents) = answer {
+        query.none_of(
+            &["type", "logs", "instance", "severity"],
+            "CDEvents are of deploys that have succeeded: choose by `project`, `stage` or `deploy`",
+        )?;
+        filter = Format::CdEvents.narrow(filter);
+    }
     match answer {
         Answer::Page(PageFormat::Plain) => {
             Ok(Json(page(&state, filter, &query).await?).into_response())

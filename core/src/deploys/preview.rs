@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{DeployError, Deploys, holdable, plan, registry, situation, spec_diff};
 use crate::{
     engine::EngineError,
-    model::{DeployPreview, Lane, PullPolicy, Spec, registry_of},
+    model::{DeployPreview, ImageName, Lane, PullPolicy, Spec},
     store::SealError,
 };
 
@@ -82,7 +82,9 @@ impl Deploys {
         let tools = self.tools();
         let local = tools.engine.image(&spec.image).await?;
         match (spec.pull, local) {
-            (PullPolicy::Missing | PullPolicy::Never, Some(local)) => return Ok(local.digest()),
+            (PullPolicy::Missing | PullPolicy::Never, Some(local)) => {
+                return Ok(local.digest_in(&spec.image));
+            }
             (PullPolicy::Never, None) => {
                 warnings.push(format!(
                     "image `{}` is not on this engine, and the pull policy is `never`",
@@ -99,7 +101,7 @@ impl Deploys {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not answer".to_owned(),
         };
-        let registry = registry_of(&spec.image);
+        let registry = ImageName::parse(&spec.image).registry;
         warnings.push(format!(
             "the pull may fail: {registry} was asked in vain: {found}"
         ));

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use super::{error::Stop, run::Run};
 use crate::{
     engine::{EngineError, Image, PullUpdate, tagged},
-    model::{LayerProgress, PullPolicy, PullProgress, StepName, registry_of},
+    model::{ImageName, LayerProgress, PullPolicy, PullProgress, StepName},
     store::Rollback,
 };
 
@@ -140,7 +140,7 @@ fn refused(error: &EngineError, reference: &str) -> Stop {
     let lower = reason.to_lowercase();
     let asks_who = ["denied", "unauthorized", "authentication", "no basic auth"];
     if asks_who.iter().any(|word| lower.contains(word)) {
-        let registry = registry_of(reference);
+        let registry = ImageName::parse(reference).registry;
         reason += &format!(
             ": give the project `registry_auth`, or log in to {registry} with `docker login` as the user of this server"
         );

@@ -9,7 +9,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::{
     engine::Login,
-    model::{DOCKER_HUB, Spec, registry_of},
+    model::{DOCKER_HUB, ImageName, Spec},
 };
 
 /// Docker Hub, as Docker's configuration names it.
@@ -49,7 +49,7 @@ pub(super) async fn login(
     reference: &str,
     docker_config: Option<&Path>,
 ) -> Option<Login> {
-    let registry = registry_of(reference);
+    let registry = ImageName::parse(reference).registry;
     if let Some(auth) = &spec.registry_auth {
         return Some(Login {
             registry: registry.to_owned(),

@@ -149,12 +149,12 @@ impl Run {
         self.journal.say(line).await?;
         if let Some((plan, candidate)) = &known {
             self.journal.goes_on_with(plan.strategy);
-            if let Ok(found) = self.tools.engine.inspect(candidate).await {
-                self.journal.image_is(ImageFacts {
-                    labels: image_labels(&found.instance.labels),
-                    digest: self.deploy.digest.clone(),
-                });
-            }
+            let found = self.tools.engine.inspect(candidate).await;
+            let labels = found.map(|found| image_labels(&found.instance.labels));
+            self.journal.image_is(ImageFacts {
+                labels: labels.unwrap_or_default(),
+                digest: self.deploy.digest.clone(),
+            });
         }
         Ok(known)
     }
@@ -227,7 +227,10 @@ impl Run {
     /// What a container is to be made of.
     async fn pull(&self) -> Result<(String, Option<String>), Stop> {
         let pulled = pull::pull(self).await?;
-        let digest = pulled.image.digest();
+        let digest = pulled.image.digest_in(&self.spec.image);
+        // Known of old, and by its id alone it is on the engine still.
+        let of_old = self.deploy.rollback.as_ref();
+        let digest = digest.or_else(|| of_old?.digest.clone());
         self.journal.image_is(ImageFacts {
             labels: pulled.image.labels.clone(),
             digest: digest.clone(),

@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::{Engine, EngineError, image_labels};
+use crate::model::ImageName;
 
 /// Without any word from the engine for so long, a pull has stalled.
 const PULL_STALL: Duration = Duration::from_secs(120);
@@ -59,10 +60,13 @@ pub struct PullUpdate {
 }
 
 impl Image {
-    /// `sha256:…` in its registry.
-    pub fn digest(&self) -> Option<String> {
-        let named = self.digests.first()?;
-        named.split_once('@').map(|(_, digest)| digest.to_owned())
+    /// `sha256:…`, as the repository of this name calls it. The same image may have come from
+    /// others besides.
+    pub fn digest_in(&self, name: &str) -> Option<String> {
+        let wanted = ImageName::parse(name);
+        let digests = self.digests.iter().map(|digest| ImageName::parse(digest));
+        let mut found = digests.filter(|digest| digest.is_of_repository_of(&wanted));
+        found.next()?.digest.map(str::to_owned)
     }
 }
 
@@ -213,7 +217,28 @@ pub(super) fn readable(image: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{readable, tagged};
+    use std::collections::BTreeMap;
+
+    use super::{Image, readable, tagged};
+
+    #[test]
+    fn a_digest_is_that_of_the_repository_that_is_asked_for() {
+        let image = Image {
+            id: "sha256:00".to_owned(),
+            digests: vec![
+                "alpine@sha256:aa".to_owned(),
+                "localhost:5000/web@sha256:bb".to_owned(),
+            ],
+            labels: BTreeMap::new(),
+        };
+        for (name, expected) in [
+            ("docker.io/library/alpine:3", Some("sha256:aa")),
+            ("localhost:5000/web", Some("sha256:bb")),
+            ("shop:local", None),
+        ] {
+            assert_eq!(image.digest_in(name).as_deref(), expected, "{name}");
+        }
+    }
 
     #[test]
     fn a_name_is_read_without_the_digest_that_pins_it() {

@@ -99,7 +99,8 @@ pub struct Subscription {
     /// Up to where gaps were told, for who wants what is left.
     gap_told: Option<EventId>,
     batch_bytes: usize,
-    /// For reading the journal, of many alike.
+    /// For reading the journal, of many alike. Who asks for something else meanwhile waits
+    /// anew: a turn that nobody uses would keep all others from theirs.
     turns: Option<Arc<Semaphore>>,
 }
 

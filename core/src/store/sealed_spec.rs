@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Keyring, SealError, StoreError};
-use crate::model::{Lane, RestartPolicy, Spec, registry_of};
+use crate::model::{ImageName, Lane, RestartPolicy, Spec};
 
 /// A specification as it may be stored: values of secrets are sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ impl SealedSpec {
     /// A login is for one registry, and goes to no other.
     pub fn with_image(&self, image: String) -> Self {
         let mut spec = self.0.clone();
-        if registry_of(&image) != registry_of(&spec.image) {
+        if ImageName::parse(&image).registry != ImageName::parse(&spec.image).registry {
             spec.registry_auth = None;
         }
         spec.image = image;
@@ -125,7 +125,7 @@ fn secrets<'a>(
         };
         (secret, &mut entry.value)
     });
-    let registry = registry_of(&spec.image).to_owned();
+    let registry = ImageName::parse(&spec.image).registry.to_owned();
     let registry = spec.registry_auth.iter_mut().map(move |auth| {
         let secret = SecretField {
             field: "/registry_auth/password".to_owned(),

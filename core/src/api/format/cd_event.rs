@@ -6,12 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::CloudEvent;
-use crate::{
-    engine::tagged,
-    model::{
-        DOCKER_HUB, DeployId, DeployStatus, EventType, ProjectName, StageName, Timestamp,
-        registry_of,
-    },
+use crate::model::{
+    DOCKER_HUB, DeployId, DeployStatus, EventType, ImageName, ProjectName, StageName, Timestamp,
 };
 
 const SPEC_VERSION: &str = "0.5.1";
@@ -71,7 +67,7 @@ struct Deploy {
 }
 
 impl CloudEvent {
-    /// `None` for what CDEvents have no word for: all but deploys that have succeeded.
+    /// `None` for all but deploys that have succeeded: a service has changed.
     pub fn into_cd_event(self) -> serde_json::Result<Option<Self>> {
         if !self.is_of(EventType::DeployStatus) {
             return Ok(None);
@@ -123,57 +119,51 @@ impl Deploy {
 
     /// What runs, as a package URL: of what a registry has, with its digest.
     fn artifact(&self) -> packageurl::Result<String> {
-        let (named, is_pinned) = match self.image.split_once('@') {
-            Some((named, _)) => (named, true),
-            None => (self.image.as_str(), false),
-        };
-        let (repository, tag) = tagged(named);
-        let registry = registry_of(repository);
-        let path = repository.strip_prefix(registry).unwrap_or(repository);
-        let path = path.trim_start_matches('/');
-        let purl = match &self.digest {
-            Some(digest) => oci(registry, path, (!is_pinned).then_some(tag), digest)?,
-            None => docker(registry, path, tag)?,
+        let image = ImageName::parse(&self.image);
+        let purl = match self.digest.as_deref().or(image.digest) {
+            Some(digest) => oci(image, digest)?,
+            None => docker(image)?,
         };
         Ok(purl.to_string())
     }
 }
 
-fn oci<'p>(
-    registry: &str,
-    path: &'p str,
-    tag: Option<&'p str>,
-    digest: &'p str,
-) -> packageurl::Result<PackageUrl<'p>> {
+fn oci<'n>(image: ImageName<'n>, digest: &'n str) -> packageurl::Result<PackageUrl<'n>> {
+    let ImageName { registry, path, .. } = image;
     let is_official = registry == DOCKER_HUB && !path.contains('/');
     let library = if is_official { "library/" } else { "" };
     let mut purl = PackageUrl::new("oci", path.rsplit('/').next().unwrap_or(path))?;
     purl.with_version(digest)?;
     purl.add_qualifier("repository_url", format!("{registry}/{library}{path}"))?;
-    if let Some(tag) = tag {
+    if let Some(tag) = tag(image) {
         purl.add_qualifier("tag", tag)?;
     }
     Ok(purl)
 }
 
-fn docker<'p>(
-    registry: &'p str,
-    path: &'p str,
-    tag: &'p str,
-) -> packageurl::Result<PackageUrl<'p>> {
-    let (namespace, name) = match path.rsplit_once('/') {
+fn docker(image: ImageName<'_>) -> packageurl::Result<PackageUrl<'_>> {
+    let (namespace, name) = match image.path.rsplit_once('/') {
         Some((namespace, name)) => (Some(namespace), name),
-        None => (None, path),
+        None => (None, image.path),
     };
     let mut purl = PackageUrl::new("docker", name)?;
-    purl.with_version(tag)?;
+    if let Some(tag) = tag(image) {
+        purl.with_version(tag)?;
+    }
     if let Some(namespace) = namespace {
         purl.with_namespace(namespace)?;
     }
-    if registry != DOCKER_HUB {
-        purl.add_qualifier("repository_url", registry)?;
+    if image.registry != DOCKER_HUB {
+        purl.add_qualifier("repository_url", image.registry)?;
     }
     Ok(purl)
+}
+
+/// Without one, the name means `latest`, unless it says exactly which.
+fn tag(image: ImageName<'_>) -> Option<&str> {
+    image
+        .tag
+        .or_else(|| image.digest.is_none().then_some("latest"))
 }
 
 #[cfg(test)]
@@ -209,6 +199,11 @@ mod tests {
             (
                 "acme/shop@sha256:cd",
                 Some("sha256:cd"),
+                "pkg:oci/shop@sha256:cd?repository_url=docker.io%2Facme%2Fshop",
+            ),
+            (
+                "acme/shop@sha256:cd",
+                None,
                 "pkg:oci/shop@sha256:cd?repository_url=docker.io%2Facme%2Fshop",
             ),
             ("shop:3", None, "pkg:docker/shop@3"),

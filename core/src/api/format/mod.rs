@@ -8,7 +8,10 @@ mod ndjson;
 pub use choice::{Answer, PageFormat, choose, choose_for_one};
 pub use cloud_event::{BATCH_MEDIA_TYPE, CloudEvent, MEDIA_TYPE};
 
-use crate::events::{Control, Frame};
+use crate::{
+    events::{Control, Filter, Frame},
+    model::{EventType, Severity},
+};
 
 /// How the events of a stream are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +50,28 @@ impl Format {
         }
     }
 
-    /// Bytes of an event beyond those that it has as a server-sent event of our own, about.
-    pub const fn excess(self) -> usize {
+    /// What this form has words for, of what is wanted.
+    pub fn narrow(self, wanted: Filter) -> Filter {
         match self {
-            Self::Plain | Self::CdEvents => 0,
-            Self::CloudEvents => 128,
-            Self::Ndjson => 2,
+            Self::CdEvents => Filter {
+                types: vec![EventType::DeployStatus],
+                // Progress is less.
+                min_severity: wanted.min_severity.max(Some(Severity::Info)),
+                logs: Vec::new(),
+                ..wanted
+            },
+            Self::Plain | Self::CloudEvents | Self::Ndjson => wanted,
+        }
+    }
+
+    /// Bytes that an event takes in a stream, about.
+    pub fn bytes_of(self, frame: &Frame) -> usize {
+        match self {
+            Self::Plain => frame.sse().len(),
+            Self::CloudEvents => frame.sse().len() + 128,
+            // Most are not sent.
+            Self::CdEvents => 0,
+            Self::Ndjson => frame.sse().len() + 2,
         }
     }
 

@@ -75,7 +75,7 @@ impl EventBody {
                 };
                 match next.and_then(|next| self.say(next)) {
                     // Its form has no word for any of them.
-                    Ok(Said::Go(bytes)) if bytes.is_empty() => {}
+                    Ok(Said::Go(bytes)) if bytes.is_empty() => tokio::task::yield_now().await,
                     Ok(Said::Go(bytes)) => yield bytes,
                     Ok(Said::End(bytes)) => {
                         yield bytes;
@@ -121,7 +121,7 @@ impl EventBody {
                 .is_some_and(|ending| (ending.is_last)(frame))
         };
         let journal = &self.hello.head.journal;
-        let bytes_of = |frame: &Frame| frame.sse().len() + self.format.excess();
+        let bytes_of = |frame| self.format.bytes_of(frame);
         let mut bytes = Vec::with_capacity(frames.iter().map(bytes_of).sum());
         for frame in frames {
             self.format.write_event(journal, frame, &mut bytes)?;

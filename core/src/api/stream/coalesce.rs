@@ -16,7 +16,7 @@ use crate::{
 
 /// Events that wait at most, and their bytes, whatever the time.
 const WAITING_MAX: usize = 4_096;
-const WAITING_BYTES_MAX: usize = 1 << 20;
+const WAITING_BYTES_MAX: usize = 256 << 10;
 
 /// Holds events back for a while, and forgets those that are outdated by then.
 pub struct Coalescer {

@@ -141,11 +141,13 @@ fn open_as_body(state: &ApiState, client: IpAddr, wanted: Wanted) -> Result<Resp
         ending,
         coalesce,
     } = wanted;
-    let floor = state.store.floor(&filter);
     let is_resume = start != Start::Live;
+    let filter = format.narrow(filter);
+    let floor = state.store.floor(&filter);
     let subscription = state.bus.subscribe_client(filter, start, gaps);
     let sent = Arc::new(AtomicU64::new(0));
     let link = Link::Body {
+        format,
         steering: subscription.steering(),
         sent_bytes: sent.clone(),
     };

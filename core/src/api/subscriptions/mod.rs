@@ -122,7 +122,8 @@ pub async fn change(
     let unknown = || ApiError::not_found("event stream", &id);
     let entry = state.subscriptions().find(&id, &Principal::Local);
     let entry = entry.ok_or_else(unknown)?;
-    let filter = within_reason(view.filter())?;
+    let filter = entry.link.narrow(within_reason(view.filter())?);
+    let view = FilterView::from(&filter);
     let changed = entry.link.change(filter).await;
     let from = changed.map_err(|_| unknown())?;
     Ok(Json(Changed {

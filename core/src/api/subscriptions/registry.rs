@@ -11,7 +11,7 @@ use rand::Rng;
 
 use super::Transport;
 use crate::{
-    api::ApiError,
+    api::{ApiError, format::Format},
     events::{Fanout, Filter, Gone, Progress, Seat, Steering},
     model::{EventId, Principal, Timestamp},
 };
@@ -83,6 +83,7 @@ pub struct Newcomer {
 pub enum Link {
     Socket(Seat),
     Body {
+        format: Format,
         steering: Steering,
         sent_bytes: Arc<AtomicU64>,
     },
@@ -199,6 +200,7 @@ pub async fn progress(fanout: &Fanout, entries: &[Entry]) -> Vec<Option<Progress
         Link::Body {
             steering,
             sent_bytes,
+            ..
         } => Some(steering.progress(sent_bytes.load(Ordering::Relaxed))),
     });
     progress.collect()
@@ -209,6 +211,14 @@ impl Link {
         match self {
             Self::Socket(_) => Transport::Socket,
             Self::Body { .. } => Transport::Body,
+        }
+    }
+
+    /// What it can send of what is wanted.
+    pub fn narrow(&self, wanted: Filter) -> Filter {
+        match self {
+            Self::Socket(_) => wanted,
+            Self::Body { format, .. } => format.narrow(wanted),
         }
     }
 
@@ -235,6 +245,7 @@ mod tests {
             principal,
             client: Ipv4Addr::LOCALHOST.into(),
             link: Link::Body {
+                format: Format::Plain,
                 steering: subscription.steering(),
                 sent_bytes: Arc::default(),
             },

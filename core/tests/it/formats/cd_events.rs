@@ -110,10 +110,47 @@ async fn what_they_have_no_word_for_is_said_and_not_sent() {
     let (status, detail) = refused(&server, "/api/events/1?format=cdevents").await;
     assert_eq!(status, StatusCode::NOT_ACCEPTABLE);
     assert!(detail.contains("deploys that have succeeded"), "{detail}");
-    let (status, detail) = refused(&server, "/api/events?format=cdevents&type=audit").await;
-    assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(detail.contains("`type`"), "{detail}");
+    for parameter in ["type=audit", "logs=1", "instance=web", "severity=warning"] {
+        let path = format!("/api/events?format=cdevents&{parameter}");
+        let (status, detail) = refused(&server, &path).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(detail.contains("choose by `project`"), "{detail}");
+    }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_that_is_changed_is_of_deploys_all_the_same() {
+    let server = Server::start().await;
+    let url = server.url("/api/events?format=cdevents");
+    let stream = Sse::open(&server.http, &url, None).await;
+    let id = stream.hello["subscription"].as_str().expect("an id");
+    let wanted = json!({"type": ["audit"], "project": ["shop"]});
+    let (status, changed) = server
+        .post(&format!("/api/subscriptions/{id}"), &wanted)
+        .await;
+    assert_eq!(status, StatusCode::OK, "{changed}");
+    let expected = json!({"type": ["deploy_status"], "project": ["shop"], "severity": "info"});
+    assert_eq!(changed["filter"], expected);
+    assert_eq!(server.subscriptions().await[0]["filter"], expected);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_image_that_has_another_name_here_has_no_digest_of_that() {
+    let bench = bench().await;
+    bench.engine.docker(&["pull", &bench.web]);
+    bench.engine.docker(&["tag", &bench.web, "renamed:here"]);
+    let renamed = |spec: &mut Value| {
+        spec["image"] = json!("renamed:here");
+        spec["pull"] = json!("never");
+    };
+    bench.project("renamed", renamed).await;
+    assert_eq!(bench.deploy("renamed").await["digest"], Value::Null);
+    let told = page(&bench.server, "/api/events?format=cdevents&project=renamed").await;
+    let artifact = &told[0]["data"]["subject"]["content"]["artifactId"];
+    assert_eq!(artifact, "pkg:docker/renamed@here");
+    bench.server.stop().await;
 }
 
 #[test]

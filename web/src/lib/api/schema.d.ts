@@ -1010,8 +1010,8 @@ export interface components {
                 [key: string]: string;
             };
             /**
-             * @description `sha256:…`, as the image's registry names exactly what runs. Known once the image is
-             *     here, and never of one that no registry has.
+             * @description `sha256:…`, as the repository of the image's name calls exactly what runs. Known once
+             *     the image is here, if the engine has it from there.
              */
             digest?: string | null;
             rolls_back_to?: null | components["schemas"]["DeployId"];
