@@ -98,7 +98,8 @@ pub fn hub(program: &Path, data: &Path) -> Command {
         .arg(data)
         .env("TINY_FORGE_STREAMS_MAX", "100000")
         .env("TINY_FORGE_STREAMS_PER_CLIENT", "100000")
-        .env("TINY_FORGE_EVENTS_MAX", "100000000");
+        .env("TINY_FORGE_EVENTS_MAX", "100000000")
+        .env("TINY_FORGE_EVENTS_MIB", "100000");
     command
 }
 

@@ -33,10 +33,10 @@
 //! # What a plugin can do
 //! Compute, and call the host: [`http`] to granted origins, [`sign`] with secrets
 //! that it never sees, [`store`], [`clock`], [`log`]. There are no files, sockets,
-//! threads or environment; what of `std` needs them fails or panics, `HashMap::new`
-//! included: use `BTreeMap`. Memory is allocated by an allocator of this crate, which
-//! is fast for what a call needs. A panic ends the call, is written to the plugin's log,
-//! and the host starts the plugin anew.
+//! threads or environment; what of `std` needs them fails or panics. There are no random
+//! numbers, so what outsiders choose as keys belongs into a `BTreeMap`. Memory is allocated
+//! by an allocator of this crate, which is fast for what a call needs. A panic ends the
+//! call, is written to the plugin's log, and the host starts the plugin anew.
 //!
 //! # Tests
 //! The crate compiles for your own machine as well, so `cargo test` works; see

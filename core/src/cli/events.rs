@@ -105,7 +105,7 @@ fn print(event: &Event, as_json: bool) -> io::Result<()> {
     let (kind, severity) = (event.payload.event_type().as_str(), event.severity.as_str());
     let payload = &json["payload"];
     let words = [
-        "status", "step", "reason", "change", "what", "message", "line",
+        "status", "state", "step", "reason", "change", "what", "message", "error", "line",
     ];
     let told: Vec<String> = words
         .iter()

@@ -38,7 +38,7 @@ pub(super) async fn run(
     client: impl FnOnce() -> Result<Client, ConfigError>,
 ) -> anyhow::Result<Outcome> {
     match args.command {
-        PluginCommand::Build(args) => plugin_build::run(args),
+        PluginCommand::Build(args) => plugin_build::run(args).await,
         PluginCommand::Inspect(args) => plugin_inspect::run(args).await,
         PluginCommand::List(args) => plugin_list::run(&client()?, &args).await,
         PluginCommand::Grant(args) => plugin_grant::run(&client()?, &args).await,

@@ -1,9 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use tiny_forge_plugin_build::BuildRequest;
 
 use super::Outcome;
+use crate::plugin_host::inspect;
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
@@ -15,9 +17,10 @@ pub(super) struct BuildArgs {
     out: PathBuf,
 }
 
-pub(super) fn run(args: BuildArgs) -> anyhow::Result<Outcome> {
+pub(super) async fn run(args: BuildArgs) -> anyhow::Result<Outcome> {
     let request = BuildRequest::new(args.crate_dir, args.out);
     let built = tiny_forge_plugin_build::build(&request)?;
+    look_at(&built.path).await?;
     let news = if built.changed { "" } else { ", as it was" };
     println!(
         "{}: {} `{}`, {} bytes{news}",
@@ -27,4 +30,14 @@ pub(super) fn run(args: BuildArgs) -> anyhow::Result<Outcome> {
         built.size_bytes
     );
     Ok(Outcome::Done)
+}
+
+/// As a server does that finds it in its folder.
+async fn look_at(path: &Path) -> anyhow::Result<()> {
+    let wasm = std::fs::read(path).with_context(|| format!("{} is gone", path.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let program = std::env::current_exe().context("our own binary cannot be found")?;
+    let looked = inspect(program, &name, &wasm).await;
+    looked.with_context(|| format!("{} was built, but cannot be used", path.display()))?;
+    Ok(())
 }

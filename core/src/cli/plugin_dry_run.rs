@@ -12,7 +12,8 @@ use reqwest::Method;
 
 use super::{Outcome, client::Client, print};
 use crate::model::{
-    DryRun, DryRunDelivery, DryRunEvent, DryRunOutcome, DryRunRequest, DryRunSummary, TraceOutcome,
+    DryRun, DryRunDelivery, DryRunEvent, DryRunOutcome, DryRunRequest, DryRunSummary, StepDecision,
+    TraceOutcome,
 };
 
 /// Compiling a new plugin takes up to 120 s, the run 20 s.
@@ -73,9 +74,12 @@ pub(super) async fn run(client: &Client, args: &DryRunArgs) -> anyhow::Result<Ou
         when: None,
         answer: None,
     };
-    let run: DryRun = client
-        .write_within(ANSWER_TIMEOUT, Method::POST, &path, &request)
-        .await?;
+    let asked = client.write_within(ANSWER_TIMEOUT, Method::POST, &path, &request);
+    let mut run = asked.await.map_err(anyhow::Error::from);
+    if request.toml.is_none() && !request.files.is_empty() {
+        run = run.context("it was tried without a configuration of its own (--toml)");
+    }
+    let run: DryRun = run?;
     print::done(if args.json {
         print::json_lines(&[run])
     } else {
@@ -120,6 +124,14 @@ fn print_run(run: &DryRun) -> io::Result<()> {
         }
     }
     print_summary(&mut out, &run.summary)?;
+    let is_failure = |event: &&DryRunEvent| {
+        let mut steps = event.steps.iter();
+        steps.any(|step| step.decision == StepDecision::Failed)
+    };
+    match run.events.iter().filter(is_failure).count() {
+        0 => {}
+        failures => writeln!(out, "{failures} events on which a step failed")?,
+    }
     for note in &run.notes {
         writeln!(out, "note: {note}")?;
     }

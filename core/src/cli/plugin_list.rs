@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{Outcome, client::Client, print};
-use crate::model::{Plugin, PluginState};
+use crate::model::{Pipeline, PipelineState, Plugin, PluginState};
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
@@ -13,8 +13,8 @@ pub(super) struct ListArgs {
 }
 
 #[derive(serde::Deserialize)]
-struct Page {
-    items: Vec<Plugin>,
+struct Page<T> {
+    items: Vec<T>,
 }
 
 const HEAD: [&str; 9] = [
@@ -22,12 +22,13 @@ const HEAD: [&str; 9] = [
 ];
 
 pub(super) async fn run(client: &Client, args: &ListArgs) -> anyhow::Result<Outcome> {
-    let listed: Page = client.get("/api/plugins").await?;
-    let printed = if args.json {
-        print::json_lines(&listed.items)
-    } else {
-        print_table(&listed.items)
-    };
+    let listed: Page<Plugin> = client.get("/api/plugins").await?;
+    if args.json {
+        return print::done(print::json_lines(&listed.items));
+    }
+    let pipelines: Page<Pipeline> = client.get("/api/pipelines").await?;
+    let printed =
+        print_table(&listed.items).and_then(|()| print_what_stands_still(&pipelines.items));
     print::done(printed)
 }
 
@@ -44,35 +45,86 @@ fn print_table(plugins: &[Plugin]) -> io::Result<()> {
         if let Some(error) = &plugin.error {
             writeln!(out, "  {error}")?;
         }
-        if plugin.state == PluginState::Quarantined {
-            let name = &plugin.name;
-            writeln!(
-                out,
-                "  to ask it again at once: tiny-forge plugin resume {name}"
-            )?;
-        }
-        let queue = plugin.queue.as_ref();
-        if let Some(problem) = queue.and_then(|queue| queue.last_error.as_ref()) {
-            let problem = print::first_line(problem);
-            writeln!(out, "  what waits was not delivered: {problem}")?;
-        }
+        print_next_step(&mut out, plugin)?;
+        print_queue(&mut out, plugin)?;
         print_missing(&mut out, plugin)?;
     }
     Ok(())
 }
 
+fn print_next_step(out: &mut impl Write, plugin: &Plugin) -> io::Result<()> {
+    let name = &plugin.name;
+    match plugin.state {
+        PluginState::NotConfigured => writeln!(
+            out,
+            "  to use it, configure it: tiny-forge plugin inspect shows what to write"
+        ),
+        PluginState::Quarantined => writeln!(
+            out,
+            "  to ask it again at once: tiny-forge plugin resume {name}"
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn print_queue(out: &mut impl Write, plugin: &Plugin) -> io::Result<()> {
+    let Some(queue) = &plugin.queue else {
+        return Ok(());
+    };
+    if let Some(problem) = &queue.last_error {
+        let problem = print::first_line(problem);
+        writeln!(out, "  what waits was not delivered: {problem}")?;
+    }
+    if queue.dead > 0 {
+        let (dead, name) = (queue.dead, &plugin.name);
+        writeln!(
+            out,
+            "  {dead} given up: the page Plugins shows why and sends them again, as does \
+             POST /api/plugins/{name}/replay"
+        )?;
+    }
+    Ok(())
+}
+
 fn print_missing(out: &mut impl Write, plugin: &Plugin) -> io::Result<()> {
-    for line in &plugin.missing_grants {
+    let missing = &plugin.missing_grants;
+    for line in missing {
         writeln!(out, "  it asks for more: {line}")?;
     }
-    if plugin.missing_grants.is_empty() {
-        return Ok(());
-    }
     let name = &plugin.name;
-    writeln!(
-        out,
-        "  to grant that: tiny-forge plugin grant {name}, or add it to the file that configures it"
-    )
+    // A secret that is in the sealed store can be granted from there.
+    if missing.is_empty() {
+        Ok(())
+    } else if missing.iter().all(|line| line.contains(" = \"env:")) {
+        writeln!(
+            out,
+            "  to give it that: add it to the file that configures it; or tiny-forge secret set, \
+             under the name that it asks for, and then tiny-forge plugin grant {name}"
+        )
+    } else {
+        writeln!(
+            out,
+            "  to grant that: tiny-forge plugin grant {name}, or add it to the file that configures it"
+        )
+    }
+}
+
+/// Pipelines for which events wait.
+fn print_what_stands_still(pipelines: &[Pipeline]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for pipeline in pipelines {
+        let state = match pipeline.state {
+            PipelineState::Running => continue,
+            PipelineState::Paused => "paused",
+            PipelineState::Failed => "failed",
+        };
+        let why = pipeline
+            .error
+            .as_deref()
+            .unwrap_or("it has just been started");
+        writeln!(out, "pipeline {} {state}: {why}", pipeline.name)?;
+    }
+    Ok(())
 }
 
 fn row(plugin: &Plugin) -> [String; HEAD.len()] {

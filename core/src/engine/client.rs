@@ -57,6 +57,9 @@ pub struct Connection {
     /// Why it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The same without what surrounds it.
+    #[serde(skip)]
+    pub(super) reason: Option<String>,
     pub since: Timestamp,
 }
 
@@ -95,6 +98,7 @@ impl Engine {
             api_version: None,
             daemon_id: None,
             error: None,
+            reason: None,
             since: Timestamp::now(),
         };
         let shared = Shared {
@@ -203,7 +207,7 @@ impl Engine {
             EngineError::Absent {
                 endpoint: self.shared.endpoint.clone(),
                 reason: connection
-                    .error
+                    .reason
                     .clone()
                     .unwrap_or_else(|| "not connected yet".into()),
             }
@@ -243,6 +247,7 @@ impl Engine {
             }
             connection.state = EngineState::Absent;
             connection.error = Some(error.to_string());
+            connection.reason = Some(error.reason());
         });
     }
 
@@ -284,6 +289,7 @@ impl Engine {
             )),
             daemon_id: info.id,
             error: None,
+            reason: None,
             since: Timestamp::now(),
         };
         Ok((Clients { control, streams }, found))

@@ -25,6 +25,14 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Why, for who says the rest.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Absent { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Gives a bollard error its meaning; `what` names the thing it was about.
     pub(super) fn of(what: &str, endpoint: &str, error: BollardError) -> Self {
         match error {

@@ -3,12 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
     capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust},
     compile::Compiler,
-    plugin::{add_configured, suggest_toml},
+    plugin::{SchemaProblem, add_configured, check_apart, suggest_toml},
     sandbox::{Guest, Limits, Sandbox, Setup},
 };
 use crate::{
@@ -65,6 +66,10 @@ pub async fn inspect(program: PathBuf, file: &str, wasm: &[u8]) -> anyhow::Resul
         .await?
         .describe()
         .await?;
+    let schema = description.config_schema.clone();
+    if let Err(SchemaProblem::Schema(problem)) = check_apart(schema, json!({})).await {
+        anyhow::bail!("the `config-schema` of `describe`: {problem}");
+    }
     add_configured(&mut description, None);
     let suggested_toml = suggest_toml(
         file,

@@ -149,7 +149,7 @@ impl PluginHost {
             return;
         }
         let given = given(&live.plugins, config);
-        let status = Arc::new(PipelineStatus::new());
+        let status = Arc::new(PipelineStatus::new(name));
         let tasks = Tasks::new();
         let plugin = |name: &str| live.plugins.get(name);
         let missing = config.plugins().find(|name| plugin(name).is_none());

@@ -1,12 +1,21 @@
 //! The sealed store of secrets, and who takes them from there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::{HostError, PluginHost, host::not_found, plugin::Wanted};
+use futures_util::future::join_all;
+
+use super::{
+    HostError, PluginHost,
+    host::not_found,
+    plugin::{Versions, Wanted},
+};
 use crate::{
     model::{Position, Principal, Secret, SecretName},
     store::StoredSecret,
 };
+
+/// Plugins have a new value after so long, or have something else to say of it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
 impl PluginHost {
     /// Those that are set, and those that plugins look for, by name.
@@ -31,7 +40,7 @@ impl PluginHost {
         Ok((all.into_values().collect(), as_of))
     }
 
-    /// Gives it a value, which plugins that run have from their next call on.
+    /// Gives it a value, which plugins that run have when this returns.
     pub async fn put_secret(
         &self,
         _: &Principal,
@@ -40,7 +49,9 @@ impl PluginHost {
     ) -> Result<Secret, HostError> {
         let stored = self.shared().kit.secrets.put(name.clone(), value).await?;
         tracing::info!(secret = %name, "a secret was set");
-        self.changed(&name, true);
+        let taken = self.changed(&name, true).into_iter();
+        let taken = join_all(taken.map(async |mut versions| versions.changed().await.ok()));
+        tokio::time::timeout(TAKEN_WITHIN, taken).await.ok();
         Ok(shown(stored, &self.live().secret_users))
     }
 
@@ -59,12 +70,19 @@ impl PluginHost {
         Ok(())
     }
 
-    /// Prepared again, a plugin reads the new value, and a guest of its own follows.
-    fn changed(&self, name: &SecretName, is_stored: bool) {
+    /// Prepared again, a plugin reads the new value, and a guest of its own follows. The
+    /// versions of those that do.
+    fn changed(&self, name: &SecretName, is_stored: bool) -> Vec<Versions> {
+        let mut changed = Vec::new();
         for plugin in self.live().plugins.values() {
             plugin.status.note_stored(name.as_str(), is_stored);
-            plugin.wanted.send_if_modified(|wanted| takes(wanted, name));
+            let mut versions = plugin.versions.clone();
+            versions.mark_unchanged();
+            if plugin.wanted.send_if_modified(|wanted| takes(wanted, name)) {
+                changed.push(versions);
+            }
         }
+        changed
     }
 }
 

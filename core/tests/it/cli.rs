@@ -5,9 +5,12 @@ use std::process::Output;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{
-    binary::Binary, folder::put, registry::free_port, server::Server, shared::Shared,
-    sse::PATIENCE, wait,
+use crate::{
+    sandbox::hostile,
+    support::{
+        binary::Binary, folder::put, registry::free_port, server::Server, shared::Shared,
+        sse::PATIENCE, wait,
+    },
 };
 
 fn text(bytes: &[u8]) -> String {
@@ -198,7 +201,8 @@ async fn a_plugin_is_built_from_its_crate_and_then_shown() {
 async fn the_plugins_of_a_server_are_listed_with_what_they_lack() {
     let server = Server::start().await;
     let toml = "[plugin.hook]\nfile = \"builtin:webhook\"\nconfig.url = \"https://example.org/\"\n\
-                config.sign_with = []\n[plugin.ghost]\nfile = \"ghost.wasm\"\n";
+                config.sign_with = []\n[plugin.ghost]\nfile = \"ghost.wasm\"\n\
+                [pipeline.lost]\nsteps = [\"nobody\"]\nsinks = [\"hook\"]\n";
     put(&server.dir.path().join("plugins"), "two.toml", toml);
     for (plugin, state) in [("ghost", "missing"), ("hook", "running")] {
         let is_so = |event: &Value| {
@@ -214,6 +218,8 @@ async fn the_plugins_of_a_server_are_listed_with_what_they_lack() {
     assert!(lines[1].starts_with("ghost  -     missing"), "{table}");
     assert!(lines[2].contains("ghost.wasm"), "why it fails: {table}");
     assert!(table.contains("hook   sink  running"), "{table}");
+    let lost = "pipeline lost failed: plugin `nobody` is not configured: add [plugin.nobody]";
+    assert!(table.contains(lost), "{table}");
 
     let json = text(&program.run(&["plugin", "list", "--json"]).await.stdout);
     let names = json.lines().map(|line| {
@@ -231,10 +237,20 @@ async fn a_file_or_folder_that_is_no_plugin_is_refused_with_the_remedy() {
     let file = dir.path().join("not.wasm");
     std::fs::write(&file, "not wasm").expect("written");
     let file = file.to_str().expect("UTF-8");
+    let bomb = dir.path().join("bomb.wasm");
+    let hostile = hostile::all().into_iter();
+    let mut with_schema = hostile.filter(|guest| guest.name == "schema-bomb");
+    let guest = with_schema.next().expect("one of the hostile guests");
+    std::fs::write(&bomb, guest.wasm).expect("written");
+    let bomb = bomb.to_str().expect("UTF-8");
     let out = dir.path().to_str().expect("UTF-8");
     for (arguments, said) in [
         (vec!["plugin", "inspect", file], "tiny-forge plugin build"),
         (vec!["plugin", "inspect", "/nowhere.wasm"], "cannot be read"),
+        (
+            vec!["plugin", "inspect", bomb],
+            "the `config-schema` of `describe`",
+        ),
         (vec!["plugin", "build", out, "--out", out], "Cargo.toml"),
     ] {
         let output = cargo_user().run(&arguments).await;

@@ -3,7 +3,10 @@ use std::sync::{Mutex, PoisonError};
 use crate::model::PipelineState;
 
 /// What is known of a pipeline besides what the store keeps.
-pub struct PipelineStatus(Mutex<Known>);
+pub struct PipelineStatus {
+    name: String,
+    known: Mutex<Known>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
@@ -12,27 +15,33 @@ pub struct Known {
 }
 
 impl PipelineStatus {
-    pub fn new() -> Self {
-        Self(Mutex::new(Known {
+    pub fn new(name: &str) -> Self {
+        let known = Known {
             state: PipelineState::Paused,
             error: None,
-        }))
+        };
+        Self {
+            name: name.to_owned(),
+            known: Mutex::new(known),
+        }
     }
 
     pub fn known(&self) -> Known {
-        self.0
+        self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
     pub(super) fn set(&self, state: PipelineState, error: Option<String>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         (known.state, known.error) = (state, error);
     }
 
     /// It cannot run as it is configured.
     pub fn fail(&self, error: String) {
+        let pipeline = &self.name;
+        tracing::warn!(%pipeline, %error, "a pipeline cannot run, events for it wait");
         self.set(PipelineState::Failed, Some(error));
     }
 }

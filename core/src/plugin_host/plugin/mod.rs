@@ -26,6 +26,7 @@ pub use grants::suggest as suggest_toml;
 pub use kept::KeptFiles;
 pub use prepare::Kit;
 pub use runner::{RunError, Runner};
+pub use schema::{Problem as SchemaProblem, check_apart};
 pub use secrets::SecretFiles;
 pub use status::PluginStatus;
 pub use supervisor::{Supervisor, Wanted};

@@ -294,7 +294,15 @@ impl Supervisor {
             );
             return Some(pause);
         }
-        self.reject(error, "");
+        let runs_on = matches!(error, PrepareError::Config(_)) && self.versions.borrow().is_some();
+        self.reject(
+            error,
+            if runs_on {
+                "; what was set before is in force until the server is restarted"
+            } else {
+                ""
+            },
+        );
         error.may_pass().then_some(RETRY_AFTER)
     }
 

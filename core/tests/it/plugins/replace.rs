@@ -366,3 +366,23 @@ fn another_version(path: &std::path::Path) -> Vec<u8> {
     wasm.extend([0, 5, 4, b'm', b'a', b'r', b'k']);
     wasm
 }
+
+#[tokio::test]
+async fn beside_a_configuration_that_is_wrong_the_one_before_is_in_force_and_that_is_said() {
+    let host = Host::start().await;
+    let toml = webhook("hook", "builtin:webhook", &host.target);
+    put(&host.folder(), "hook.toml", &toml);
+    host.listed("/api/plugins", |it| it["state"] == "running")
+        .await;
+    let wrong = toml.replace("config.sign_with = []", "config.sign_with = 7");
+    assert_ne!(wrong, toml);
+    put(&host.folder(), "hook.toml", wrong);
+    let is_told = |it: &Value| {
+        let why = it["error"].as_str().unwrap_or_default();
+        why.contains("/sign_with: 7 is not of type")
+            && why.contains("what was set before is in force until the server is restarted")
+    };
+    let hook = host.listed("/api/plugins", is_told).await;
+    assert_eq!(hook["state"], "running");
+    host.server.stop().await;
+}

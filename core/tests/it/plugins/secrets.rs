@@ -60,11 +60,8 @@ async fn a_secret_is_missed_by_name_then_set_changed_and_used_without_a_restart(
     assert_eq!(tokens(&host, 1).await, ["first-value"]);
 
     // Setting it is what it takes: the next call has it.
-    let before = host.server.json("/api/plugins/hook").await;
     let set = secret(&host, &["set", "hook-token"], "second-value").await;
     assert!(set.status.success(), "{}", said(&set));
-    host.listed("/api/plugins", |it| it["loaded_at"] != before["loaded_at"])
-        .await;
     publish(&host.server, "two").await;
     assert_eq!(tokens(&host, 2).await, ["first-value", "second-value"]);
 

@@ -9,8 +9,7 @@ use tiny_forge_plugin::{Description, Enricher, Event, Fault, Plugin, Value, json
 /// The `config` table of the plugin's TOML.
 #[derive(Deserialize)]
 struct Team {
-    /// Project → team. No `HashMap`: it wants random numbers from an operating
-    /// system, and a plugin has none.
+    /// Project → team.
     owners: BTreeMap<String, String>,
     fallback: Option<String>,
 }
