@@ -49,19 +49,19 @@ fn content(event: &Value) -> Content {
 
 /// Deployed, deployed again, a failure, rolled back.
 async fn history(bench: &Bench) {
-    bench.project("shop", |_| {}).await;
+    bench.project("cd-events", |_| {}).await;
     for _ in 0..2 {
-        assert_eq!(bench.deploy("shop").await["status"], "succeeded");
+        assert_eq!(bench.deploy("cd-events").await["status"], "succeeded");
     }
-    let good = bench.server.json("/api/projects/shop").await["stages"][0]["spec"].clone();
+    let good = bench.server.json("/api/projects/cd-events").await["stages"][0]["spec"].clone();
     bench
-        .update("shop", |spec| spec["command"] = json!(["false"]))
+        .update("cd-events", |spec| spec["command"] = json!(["false"]))
         .await;
-    assert_eq!(bench.deploy("shop").await["status"], "failed");
-    bench.update("shop", |spec| *spec = good).await;
+    assert_eq!(bench.deploy("cd-events").await["status"], "failed");
+    bench.update("cd-events", |spec| *spec = good).await;
     let (status, rollback) = bench
         .server
-        .post("/api/projects/shop/rollback", &json!({}))
+        .post("/api/projects/cd-events/rollback", &json!({}))
         .await;
     assert_eq!(status, StatusCode::ACCEPTED, "{rollback}");
     bench.ended(rollback["id"].as_i64().expect("an id")).await;
@@ -145,9 +145,13 @@ async fn an_image_that_has_another_name_here_has_no_digest_of_that() {
         spec["image"] = json!("renamed:here");
         spec["pull"] = json!("never");
     };
-    bench.project("renamed", renamed).await;
-    assert_eq!(bench.deploy("renamed").await["digest"], Value::Null);
-    let told = page(&bench.server, "/api/events?format=cdevents&project=renamed").await;
+    bench.project("cd-alias", renamed).await;
+    assert_eq!(bench.deploy("cd-alias").await["digest"], Value::Null);
+    let told = page(
+        &bench.server,
+        "/api/events?format=cdevents&project=cd-alias",
+    )
+    .await;
     let artifact = &told[0]["data"]["subject"]["content"]["artifactId"];
     assert_eq!(artifact, "pkg:docker/renamed@here");
     bench.server.stop().await;

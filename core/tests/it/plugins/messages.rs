@@ -168,10 +168,13 @@ async fn quarantined(wasm: Vec<u8>, config: &str) -> String {
     let is_it = |it: &Value| it["name"] == "bad" && it["state"] == "quarantined";
     let bad = host.listed("/api/plugins", is_it).await;
     let version = bad["version"].as_str().expect("a version");
-    let which = format!(
-        "quarantined after repeated faults, the last in version {version} (sha256 {}): ",
-        digest(&wasm)
-    );
+    let digest = digest(&wasm);
+    let version = match version {
+        // Its guest says none.
+        "" => format!("sha256 {digest}"),
+        number => format!("version {number} (sha256 {digest})"),
+    };
+    let which = format!("quarantined after repeated faults, the last in {version}: ");
     let error = bad["error"].as_str().expect("a reason");
     let said = error.strip_prefix(&which);
     let said = said.unwrap_or_else(|| panic!("{error}")).to_owned();
