@@ -13,7 +13,9 @@ pub enum Failpoint {
     StepAnswered,
     /// A pipeline has decided about events; nothing of it is stored.
     EventsDecided,
-    /// What was decided is stored; no sink has been woken.
+    /// A sink that had nothing to do has begun with a delivery that is not stored yet.
+    DeliveryHandedOver,
+    /// What was decided is stored; no sink has been told.
     DecisionsStored,
     /// A sink's target has answered; the answer is not written down.
     DeliveryAttempted,
@@ -32,10 +34,11 @@ pub enum Failpoint {
 }
 
 impl Failpoint {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EventsCommitted,
         Self::StepAnswered,
         Self::EventsDecided,
+        Self::DeliveryHandedOver,
         Self::DecisionsStored,
         Self::DeliveryAttempted,
         Self::DeliveryRecorded,
@@ -51,6 +54,7 @@ impl Failpoint {
             Self::EventsCommitted => "events_committed",
             Self::StepAnswered => "step_answered",
             Self::EventsDecided => "events_decided",
+            Self::DeliveryHandedOver => "delivery_handed_over",
             Self::DecisionsStored => "decisions_stored",
             Self::DeliveryAttempted => "delivery_attempted",
             Self::DeliveryRecorded => "delivery_recorded",

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     HostError,
     config::{FileError, PipelineConfig},
-    delivery::TestMailbox,
+    delivery::{Inbox, TestMailbox},
     forget::Absent,
     pipeline::PipelineStatus,
     plugin::{PluginStatus, Versions, Wanted},
@@ -34,7 +34,7 @@ pub(super) struct LivePlugin {
     pub status: Arc<PluginStatus>,
     pub wanted: watch::Sender<Wanted>,
     pub versions: Versions,
-    pub wake: Arc<Notify>,
+    pub inbox: Arc<Inbox>,
     pub tests: TestMailbox,
     pub tasks: Tasks,
 }
@@ -127,7 +127,7 @@ impl Ending {
 
 impl LivePlugin {
     pub fn wake(&self) {
-        self.wake.notify_one();
+        self.inbox.ring();
     }
 
     pub fn test_mailbox(&self) -> Result<TestMailbox, HostError> {

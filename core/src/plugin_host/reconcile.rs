@@ -6,13 +6,13 @@ use futures_util::{
     FutureExt,
     future::{join_all, select_all},
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     PluginHost,
     config::{PipelineConfig, Source},
-    delivery::SinkTask,
+    delivery::{Inbox, SinkTask},
     folder::View,
     live::{Live, LivePipeline, LivePlugin, Tasks},
     pipeline::{PipelineStatus, PipelineTask, SinkQueue},
@@ -112,12 +112,12 @@ impl PluginHost {
         let (wanted, receiver) = watch::channel(wanted);
         let (supervisor, versions) = Supervisor::new(shared.kit.clone(), status.clone(), receiver);
         let (tests, mailbox) = mpsc::channel(TESTS_WAITING);
-        let wake = Arc::new(Notify::new());
+        let inbox = Arc::new(Inbox::default());
         let tasks = Tasks::new();
         let sink = SinkTask {
             runner: self.runner(&versions, &status),
             store: shared.store.clone(),
-            wake: wake.clone(),
+            inbox: inbox.clone(),
             tests: mailbox,
             public_url: shared.public_url.clone(),
             pause: None,
@@ -137,7 +137,7 @@ impl PluginHost {
             status,
             wanted,
             versions,
-            wake,
+            inbox,
             tests,
             tasks,
         }
@@ -170,7 +170,7 @@ impl PluginHost {
                 sinks: sinks
                     .map(|it| SinkQueue {
                         name: it.status.name().to_owned(),
-                        wake: it.wake.clone(),
+                        inbox: it.inbox.clone(),
                         versions: it.versions.clone(),
                         metrics: it.status.metrics().clone(),
                     })

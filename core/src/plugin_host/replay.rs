@@ -47,8 +47,8 @@ impl PluginHost {
     /// Tries the dead letters of a sink again, the oldest first, as many as its queue has
     /// room for.
     pub async fn replay_all(&self, _: &Principal, sink: &str) -> Result<Replayed, HostError> {
-        let wake = match self.live().plugins.get(sink) {
-            Some(plugin) => plugin.wake.clone(),
+        let inbox = match self.live().plugins.get(sink) {
+            Some(plugin) => plugin.inbox.clone(),
             None => return Err(not_found("plugin", sink)),
         };
         let store = &self.shared().store;
@@ -63,7 +63,7 @@ impl PluginHost {
             let (name, most) = (sink.to_owned(), left.min(REPLAYED_AT_ONCE));
             let waiting = store.write(move |tx| tx.replay_deliveries(&name, most));
             let waiting = waiting.await?;
-            wake.notify_one();
+            inbox.ring();
             replayed += waiting;
             left -= waiting;
             if waiting < most {

@@ -14,9 +14,10 @@ use crate::{
 };
 
 /// Every failpoint is in one of these two, or of steps or the key, and so in one of the tests.
-pub const OF_DELIVERIES: [Failpoint; 5] = [
+pub const OF_DELIVERIES: [Failpoint; 6] = [
     Failpoint::EventsCommitted,
     Failpoint::EventsDecided,
+    Failpoint::DeliveryHandedOver,
     Failpoint::DecisionsStored,
     Failpoint::DeliveryAttempted,
     Failpoint::DeliveryRecorded,

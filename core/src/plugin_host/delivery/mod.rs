@@ -1,15 +1,19 @@
 //! Deliveries: sealed lists of events on their way to a sink.
 //!
 //! A pipeline stores them; the one task of each sink makes them, oldest first,
-//! at least once, always under the same id. A target that fails makes the whole
+//! at least once, always under the same id. What comes to an empty queue is made while
+//! it is stored. A target that fails makes the whole
 //! sink wait, and is asked again with its oldest delivery, so order is kept. One
 //! that refuses several events together gets them in halves.
 
 mod backoff;
 mod id;
+mod inbox;
 mod seal;
 mod sink;
+mod verdict;
 
+pub use inbox::{HandedOver, Inbox};
 pub use seal::seal;
 pub use sink::{SinkTask, TestMailbox, TestRequested};
 

@@ -1,18 +1,22 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{backoff, publish_status, seal};
+use super::{
+    Inbox, backoff,
+    inbox::Stored,
+    publish_status,
+    verdict::{Verdict, end, judge, judge_fault, severity},
+};
 use crate::{
     failpoint::{self, Failpoint},
-    model::{AttemptOutcome, Severity, TestOutcome, Timestamp},
+    model::{AttemptOutcome, TestOutcome, Timestamp},
     plugin_host::{
         clip::clipped,
-        metrics::DeliveryEnd,
         plugin::{RunError, Runner},
         sandbox::{DeliveryContext, DeliveryOutcome, GuestEvent},
     },
@@ -34,8 +38,7 @@ pub struct TestRequested {
 pub struct SinkTask {
     pub runner: Runner,
     pub store: Store,
-    /// There are new deliveries.
-    pub wake: Arc<Notify>,
+    pub inbox: Arc<Inbox>,
     pub tests: mpsc::Receiver<TestRequested>,
     pub public_url: Option<String>,
     pub pause: Option<Pause>,
@@ -49,35 +52,10 @@ pub struct Pause {
 
 /// What the next step is.
 enum Work {
-    Deliver(Box<QueuedDelivery>),
+    /// With the promise that it will be stored, where it may not be yet.
+    Deliver(Box<QueuedDelivery>, Option<Stored>),
     WaitUntil(Instant),
     WaitForMore,
-}
-
-/// What came of an attempt.
-struct Verdict {
-    outcome: AttemptOutcome,
-    reason: Option<String>,
-    next: AfterAttempt,
-}
-
-impl Verdict {
-    /// What is given up is tried again in halves, where there are several events.
-    fn or_split(self, queued: &QueuedDelivery, events: &[GuestEvent]) -> Self {
-        let halves = match self.next {
-            AfterAttempt::Dead if self.outcome != AttemptOutcome::Retry => {
-                seal::halves(queued, events)
-            }
-            _ => None,
-        };
-        match halves {
-            Some(halves) => Self {
-                next: AfterAttempt::Split(halves.into()),
-                ..self
-            },
-            None => self,
-        }
-    }
 }
 
 impl SinkTask {
@@ -97,10 +75,12 @@ impl SinkTask {
                 }
             };
             let deadline = match work {
-                Work::Deliver(queued) => match self.deliver(*queued, &token).await {
-                    Some(next) => Some(next),
-                    None => return,
-                },
+                Work::Deliver(queued, stored) => {
+                    match self.deliver(*queued, stored, &token).await {
+                        Some(next) => Some(next),
+                        None => return,
+                    }
+                }
                 Work::WaitUntil(at) => Some(at),
                 Work::WaitForMore => None,
             };
@@ -108,7 +88,7 @@ impl SinkTask {
                 biased;
                 () = token.cancelled() => return,
                 Some(test) = self.tests.recv() => self.test(test).await,
-                () = self.wake.notified() => {}
+                () = self.inbox.news() => {}
                 () = self.runner.news() => {}
                 () = sleep_until(deadline) => {}
             }
@@ -116,12 +96,17 @@ impl SinkTask {
     }
 
     async fn next_work(&self) -> Result<Work, StoreError> {
+        if let Some((queued, stored)) = self.inbox.take() {
+            return Ok(Work::Deliver(Box::new(queued), Some(stored)));
+        }
+        self.inbox.look();
         let sink = self.runner.plugin().to_owned();
         let next = self
             .store
             .read(move |reader| reader.next_delivery(&sink))
             .await?;
         let Some(queued) = next else {
+            self.inbox.rest();
             return Ok(Work::WaitForMore);
         };
         let paused = self.pause.as_ref();
@@ -129,54 +114,68 @@ impl SinkTask {
         Ok(
             match backoff::due(&queued, paused.map(|pause| pause.until)) {
                 Some(due) if due > Instant::now() => Work::WaitUntil(due),
-                _ => Work::Deliver(Box::new(queued)),
+                _ => Work::Deliver(Box::new(queued), None),
             },
         )
     }
 
     /// One attempt, and its record; when to look for the next one. `None` when the
-    /// server stops meanwhile.
+    /// server stops meanwhile. What was handed over is not written down before it is stored.
     async fn deliver(
         &mut self,
         queued: QueuedDelivery,
+        stored: Option<Stored>,
         token: &CancellationToken,
     ) -> Option<Instant> {
+        let attempt = self.attempt(&queued).await;
+        if let Some(stored) = stored
+            && stored.await.is_err()
+        {
+            // Its pipeline has ended, and will make it again, under the same id.
+            let _writes: Vec<PluginWrite> = self.runner.take_writes();
+            return Some(Instant::now());
+        }
+        let record = match attempt {
+            Ok(record) => record,
+            Err(again) => return Some(again),
+        };
+        self.write_down(queued.delivery.id, record, token).await?;
+        Some(Instant::now())
+    }
+
+    /// When to look again, where none was made.
+    async fn attempt(&mut self, queued: &QueuedDelivery) -> Result<AttemptRecord, Instant> {
         let at = Timestamp::now();
-        let attempt = queued.delivery.attempts + 1;
         let first_attempt = queued.first_attempt.unwrap_or(at);
         let context = DeliveryContext {
             delivery_id: queued.delivery.id.clone(),
-            attempt,
+            attempt: queued.delivery.attempts + 1,
             first_attempt: first_attempt.to_string(),
             test: false,
             public_url: self.public_url.clone(),
         };
         let verdict = match serde_json::from_str::<Vec<GuestEvent>>(&queued.input) {
-            Ok(events) => {
-                let answer = self.runner.deliver(&context, &events).await;
-                match answer {
-                    // No attempt was made.
-                    Err(RunError::Absent { .. }) => return Some(Instant::now()),
-                    Err(RunError::Resting { for_another, .. }) => {
-                        return Some(Instant::now() + for_another);
-                    }
-                    Ok(outcome) => judge(outcome, queued.tries + 1, first_attempt),
-                    Err(fault @ RunError::Fault { was_asked, .. }) => {
-                        let reason = fault.to_string();
-                        if was_asked {
-                            judge_fault(reason, queued.faults + 1)
-                        } else {
-                            // It says nothing about this delivery.
-                            let retry = DeliveryOutcome::Retry {
-                                after_ms: None,
-                                reason,
-                            };
-                            judge(retry, queued.tries + 1, first_attempt)
-                        }
+            Ok(events) => match self.runner.deliver(&context, &events).await {
+                Err(RunError::Absent { .. }) => return Err(Instant::now()),
+                Err(RunError::Resting { for_another, .. }) => {
+                    return Err(Instant::now() + for_another);
+                }
+                Ok(outcome) => judge(outcome, queued.tries + 1, first_attempt),
+                Err(fault @ RunError::Fault { was_asked, .. }) => {
+                    let reason = fault.to_string();
+                    if was_asked {
+                        judge_fault(reason, queued.faults + 1)
+                    } else {
+                        // It says nothing about this delivery.
+                        let retry = DeliveryOutcome::Retry {
+                            after_ms: None,
+                            reason,
+                        };
+                        judge(retry, queued.tries + 1, first_attempt)
                     }
                 }
-                .or_split(&queued, &events)
             }
+            .or_split(queued, &events),
             Err(error) => Verdict {
                 outcome: AttemptOutcome::Reject,
                 reason: Some(format!("the stored delivery is damaged: {error}")),
@@ -190,16 +189,14 @@ impl SinkTask {
                 until: Instant::now() + Duration::from_millis(at.ms_since(Timestamp::now())),
             });
         }
-        let record = AttemptRecord {
+        Ok(AttemptRecord {
             latency_ms: i64::try_from(Timestamp::now().ms_since(at)).unwrap_or(i64::MAX),
             at,
             outcome: verdict.outcome,
             reason: verdict.reason.map(clipped),
             by: self.runner.identity(),
             next: verdict.next,
-        };
-        self.write_down(queued.delivery.id, record, token).await?;
-        Some(Instant::now())
+        })
     }
 
     /// What the sink wrote and the attempt's record, in one transaction.
@@ -263,71 +260,6 @@ impl SinkTask {
         };
         // Whoever asked may have gone.
         let _ = test.reply.send(outcome);
-    }
-}
-
-/// `tries`: with this one, since the first attempt.
-fn judge(outcome: DeliveryOutcome, tries: u32, first_attempt: Timestamp) -> Verdict {
-    let now = Timestamp::now();
-    match outcome {
-        DeliveryOutcome::Ok => Verdict {
-            outcome: AttemptOutcome::Ok,
-            reason: None,
-            next: AfterAttempt::Delivered,
-        },
-        DeliveryOutcome::Reject(reason) => Verdict {
-            outcome: AttemptOutcome::Reject,
-            reason: Some(reason),
-            next: AfterAttempt::Dead,
-        },
-        DeliveryOutcome::Retry { reason, .. } if backoff::gives_up(first_attempt, tries, now) => {
-            Verdict {
-                outcome: AttemptOutcome::Retry,
-                reason: Some(format!(
-                    "given up after {tries} attempts in three days: {reason}"
-                )),
-                next: AfterAttempt::Dead,
-            }
-        }
-        DeliveryOutcome::Retry { after_ms, reason } => Verdict {
-            outcome: AttemptOutcome::Retry,
-            reason: Some(reason),
-            next: retry_in(backoff::pause(tries, after_ms), now),
-        },
-    }
-}
-
-/// A delivery on which the plugin itself fails again and again is poison.
-fn judge_fault(reason: String, faults: u32) -> Verdict {
-    let next = if backoff::faulty_for_good(faults) {
-        AfterAttempt::Dead
-    } else {
-        retry_in(backoff::pause(faults, None), Timestamp::now())
-    };
-    Verdict {
-        outcome: AttemptOutcome::Fault,
-        reason: Some(reason),
-        next,
-    }
-}
-
-fn retry_in(pause: Duration, now: Timestamp) -> AfterAttempt {
-    AfterAttempt::RetryAt(now.plus_ms(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)))
-}
-
-const fn end(next: &AfterAttempt) -> DeliveryEnd {
-    match next {
-        AfterAttempt::Delivered => DeliveryEnd::Sent,
-        AfterAttempt::RetryAt(_) | AfterAttempt::Split(_) => DeliveryEnd::Failed,
-        AfterAttempt::Dead => DeliveryEnd::Dead,
-    }
-}
-
-const fn severity(next: &AfterAttempt) -> Severity {
-    match next {
-        AfterAttempt::Delivered => Severity::Debug,
-        AfterAttempt::RetryAt(_) | AfterAttempt::Split(_) => Severity::Warning,
-        AfterAttempt::Dead => Severity::Error,
     }
 }
 

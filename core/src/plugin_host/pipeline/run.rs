@@ -20,7 +20,10 @@ use crate::{
     events::{Frame, Next, Subscription},
     failpoint::{self, Failpoint},
     model::{EventId, PipelineState, ResetReason, Timestamp},
-    plugin_host::{delivery::seal, metrics::DeliveryEnd},
+    plugin_host::{
+        delivery::{HandedOver, seal},
+        metrics::DeliveryEnd,
+    },
     store::{NewDelivery, NewTraces, PassedEvent, PipelineProgress, RETRY_STORE, StoreError, Tx},
 };
 
@@ -321,6 +324,7 @@ impl Running {
             }),
         });
         failpoint::reached(Failpoint::EventsDecided);
+        let handed = self.hand_over(&change.deliveries).await;
         let kept = change.clone();
         let write = move || {
             let change = kept.clone();
@@ -331,18 +335,37 @@ impl Running {
         self.count_shed(&shed);
         failpoint::reached(Failpoint::DecisionsStored);
         for name in change.sinks() {
-            for sink in self.task.sinks.iter().filter(|sink| sink.name == name) {
-                sink.wake.notify_one();
+            if let Some(sink) = self.task.sink(name) {
+                sink.inbox.ring();
             }
         }
+        for handed in handed {
+            handed.stored();
+        }
         Some(())
+    }
+
+    /// A sink that has nothing to do makes its first delivery while it is stored: after a
+    /// crash it is decided and made again, under the same id.
+    async fn hand_over(&self, deliveries: &[NewDelivery]) -> Vec<HandedOver> {
+        // A batch might have other members then, and with them another id.
+        if self.task.config.throttle.batch.is_some() {
+            return Vec::new();
+        }
+        let to_its_sink = |it: &NewDelivery| self.task.sink(&it.sink)?.inbox.hand_over(it);
+        let handed: Vec<HandedOver> = deliveries.iter().filter_map(to_its_sink).collect();
+        if !handed.is_empty() {
+            // They begin before the disk does.
+            tokio::task::yield_now().await;
+            failpoint::reached(Failpoint::DeliveryHandedOver);
+        }
+        handed
     }
 
     /// Deliveries that a full queue had no room for, by their sinks.
     fn count_shed(&self, shed: &[String]) {
         for name in shed {
-            let sink = self.task.sinks.iter().find(|sink| sink.name == *name);
-            if let Some(sink) = sink {
+            if let Some(sink) = self.task.sink(name) {
                 sink.metrics.deliveries.add(DeliveryEnd::Dead);
             }
         }

@@ -1,7 +1,6 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select, select_all};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,17 +19,18 @@ use crate::{
     model::{EventId, PipelineState, PluginRole, Timestamp},
     plugin_host::{
         config::PipelineConfig,
+        delivery::Inbox,
         metrics::Metrics,
         plugin::{Runner, Version, Versions},
     },
     store::{PassedEvent, Store, Tx},
 };
 
-/// A sink as a pipeline knows it: a name, and how to wake it.
+/// A sink as a pipeline knows it.
 #[derive(Clone)]
 pub struct SinkQueue {
     pub name: String,
-    pub wake: Arc<Notify>,
+    pub inbox: Arc<Inbox>,
     pub versions: Versions,
     pub metrics: Arc<Metrics>,
 }
@@ -107,6 +107,10 @@ impl PipelineTask {
             run.await;
             status.fail(error);
         }
+    }
+
+    pub(super) fn sink(&self, name: &str) -> Option<&SinkQueue> {
+        self.sinks.iter().find(|sink| sink.name == name)
     }
 
     fn gates(&self, passed: Vec<(String, Timestamp)>) -> Gates {

@@ -37,6 +37,34 @@ pub struct QueuedDelivery {
     pub input: String,
 }
 
+impl NewDelivery {
+    /// As its sink gets it, which has not seen it before.
+    pub fn queued(&self) -> QueuedDelivery {
+        QueuedDelivery {
+            delivery: Delivery {
+                id: self.id.clone(),
+                pipeline: self.pipeline.clone(),
+                sink: self.sink.clone(),
+                status: DeliveryState::Pending,
+                events: self.events.clone(),
+                attempts: 0,
+                created_at: Timestamp::now(),
+                delivered_at: None,
+                next_attempt_at: None,
+                latency_ms: None,
+                last_error: None,
+                version: None,
+                digest: None,
+            },
+            first_attempt: None,
+            last_attempt: None,
+            tries: 0,
+            faults: 0,
+            input: self.input.clone(),
+        }
+    }
+}
+
 /// What an attempt came to, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptRecord {
