@@ -28,6 +28,16 @@ pub fn add_configured(description: &mut Description, config: Option<&Value>) {
     add(&mut description.asked.secrets, named.secrets);
 }
 
+/// Settings that are URLs to which requests go.
+pub(super) fn target_urls(schema: &Value) -> impl Iterator<Item = &str> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let are_targets = |(_, schema): &(&String, &Value)| {
+        schema.get("format").and_then(Value::as_str) == Some(TARGET_URL)
+    };
+    let properties = properties.into_iter().flatten().filter(are_targets);
+    properties.map(|(key, _)| key.as_str())
+}
+
 fn add(asked: &mut Vec<String>, named: BTreeSet<String>) {
     let news = named.into_iter().filter(|name| !asked.contains(name));
     let news: Vec<String> = news.take(MOST).collect();

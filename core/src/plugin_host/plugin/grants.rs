@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use toml_edit::{Key, Value};
 
+use super::asks::target_urls;
 use crate::{
     model::{Asked, SecretName},
     plugin_host::{
@@ -104,10 +105,23 @@ pub fn suggest(file: &str, role: &str, asked: &Asked, schema: &serde_json::Value
     for secret in &asked.secrets {
         text.push_str(&format!("secrets.{secret} = \"env:{secret}\"\n"));
     }
-    let mut origins = asked.http.iter().filter(|it| written_origin(it).is_some());
-    if let Some(first) = origins.next() {
-        let origins = std::iter::once(first).chain(origins);
-        text.push_str(&format!("grants.http = {}\n", list(origins)));
+    let origins: Vec<&String> = asked
+        .http
+        .iter()
+        .filter(|it| written_origin(it).is_some())
+        .collect();
+    let targets: Vec<String> = target_urls(schema)
+        .map(|key| format!("config.{}", Key::new(key)))
+        .collect();
+    if !targets.is_empty() {
+        let all = list(origins.into_iter().chain([&"…".to_owned()]));
+        let targets = targets.join(", ");
+        text.push_str(&format!(
+            "grants.http = {all} # the origin of {targets}: https://example.org\n"
+        ));
+    } else if !origins.is_empty() {
+        let all = list(origins.into_iter());
+        text.push_str(&format!("grants.http = {all}\n"));
     }
     let (steps, sinks) = if role == "sink" {
         (String::new(), format!("\"{name}\""))
@@ -153,6 +167,24 @@ mod tests {
 
     use super::{Asked, suggest};
     use crate::plugin_host::config::FileConfig;
+
+    #[test]
+    fn a_url_that_is_to_be_set_has_its_origin_granted_beside_it() {
+        let schema = json!({"required": ["url"], "properties": {
+            "url": {"type": "string", "format": "target-url"}, "title": {"type": "string"},
+        }});
+        let mut asked = Asked::default();
+        let expected = "config.url = …\n\
+            grants.http = [\"…\"] # the origin of config.url: https://example.org\n";
+        let text = suggest("hook.wasm", "sink", &asked, &schema);
+        assert!(text.contains(expected), "{text}");
+        asked.http.push("https://api.example.net".into());
+        let text = suggest("hook.wasm", "sink", &asked, &schema);
+        assert!(
+            text.contains("grants.http = [\"https://api.example.net\", \"…\"] #"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn what_is_suggested_can_be_used_however_the_file_is_named() {

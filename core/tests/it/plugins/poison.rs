@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use super::{Host, projects_told, publish};
 use crate::{
     sandbox::guest::{Role, Source},
-    support::folder::{put, put_built, webhook},
+    support::{
+        binary::Binary,
+        folder::{put, put_built, webhook},
+    },
 };
 
 /// A sink that traps, under the name of a webhook.
@@ -44,6 +47,11 @@ async fn a_delivery_on_which_its_sink_traps_is_a_dead_letter_and_a_better_file_g
     publish(&host.server, "second").await;
     let dead = host.delivery_is("dead").await;
     failed_five_times(&dead);
+    let listed = Binary::against(&host.server).run(&["plugin", "list"]).await;
+    let listed = String::from_utf8(listed.stdout).expect("text");
+    let remedy = "1 given up: the page Plugins shows why and sends them again, as does \
+        POST /api/plugins/hook/replay";
+    assert!(listed.contains(remedy), "{listed}");
     let waits = |it: &Value| it["status"] == "pending" && it["attempts"] == 0;
     let next = host.listed("/api/deliveries", waits).await;
 
