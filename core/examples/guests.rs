@@ -23,7 +23,7 @@ use tiny_forge::{
     plugin_host::{
         capabilities::{HttpAccess, HttpGrants, PluginLog, PluginValues, Secrets, Trust},
         compile::{self, Compiler},
-        plugin::{PluginStatus, Runner, Version, Versions},
+        plugin::{PluginStatus, Runner, Version},
         sandbox::{GuestEvent, Limits, Sandbox, Setup},
     },
     store::{Keyring, Store},
@@ -53,6 +53,9 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     instances: u32,
 }
+
+/// As a supervisor keeps it.
+type Published = watch::Sender<Option<Arc<Version>>>;
 
 /// One plugin, compiled, and what its guests share.
 struct Lab {
@@ -120,7 +123,7 @@ impl Lab {
     }
 
     /// One, made anew: from the cache but for the first time.
-    async fn versions(&self) -> anyhow::Result<Versions> {
+    async fn versions(&self) -> anyhow::Result<Published> {
         let compiled = self.compiler.compile(&self.wasm, &self.digest).await?;
         let module = self.sandbox.load(&compiled)?;
         let secrets = Secrets::default();
@@ -145,11 +148,12 @@ impl Lab {
             setup,
             config: self.config.clone(),
         };
-        Ok(watch::channel(Some(Arc::new(version))).1)
+        Ok(watch::Sender::new(Some(Arc::new(version))))
     }
 
-    fn runner(&self, versions: &Versions) -> Runner {
-        Runner::new(self.sandbox.clone(), versions.clone(), self.status.clone())
+    fn runner(&self, versions: &Published) -> Runner {
+        let versions = versions.subscribe();
+        Runner::new(self.sandbox.clone(), versions, self.status.clone())
     }
 
     /// From the bytes of the file to the first answer; the median, in µs.
@@ -166,7 +170,7 @@ impl Lab {
     }
 
     /// Resident bytes of each of so many guests that have been called once.
-    async fn rest(&self, versions: &Versions, count: u32) -> anyhow::Result<f64> {
+    async fn rest(&self, versions: &Published, count: u32) -> anyhow::Result<f64> {
         // What the first one needs is not counted to the others.
         let mut runners = vec![self.runner(versions)];
         runners[0].filter(&event()).await?;

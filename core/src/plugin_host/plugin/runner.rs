@@ -28,6 +28,8 @@ const FIELDS_TOLD: usize = 10;
 pub struct Runner {
     sandbox: Sandbox,
     versions: Versions,
+    /// The same; what is waited for with these has not been called yet.
+    awaited: Versions,
     status: Arc<PluginStatus>,
     running: Option<Running>,
     called: Option<Arc<Version>>,
@@ -69,6 +71,7 @@ impl Runner {
     pub fn new(sandbox: Sandbox, versions: Versions, status: Arc<PluginStatus>) -> Self {
         Self {
             sandbox,
+            awaited: versions.clone(),
             versions,
             beginnings: status.beginnings(),
             status,
@@ -106,7 +109,7 @@ impl Runner {
     /// Waits until the plugin can be used.
     pub async fn until_present(&mut self) {
         // The supervisor lives as long as whoever uses it.
-        if self.versions.wait_for(Option::is_some).await.is_err() {
+        if self.awaited.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -115,7 +118,7 @@ impl Runner {
     pub async fn news(&mut self) {
         tokio::select! {
             Ok(()) = self.beginnings.changed() => self.wake(),
-            Ok(()) = self.versions.changed() => {}
+            Ok(()) = self.awaited.changed() => {}
             else => std::future::pending().await,
         }
     }
@@ -176,7 +179,16 @@ impl Runner {
 
     async fn guest(&mut self) -> Result<&mut Guest, RunError> {
         self.took = Duration::ZERO;
+        let is_current = matches!(self.versions.has_changed(), Ok(false));
+        if self.running.is_none() || !is_current {
+            self.change_over().await?;
+        }
+        Ok(&mut self.running.as_mut().expect("just started").guest)
+    }
+
+    async fn change_over(&mut self) -> Result<(), RunError> {
         self.called = self.versions.borrow_and_update().clone();
+        self.awaited.clone_from(&self.versions);
         let Some(version) = self.called.clone() else {
             self.running = None;
             return Err(RunError::Absent {
@@ -190,7 +202,7 @@ impl Runner {
         if is_new {
             self.start(version).await?;
         }
-        Ok(&mut self.running.as_mut().expect("just started").guest)
+        Ok(())
     }
 
     async fn start(&mut self, version: Arc<Version>) -> Result<(), RunError> {

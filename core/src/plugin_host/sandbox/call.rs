@@ -3,7 +3,6 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -13,29 +12,24 @@ use tokio::{task::unconstrained, time::sleep_until};
 use super::{Fault, meter::Meter, ticker::Ticking};
 
 /// One call of a guest, while it runs: measured, ticked, and cut off.
-pub(super) struct Call {
-    pub(super) meter: Arc<Meter>,
+pub(super) struct Call<'c> {
+    pub(super) meter: &'c Meter,
     /// It may take until then.
     pub(super) ends: Instant,
-    /// What it comes to when the guest computes for too long.
-    pub(super) over_cpu: Fault,
-    pub(super) _ticking: Ticking,
+    pub(super) _ticking: Ticking<'c>,
 }
 
-/// How a call ended.
-pub(super) struct Ended<R> {
-    /// `None` when it took too long.
-    pub(super) result: Option<wasmtime::Result<R>>,
-    pub(super) over_cpu: Fault,
-}
-
-impl Call {
-    /// A panic of ours on its behalf, too, is the end of this guest and of nobody else.
-    pub(super) async fn run<R>(self, guest: impl Future<Output = wasmtime::Result<R>>) -> Ended<R> {
+impl Call<'_> {
+    /// `None` when it took too long. A panic of ours on its behalf, too, is the end of this
+    /// guest and of nobody else.
+    pub(super) async fn run<R>(
+        self,
+        guest: impl Future<Output = wasmtime::Result<R>>,
+    ) -> Option<wasmtime::Result<R>> {
         let mut guest = pin!(guest);
         // Most calls are over when they were polled once, and need no timer.
         let mut timer = pin!(None);
-        let result = poll_fn(|context: &mut Context<'_>| {
+        poll_fn(|context: &mut Context<'_>| {
             let polled = catch_unwind(AssertUnwindSafe(|| {
                 self.meter.poll(guest.as_mut(), context)
             }));
@@ -53,11 +47,7 @@ impl Call {
                 None => Poll::Pending,
             }
         })
-        .await;
-        Ended {
-            result,
-            over_cpu: self.over_cpu,
-        }
+        .await
     }
 }
 
@@ -80,13 +70,12 @@ mod tests {
         let sandbox = Sandbox::new().expect("a sandbox");
         for (answer, expected) in [(Some(1), Ok(1)), (None, Err("tiny-forge panicked (ours)"))] {
             let call = Call {
-                meter: Arc::default(),
+                meter: &Meter::default(),
                 ends: Instant::now(),
-                over_cpu: Fault::Dead,
                 _ticking: sandbox.ticking(),
             };
             let guest = async { Ok(answer.unwrap_or_else(|| panic!("ours"))) };
-            let result = call.run(guest).await.result.expect("in time");
+            let result = call.run(guest).await.expect("in time");
             let told =
                 result.map_err(|error| error.downcast::<Fault>().expect("typed").to_string());
             match (told, expected) {

@@ -59,7 +59,7 @@ impl Sandbox {
         &self.0.engine
     }
 
-    pub(super) fn ticking(&self) -> Ticking {
+    pub(super) fn ticking(&self) -> Ticking<'_> {
         self.0.ticker.ticking()
     }
 }

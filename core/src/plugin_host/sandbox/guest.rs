@@ -9,13 +9,8 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::{
     Decision, DeliveryContext, DeliveryOutcome, Description, Fault, FieldError, GuestEvent,
-    HostState, Module, Sandbox, Setup,
-    call::{Call, Ended},
-    clean,
-    contract::Exports,
-    limits::HANDLES_MAX,
-    meter::Meter,
-    ticker::TICK,
+    HostState, Module, Sandbox, Setup, call::Call, clean, contract::Exports, limits::HANDLES_MAX,
+    meter::Meter, ticker::TICK,
 };
 use crate::{
     model::{PluginRole, TestRequest},
@@ -60,10 +55,11 @@ impl Guest {
     pub async fn start(sandbox: &Sandbox, module: &Module, setup: &Setup) -> Result<Self, Fault> {
         let meter = Arc::new(Meter::default());
         let mut store = new_store(sandbox, setup, &meter);
-        let call = arm(sandbox, &mut store, &meter, Budget::Start, Duration::ZERO);
-        let ended = call.run(module.instantiate(&mut store)).await;
-        let exports =
-            judge(ended, &store).map_err(|fault| clean::fault(fault, setup.secrets.scrubber()))?;
+        let ends = arm(&mut store, &meter, Budget::Start, Duration::ZERO);
+        let asked = module.instantiate(&mut store);
+        let ended = call(sandbox, &meter, ends).run(asked).await;
+        let exports = judge(Budget::Start, ended, &store)
+            .map_err(|fault| clean::fault(fault, setup.secrets.scrubber()))?;
         Ok(Self {
             sandbox: sandbox.clone(),
             start_spent: meter.spent(),
@@ -76,8 +72,9 @@ impl Guest {
     }
 
     pub async fn describe(&mut self) -> Result<Description, Fault> {
-        let call = self.begin(Budget::Start)?;
-        let ended = call.run(self.exports.describe(&mut self.store)).await;
+        let ends = self.begin(Budget::Start)?;
+        let asked = self.exports.describe(&mut self.store);
+        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
         let answer = self.end(Budget::Start, ended)?;
         let told = answer.and_then(|told| clean::description(told, self.scrubber()));
         told.map_err(|problem| self.die(Fault::BadAnswer(problem)))
@@ -85,19 +82,19 @@ impl Guest {
 
     /// `config` is a JSON object. The inner error is the guest's own verdict.
     pub async fn configure(&mut self, config: &str) -> Result<Result<(), Vec<FieldError>>, Fault> {
-        let call = self.begin(Budget::Start)?;
+        let ends = self.begin(Budget::Start)?;
         let asked = self.exports.configure(&mut self.store, config);
-        let ended = call.run(asked).await;
+        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
         let verdict = self.end(Budget::Start, ended)?;
         self.store.data_mut().writes.keep();
         Ok(verdict.map_err(|errors| clean::field_errors(errors, self.scrubber())))
     }
 
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, Fault> {
-        let call = self.begin_as(PluginRole::Filter)?;
+        let ends = self.begin_as(PluginRole::Filter)?;
         let event = self.store.data().setup.disarm(event);
         let asked = self.exports.filter(&mut self.store, &event);
-        let ended = call.run(asked).await;
+        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
         let answer = self.end(Budget::Call, ended)?;
         let decision = answer.map_err(|reason| self.refused(reason))?;
         self.store.data_mut().writes.keep();
@@ -109,10 +106,10 @@ impl Guest {
         &mut self,
         event: &GuestEvent,
     ) -> Result<Option<Map<String, Value>>, Fault> {
-        let call = self.begin_as(PluginRole::Enricher)?;
+        let ends = self.begin_as(PluginRole::Enricher)?;
         let event = self.store.data().setup.disarm(event);
         let asked = self.exports.enrich(&mut self.store, &event);
-        let ended = call.run(asked).await;
+        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
         let answer = self.end(Budget::Call, ended)?;
         let answer = answer.map_err(|reason| self.refused(reason))?;
         let added = answer.map(|added| clean::annotation(&added, self.scrubber()));
@@ -127,11 +124,11 @@ impl Guest {
         context: &DeliveryContext,
         events: &[GuestEvent],
     ) -> Result<DeliveryOutcome, Fault> {
-        let call = self.begin_as(PluginRole::Sink)?;
+        let ends = self.begin_as(PluginRole::Sink)?;
         let setup = &self.store.data().setup;
         let events: Vec<_> = events.iter().map(|event| setup.disarm(event)).collect();
         let asked = self.exports.deliver(&mut self.store, context, &events);
-        let ended = call.run(asked).await;
+        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
         let outcome = self.end(Budget::Call, ended)?;
         self.store.data_mut().writes.keep();
         Ok(clean::outcome(outcome, self.scrubber()))
@@ -167,22 +164,17 @@ impl Guest {
         clean::fault(Fault::Refused(reason), self.scrubber())
     }
 
-    fn begin(&mut self, budget: Budget) -> Result<Call, Fault> {
+    /// Until when the call may take.
+    fn begin(&mut self, budget: Budget) -> Result<Instant, Fault> {
         if self.is_dead() {
             return Err(Fault::Dead);
         }
         self.life = Life::Calling;
-        Ok(arm(
-            &self.sandbox,
-            &mut self.store,
-            &self.meter,
-            budget,
-            self.start_spent,
-        ))
+        Ok(arm(&mut self.store, &self.meter, budget, self.start_spent))
     }
 
     /// A call in a role that is not its own never reaches the guest.
-    fn begin_as(&mut self, wanted: PluginRole) -> Result<Call, Fault> {
+    fn begin_as(&mut self, wanted: PluginRole) -> Result<Instant, Fault> {
         if self.role != wanted {
             return Err(Fault::Host(format!(
                 "it was called as a {}, which it is not",
@@ -192,8 +184,8 @@ impl Guest {
         self.begin(Budget::Call)
     }
 
-    fn end<R>(&mut self, budget: Budget, ended: Ended<R>) -> Result<R, Fault> {
-        let answer = judge(ended, &self.store).map_err(|fault| self.die(fault))?;
+    fn end<R>(&mut self, budget: Budget, ended: Option<wasmtime::Result<R>>) -> Result<R, Fault> {
+        let answer = judge(budget, ended, &self.store).map_err(|fault| self.die(fault))?;
         if budget == Budget::Start {
             self.start_spent = self.meter.spent();
         }
@@ -225,45 +217,52 @@ fn new_store(sandbox: &Sandbox, setup: &Setup, meter: &Arc<Meter>) -> Store<Host
     store
 }
 
-/// Gives the guest what one call may use, and starts the watch.
+/// Gives the guest what one call may use. Says until when the call may take.
 fn arm(
-    sandbox: &Sandbox,
     store: &mut Store<HostState>,
-    meter: &Arc<Meter>,
+    meter: &Meter,
     budget: Budget,
     start_spent: Duration,
-) -> Call {
+) -> Instant {
     let now = Instant::now();
     let limits = &store.data().setup.limits;
-    let over_cpu = match budget {
-        Budget::Start => {
-            let limit = limits.start_cpu;
-            meter.arm(limit, start_spent, now);
-            Fault::OverStartCpu { limit }
-        }
-        Budget::Call => {
-            let limit = limits.call_cpu;
-            meter.arm(limit, Duration::ZERO, now);
-            Fault::OverCpu { limit }
-        }
-    };
+    match budget {
+        Budget::Start => meter.arm(limits.start_cpu, start_spent, now),
+        Budget::Call => meter.arm(limits.call_cpu, Duration::ZERO, now),
+    }
     store.data_mut().is_starting = budget == Budget::Start;
-    let ends = store.data_mut().begin_call(now);
     store.set_epoch_deadline(1);
+    store.data_mut().begin_call(now)
+}
+
+/// Starts the watch.
+fn call<'c>(sandbox: &'c Sandbox, meter: &'c Meter, ends: Instant) -> Call<'c> {
     Call {
-        meter: meter.clone(),
+        meter,
         ends,
-        over_cpu,
         _ticking: sandbox.ticking(),
     }
 }
 
-fn judge<R>(ended: Ended<R>, store: &Store<HostState>) -> Result<R, Fault> {
+fn judge<R>(
+    budget: Budget,
+    ended: Option<wasmtime::Result<R>>,
+    store: &Store<HostState>,
+) -> Result<R, Fault> {
     let state = store.data();
-    match ended.result {
-        Some(result) => result.map_err(|error| Fault::of(&error, state, ended.over_cpu)),
-        None => Err(Fault::OverWall {
-            limit: state.setup.limits.wall,
+    let limits = &state.setup.limits;
+    match ended {
+        Some(result) => result.map_err(|error| {
+            let over_cpu = match budget {
+                Budget::Start => Fault::OverStartCpu {
+                    limit: limits.start_cpu,
+                },
+                Budget::Call => Fault::OverCpu {
+                    limit: limits.call_cpu,
+                },
+            };
+            Fault::of(&error, state, over_cpu)
         }),
+        None => Err(Fault::OverWall { limit: limits.wall }),
     }
 }

@@ -1,6 +1,6 @@
 use std::{
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -13,35 +13,47 @@ use super::ticker::TICK;
 ///
 /// A future computes only while it is polled, so waiting for the host counts by
 /// itself as nothing, and what the host computes on the guest's behalf counts.
-#[derive(Default)]
-pub(super) struct Meter(Mutex<Reading>);
-
-#[derive(Default)]
-struct Reading {
-    limit: Duration,
+///
+/// Only who polls the guest reads and writes it, the guest's store in the middle of a
+/// poll included: one at a time, so it takes no lock and its atomics are relaxed.
+pub(super) struct Meter {
+    /// What the other instants are counted from.
+    zero: Instant,
+    limit_ns: AtomicU64,
     /// By the polls that have ended.
-    spent: Duration,
-    poll: Option<Began>,
-    began: Option<Instant>,
-    was_polled: bool,
+    spent_ns: AtomicU64,
+    began_ns: AtomicU64,
     /// From the call's begin until its last poll ended.
-    took: Duration,
+    took_ns: AtomicU64,
+    phase: AtomicU8,
+    /// By the thread's own clock, of a later poll.
+    poll_began_ns: AtomicU64,
 }
 
-/// When the poll that runs now began. Reading the thread's own clock is a system
-/// call, which most calls are too short to be worth: their only poll is measured
-/// by the wall clock, up to the tick at which a guest yields at the latest.
+/// Reading the thread's own clock is a system call, which most calls are too short to
+/// be worth: their only poll is measured by the wall clock, up to the tick at which a
+/// guest yields at the latest.
 #[derive(Clone, Copy)]
-enum Began {
-    First(Instant),
-    Later(Duration),
+#[repr(u8)]
+enum Phase {
+    Armed,
+    /// Its first poll, which begins when the call does, runs.
+    First,
+    /// No poll runs.
+    Between,
+    Later,
 }
 
-impl Began {
-    fn elapsed(self) -> Duration {
-        match self {
-            Self::First(at) => at.elapsed().min(TICK),
-            Self::Later(before) => thread_time().saturating_sub(before),
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            zero: Instant::now(),
+            limit_ns: AtomicU64::default(),
+            spent_ns: AtomicU64::default(),
+            began_ns: AtomicU64::default(),
+            took_ns: AtomicU64::default(),
+            phase: AtomicU8::new(Phase::Between as u8),
+            poll_began_ns: AtomicU64::default(),
         }
     }
 }
@@ -49,29 +61,24 @@ impl Began {
 impl Meter {
     /// Begins a call, `now`, that may compute until `limit`, of which `spent` is gone.
     pub(super) fn arm(&self, limit: Duration, spent: Duration, now: Instant) {
-        *self.reading() = Reading {
-            limit,
-            spent,
-            poll: None,
-            began: Some(now),
-            was_polled: false,
-            took: Duration::ZERO,
-        };
+        set(&self.limit_ns, nanos(limit));
+        set(&self.spent_ns, nanos(spent));
+        set(&self.began_ns, nanos(now.duration_since(self.zero)));
+        set(&self.took_ns, 0);
+        self.enter(Phase::Armed);
     }
 
     pub(super) fn spent(&self) -> Duration {
-        let reading = self.reading();
-        reading.spent + reading.poll.map_or(Duration::ZERO, Began::elapsed)
+        Duration::from_nanos(self.spent_ns())
     }
 
     /// By the wall clock; of the last call, once it has ended.
     pub(super) fn took(&self) -> Duration {
-        self.reading().took
+        Duration::from_nanos(get(&self.took_ns))
     }
 
     pub(super) fn is_over(&self) -> bool {
-        let limit = self.reading().limit;
-        self.spent() >= limit
+        self.spent_ns() >= get(&self.limit_ns)
     }
 
     /// Polls a call, charging the time of it.
@@ -86,32 +93,62 @@ impl Meter {
         polled
     }
 
-    /// The first one begins when the call does.
     fn begin_poll(&self) {
-        let mut reading = self.reading();
-        reading.poll = Some(match reading.began {
-            Some(at) if !reading.was_polled => Began::First(at),
-            _ => Began::Later(thread_time()),
-        });
-        reading.was_polled = true;
+        if matches!(self.phase(), Phase::Armed) {
+            return self.enter(Phase::First);
+        }
+        set(&self.poll_began_ns, thread_ns());
+        self.enter(Phase::Later);
     }
 
     fn end_poll(&self) {
-        let mut guard = self.reading();
-        let reading = &mut *guard;
-        reading.took = reading.began.map_or(Duration::ZERO, |at| at.elapsed());
-        reading.spent += match reading.poll.take() {
-            Some(Began::First(_)) => reading.took.min(TICK),
-            Some(later) => later.elapsed(),
-            None => Duration::ZERO,
-        };
+        let took_ns = self.since_began_ns();
+        let poll_ns = self.poll_ns(took_ns);
+        set(&self.took_ns, took_ns);
+        set(&self.spent_ns, get(&self.spent_ns) + poll_ns);
+        self.enter(Phase::Between);
     }
 
-    fn reading(&self) -> MutexGuard<'_, Reading> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn spent_ns(&self) -> u64 {
+        get(&self.spent_ns) + self.poll_ns(self.since_began_ns())
+    }
+
+    /// Of the poll that runs, if one does.
+    fn poll_ns(&self, since_began_ns: u64) -> u64 {
+        match self.phase() {
+            Phase::Armed | Phase::Between => 0,
+            Phase::First => since_began_ns.min(nanos(TICK)),
+            Phase::Later => thread_ns().saturating_sub(get(&self.poll_began_ns)),
+        }
+    }
+
+    fn since_began_ns(&self) -> u64 {
+        nanos(self.zero.elapsed()).saturating_sub(get(&self.began_ns))
+    }
+
+    fn phase(&self) -> Phase {
+        const PHASES: [Phase; 4] = [Phase::Armed, Phase::First, Phase::Between, Phase::Later];
+        PHASES[usize::from(self.phase.load(Ordering::Relaxed))]
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
     }
 }
 
-fn thread_time() -> Duration {
-    ThreadTime::now().as_duration()
+fn get(from: &AtomicU64) -> u64 {
+    from.load(Ordering::Relaxed)
+}
+
+fn set(to: &AtomicU64, nanos: u64) {
+    to.store(nanos, Ordering::Relaxed);
+}
+
+/// For half a millennium.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn thread_ns() -> u64 {
+    nanos(ThreadTime::now().as_duration())
 }

@@ -33,9 +33,9 @@ struct Shared {
 }
 
 /// Keeps the epoch moving until it is dropped.
-pub(super) struct Ticking(Arc<Shared>);
+pub(super) struct Ticking<'t>(&'t Shared);
 
-impl Drop for Ticking {
+impl Drop for Ticking<'_> {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::SeqCst);
     }
@@ -56,14 +56,14 @@ impl Ticker {
         })
     }
 
-    pub(super) fn ticking(&self) -> Ticking {
+    pub(super) fn ticking(&self) -> Ticking<'_> {
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
         // Read after the count was raised: the thread, which looks at the count
         // after saying that it sleeps, sees the one or we see the other.
         if self.shared.sleeping.load(Ordering::SeqCst) {
             self.wake();
         }
-        Ticking(self.shared.clone())
+        Ticking(&self.shared)
     }
 
     fn wake(&self) {
