@@ -2,7 +2,7 @@ use std::{
     any::Any,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Instant,
 };
@@ -21,12 +21,11 @@ pub(super) struct Call<'c> {
 
 impl Call<'_> {
     /// `None` when it took too long. A panic of ours on its behalf, too, is the end of this
-    /// guest and of nobody else.
+    /// guest and of nobody else. `guest` is large, and stays where it is.
     pub(super) async fn run<R>(
         self,
-        guest: impl Future<Output = wasmtime::Result<R>>,
+        mut guest: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
     ) -> Option<wasmtime::Result<R>> {
-        let mut guest = pin!(guest);
         // Most calls are over when they were polled once, and need no timer.
         let mut timer = pin!(None);
         poll_fn(|context: &mut Context<'_>| {
@@ -74,7 +73,7 @@ mod tests {
                 ends: Instant::now(),
                 _ticking: sandbox.ticking(),
             };
-            let guest = async { Ok(answer.unwrap_or_else(|| panic!("ours"))) };
+            let guest = pin!(async { Ok(answer.unwrap_or_else(|| panic!("ours"))) });
             let result = call.run(guest).await.expect("in time");
             let told =
                 result.map_err(|error| error.downcast::<Fault>().expect("typed").to_string());

@@ -1,4 +1,5 @@
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -56,8 +57,10 @@ impl Guest {
         let meter = Arc::new(Meter::default());
         let mut store = new_store(sandbox, setup, &meter);
         let ends = arm(&mut store, &meter, Budget::Start, Duration::ZERO);
-        let asked = module.instantiate(&mut store);
-        let ended = call(sandbox, &meter, ends).run(asked).await;
+        let ended = {
+            let asked = pin!(module.instantiate(&mut store));
+            call(sandbox, &meter, ends).run(asked).await
+        };
         let exports = judge(Budget::Start, ended, &store)
             .map_err(|fault| clean::fault(fault, setup.secrets.scrubber()))?;
         Ok(Self {
@@ -73,8 +76,10 @@ impl Guest {
 
     pub async fn describe(&mut self) -> Result<Description, Fault> {
         let ends = self.begin(Budget::Start)?;
-        let asked = self.exports.describe(&mut self.store);
-        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
+        let ended = {
+            let asked = pin!(self.exports.describe(&mut self.store));
+            call(&self.sandbox, &self.meter, ends).run(asked).await
+        };
         let answer = self.end(Budget::Start, ended)?;
         let told = answer.and_then(|told| clean::description(told, self.scrubber()));
         told.map_err(|problem| self.die(Fault::BadAnswer(problem)))
@@ -83,8 +88,10 @@ impl Guest {
     /// `config` is a JSON object. The inner error is the guest's own verdict.
     pub async fn configure(&mut self, config: &str) -> Result<Result<(), Vec<FieldError>>, Fault> {
         let ends = self.begin(Budget::Start)?;
-        let asked = self.exports.configure(&mut self.store, config);
-        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
+        let ended = {
+            let asked = pin!(self.exports.configure(&mut self.store, config));
+            call(&self.sandbox, &self.meter, ends).run(asked).await
+        };
         let verdict = self.end(Budget::Start, ended)?;
         self.store.data_mut().writes.keep();
         Ok(verdict.map_err(|errors| clean::field_errors(errors, self.scrubber())))
@@ -93,8 +100,10 @@ impl Guest {
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, Fault> {
         let ends = self.begin_as(PluginRole::Filter)?;
         let event = self.store.data().setup.disarm(event);
-        let asked = self.exports.filter(&mut self.store, &event);
-        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
+        let ended = {
+            let asked = pin!(self.exports.filter(&mut self.store, &event));
+            call(&self.sandbox, &self.meter, ends).run(asked).await
+        };
         let answer = self.end(Budget::Call, ended)?;
         let decision = answer.map_err(|reason| self.refused(reason))?;
         self.store.data_mut().writes.keep();
@@ -108,8 +117,10 @@ impl Guest {
     ) -> Result<Option<Map<String, Value>>, Fault> {
         let ends = self.begin_as(PluginRole::Enricher)?;
         let event = self.store.data().setup.disarm(event);
-        let asked = self.exports.enrich(&mut self.store, &event);
-        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
+        let ended = {
+            let asked = pin!(self.exports.enrich(&mut self.store, &event));
+            call(&self.sandbox, &self.meter, ends).run(asked).await
+        };
         let answer = self.end(Budget::Call, ended)?;
         let answer = answer.map_err(|reason| self.refused(reason))?;
         let added = answer.map(|added| clean::annotation(&added, self.scrubber()));
@@ -127,8 +138,10 @@ impl Guest {
         let ends = self.begin_as(PluginRole::Sink)?;
         let setup = &self.store.data().setup;
         let events: Vec<_> = events.iter().map(|event| setup.disarm(event)).collect();
-        let asked = self.exports.deliver(&mut self.store, context, &events);
-        let ended = call(&self.sandbox, &self.meter, ends).run(asked).await;
+        let ended = {
+            let asked = pin!(self.exports.deliver(&mut self.store, context, &events));
+            call(&self.sandbox, &self.meter, ends).run(asked).await
+        };
         let outcome = self.end(Budget::Call, ended)?;
         self.store.data_mut().writes.keep();
         Ok(clean::outcome(outcome, self.scrubber()))

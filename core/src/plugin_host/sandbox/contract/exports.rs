@@ -5,6 +5,9 @@
 /// of one of its instances. The module has the bindings, `event` and `description`.
 macro_rules! exports {
     () => {
+        use std::future::ready;
+
+        use futures_util::{TryFutureExt, future::Either};
         use wasmtime::{Store, component::Instance, component::InstancePre};
 
         use crate::{
@@ -87,30 +90,37 @@ macro_rules! exports {
                 Ok(verdict.map_err(|errors| errors.into_iter().map(field_error).collect()))
             }
 
-            pub async fn filter(
-                &self,
-                store: &mut Store<HostState>,
-                about: &GuestEvent,
-            ) -> wasmtime::Result<Result<Decision, String>> {
-                let RoleExports::Filter(role) = &self.role else {
-                    wasmtime::bail!("it is no filter");
+            pub fn filter<'a>(
+                &'a self,
+                store: &'a mut Store<HostState>,
+                about: &'a GuestEvent,
+            ) -> impl Future<Output = wasmtime::Result<Result<Decision, String>>> + Send + 'a {
+                let asked = match &self.role {
+                    RoleExports::Filter(role) => {
+                        Either::Left(role.call_filter(store, event(about)))
+                    }
+                    _ => Either::Right(ready(Err(wasmtime::Error::msg("it is no filter")))),
                 };
-                let decision = role.call_filter(store, event(about)).await?;
-                Ok(decision.map(|decision| match decision {
-                    filter_role::Decision::Keep => Decision::Keep,
-                    filter_role::Decision::Drop(reason) => Decision::Drop(reason),
-                }))
+                asked.map_ok(|decision| {
+                    decision.map(|decision| match decision {
+                        filter_role::Decision::Keep => Decision::Keep,
+                        filter_role::Decision::Drop(reason) => Decision::Drop(reason),
+                    })
+                })
             }
 
-            pub async fn enrich(
-                &self,
-                store: &mut Store<HostState>,
-                about: &GuestEvent,
-            ) -> wasmtime::Result<Result<Option<String>, String>> {
-                let RoleExports::Enricher(role) = &self.role else {
-                    wasmtime::bail!("it is no enricher");
-                };
-                role.call_enrich(store, event(about)).await
+            pub fn enrich<'a>(
+                &'a self,
+                store: &'a mut Store<HostState>,
+                about: &'a GuestEvent,
+            ) -> impl Future<Output = wasmtime::Result<Result<Option<String>, String>>> + Send + 'a
+            {
+                match &self.role {
+                    RoleExports::Enricher(role) => {
+                        Either::Left(role.call_enrich(store, event(about)))
+                    }
+                    _ => Either::Right(ready(Err(wasmtime::Error::msg("it is no enricher")))),
+                }
             }
 
             pub async fn deliver(

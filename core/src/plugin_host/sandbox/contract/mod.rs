@@ -11,6 +11,7 @@ pub mod v1;
 
 use std::borrow::Cow;
 
+use futures_util::future::Either;
 use wasmtime::{
     Store,
     component::{Instance, InstancePre, Linker},
@@ -115,26 +116,26 @@ impl Exports {
         }
     }
 
-    pub async fn filter(
-        &self,
-        store: &mut Store<HostState>,
-        event: &GuestEvent,
-    ) -> wasmtime::Result<Result<Decision, String>> {
+    pub fn filter<'a>(
+        &'a self,
+        store: &'a mut Store<HostState>,
+        event: &'a GuestEvent,
+    ) -> impl Future<Output = wasmtime::Result<Result<Decision, String>>> + Send + 'a {
         match self {
-            Self::V0_1(guest) => guest.filter(store, event).await,
-            Self::V1(guest) => guest.filter(store, event).await,
+            Self::V0_1(guest) => Either::Left(guest.filter(store, event)),
+            Self::V1(guest) => Either::Right(guest.filter(store, event)),
         }
     }
 
     /// What is added is JSON text.
-    pub async fn enrich(
-        &self,
-        store: &mut Store<HostState>,
-        event: &GuestEvent,
-    ) -> wasmtime::Result<Result<Option<String>, String>> {
+    pub fn enrich<'a>(
+        &'a self,
+        store: &'a mut Store<HostState>,
+        event: &'a GuestEvent,
+    ) -> impl Future<Output = wasmtime::Result<Result<Option<String>, String>>> + Send + 'a {
         match self {
-            Self::V0_1(guest) => guest.enrich(store, event).await,
-            Self::V1(guest) => guest.enrich(store, event).await,
+            Self::V0_1(guest) => Either::Left(guest.enrich(store, event)),
+            Self::V1(guest) => Either::Right(guest.enrich(store, event)),
         }
     }
 
