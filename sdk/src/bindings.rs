@@ -17,8 +17,8 @@ pub mod common {
         inline: "
             package tiny-forge:sdk;
             world common {
-                include tiny-forge:plugin/imports@1.0.0;
-                export tiny-forge:plugin/plugin@1.0.0;
+                include tiny-forge:plugin/imports@1.1.0;
+                export tiny-forge:plugin/plugin@1.1.0;
             }
         ",
         generate_all,
@@ -34,7 +34,7 @@ macro_rules! role {
             path: "wit/v1",
             inline: $world,
             with: {
-                "tiny-forge:plugin/types@1.0.0": crate::bindings::common::tiny_forge::plugin::types,
+                "tiny-forge:plugin/types@1.1.0": crate::bindings::common::tiny_forge::plugin::types,
             },
             pub_export_macro: true,
             export_macro_name: "export_role",
@@ -45,16 +45,19 @@ macro_rules! role {
 
 pub mod filter {
     role!(
-        "package tiny-forge:sdk; world filter-only { export tiny-forge:plugin/filter-role@1.0.0; }"
+        "package tiny-forge:sdk; world filter-only {
+            export tiny-forge:plugin/filter-role@1.1.0;
+            export tiny-forge:plugin/packed-filter@1.1.0;
+        }"
     );
 }
 
 pub mod enricher {
     role!(
-        "package tiny-forge:sdk; world enricher-only { export tiny-forge:plugin/enricher-role@1.0.0; }"
+        "package tiny-forge:sdk; world enricher-only { export tiny-forge:plugin/enricher-role@1.1.0; }"
     );
 }
 
 pub mod sink {
-    role!("package tiny-forge:sdk; world sink-only { export tiny-forge:plugin/sink-role@1.0.0; }");
+    role!("package tiny-forge:sdk; world sink-only { export tiny-forge:plugin/sink-role@1.1.0; }");
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Severity;
 use crate::bindings::common::tiny_forge::plugin::types;
+use crate::bindings::filter::exports::tiny_forge::plugin::packed_filter::PackedEvent;
 
 /// One fact from the journal.
 ///
@@ -142,6 +143,30 @@ impl From<types::Event> for Event {
     }
 }
 
+impl From<PackedEvent> for Event {
+    fn from(event: PackedEvent) -> Self {
+        let mut texts = event.texts;
+        let (a, b, c, d, e, f) = event.ends;
+        let annotations = texts.split_off(f as usize);
+        let text = |from: u32, to: u32| texts[from as usize..to as usize].to_owned();
+        Self {
+            id: event.id,
+            kind: text(0, a),
+            time: text(a, b),
+            node: text(b, c),
+            subject: text(c, d),
+            severity: event.severity.into(),
+            actor: text(d, e),
+            cause: event.cause,
+            payload: {
+                texts.drain(..e as usize);
+                texts.into()
+            },
+            annotations: annotations.into(),
+        }
+    }
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (kind, name) = self.actor.split_once(':').unwrap_or(("", &self.actor));
@@ -218,7 +243,7 @@ mod tests {
     use serde::Deserialize;
     use serde_json::json;
 
-    use super::Event;
+    use super::{Event, PackedEvent, types};
 
     #[derive(Debug, Deserialize)]
     struct Deploy {
@@ -274,5 +299,45 @@ mod tests {
                 "cause": 7, "payload": {"what": "started"}, "annotations": {"team": {"owner": "ops"}},
             })
         );
+    }
+
+    #[test]
+    fn an_event_is_the_same_whether_its_texts_come_alone_or_together() {
+        let texts = [
+            "deploy_status",
+            "2026-03-27T22:30:25.123Z",
+            "n-größe",
+            "",
+            "user:アレックス",
+            r#"{"image":"größe:1"}"#,
+            r#"{"team":{"owner":"zoë"}}"#,
+        ];
+        let [kind, time, node, subject, actor, payload, annotations] = texts.map(str::to_owned);
+        let alone = types::Event {
+            id: 7,
+            type_: kind,
+            time,
+            node,
+            subject,
+            severity: types::Severity::Error,
+            actor,
+            cause: Some(3),
+            payload,
+            annotations,
+        };
+        let mut end = 0;
+        let ends = texts.map(|text| {
+            end += text.len() as u32;
+            end
+        });
+        let together = PackedEvent {
+            id: 7,
+            severity: types::Severity::Error,
+            cause: Some(3),
+            texts: texts.concat(),
+            ends: (ends[0], ends[1], ends[2], ends[3], ends[4], ends[5]),
+        };
+        let text = |event: Event| serde_json::to_string(&event).expect("JSON");
+        assert_eq!(text(together.into()), text(alone.into()));
     }
 }

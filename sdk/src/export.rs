@@ -5,11 +5,23 @@
 #[macro_export]
 macro_rules! export_filter {
     ($plugin:ty) => {
-        $crate::__export!($plugin, Filter, filter, filter_role, {
-            fn filter(event: role::Event) -> Result<role::Decision, String> {
-                PLUGIN.with(|plugin| plugin.filter(event))
+        $crate::__export!(
+            $plugin,
+            Filter,
+            filter,
+            filter_role,
+            {
+                fn filter(event: role::Event) -> Result<role::Decision, String> {
+                    PLUGIN.with(|plugin| plugin.filter(event.into()))
+                }
+            },
+            packed_filter,
+            {
+                fn filter(event: packed_filter::PackedEvent) -> Result<role::Decision, String> {
+                    PLUGIN.with(|plugin| plugin.filter(event.into()))
+                }
             }
-        });
+        );
     };
 }
 
@@ -41,7 +53,10 @@ macro_rules! export_sink {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($plugin:ty, $trait:ident, $world:ident, $role:ident, { $($function:tt)* }) => {
+    (
+        $plugin:ty, $trait:ident, $world:ident, $role:ident, { $($function:tt)* }
+        $(, $more:ident, { $($function_of_more:tt)* })?
+    ) => {
         #[cfg(not(target_family = "wasm"))]
         const _: () = {
             const fn has_the_role<P: $crate::$trait>() {}
@@ -74,6 +89,14 @@ macro_rules! __export {
             impl role::Guest for Component {
                 $($function)*
             }
+
+            $(
+                use $crate::__private::bindings::$world::exports::tiny_forge::plugin::$more;
+
+                impl $more::Guest for Component {
+                    $($function_of_more)*
+                }
+            )?
 
             $crate::__private::bindings::common::export_common!(
                 Component with_types_in $crate::__private::bindings::common

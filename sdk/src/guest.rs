@@ -43,8 +43,8 @@ impl<P: Plugin> Slot<P> {
 }
 
 impl<P: Filter> Slot<P> {
-    pub fn filter(&self, event: types::Event) -> Result<filter_role::Decision, String> {
-        match self.with(|plugin| plugin.filter(&Event::from(event))) {
+    pub fn filter(&self, event: Event) -> Result<filter_role::Decision, String> {
+        match self.with(|plugin| plugin.filter(&event)) {
             Ok(Decision::Keep) => Ok(filter_role::Decision::Keep),
             Ok(Decision::Drop(reason)) => Ok(filter_role::Decision::Drop(reason)),
             Err(fault) => Err(fault.to_string()),

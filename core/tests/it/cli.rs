@@ -194,7 +194,7 @@ async fn a_plugin_is_built_from_its_crate_and_then_shown() {
         .await;
     let json: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
     assert_eq!(json["role"], "sink");
-    assert_eq!(json["contract"], "1.0.0");
+    assert_eq!(json["contract"], "1.1.0");
 }
 
 #[tokio::test]

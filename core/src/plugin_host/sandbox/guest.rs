@@ -100,8 +100,9 @@ impl Guest {
     pub async fn filter(&mut self, event: &GuestEvent) -> Result<Decision, Fault> {
         let ends = self.begin_as(PluginRole::Filter)?;
         let event = self.store.data().setup.disarm(event);
+        let mut texts = String::new();
         let ended = {
-            let asked = pin!(self.exports.filter(&mut self.store, &event));
+            let asked = pin!(self.exports.filter(&mut self.store, &event, &mut texts));
             call(&self.sandbox, &self.meter, ends).run(asked).await
         };
         let answer = self.end(Budget::Call, ended)?;

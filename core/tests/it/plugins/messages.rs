@@ -69,7 +69,7 @@ async fn what_a_plugin_imports_in_vain_is_named_with_the_way_out() {
     assert_eq!(
         refusal(&host, unknown).await,
         "it imports what this server does not offer: acme:things/magic, \
-         tiny-forge:plugin/mail@1.0.0, tiny-forge:plugin/clock@1.0.0#set. Plugin contract 1.0.0 \
+         tiny-forge:plugin/mail@1.0.0, tiny-forge:plugin/clock@1.0.0#set. Plugin contract 1.1.0 \
          has `log`, `http`, `sign`, `store`, `clock`: remove the dependency that needs anything \
          else"
     );
@@ -80,7 +80,7 @@ async fn what_a_plugin_imports_in_vain_is_named_with_the_way_out() {
 async fn a_newer_contract_is_refused_only_where_something_is_missing() {
     let host = with_a_bad_one().await;
     let sdk = concat!("the SDK of tiny-forge ", env!("CARGO_PKG_VERSION"));
-    let newer = contract("1.1.0", "monotonic-ms: func() -> u64;");
+    let newer = contract("1.2.0", "monotonic-ms: func() -> u64;");
     let calls = |function: &str| {
         let call = "(drop (call $clock)) (i32.const 256)";
         let guest = Source::filter(call).import("clock", "clock", function, "(result i64)");
@@ -89,8 +89,8 @@ async fn a_newer_contract_is_refused_only_where_something_is_missing() {
     assert_eq!(
         refusal(&host, calls("monotonic-ms")).await,
         format!(
-            "it is built for plugin contract 1.1.0, and imports what contract 1.0.0 of this \
-             server does not have: tiny-forge:plugin/clock@1.1.0#monotonic-ms. Upgrade \
+            "it is built for plugin contract 1.2.0, and imports what contract 1.1.0 of this \
+             server does not have: tiny-forge:plugin/clock@1.2.0#monotonic-ms. Upgrade \
              tiny-forge, or build it with {sdk}"
         )
     );
@@ -99,7 +99,7 @@ async fn a_newer_contract_is_refused_only_where_something_is_missing() {
     assert_eq!(
         refusal(&host, next).await,
         format!(
-            "it is built for plugin contract 2.0.0, this server knows 0.1.0 and 1.0.0: upgrade \
+            "it is built for plugin contract 2.0.0, this server knows 0.1.0 and 1.1.0: upgrade \
              tiny-forge, or build it with {sdk}"
         )
     );
@@ -107,7 +107,7 @@ async fn a_newer_contract_is_refused_only_where_something_is_missing() {
     let running = host
         .listed("/api/plugins", |it| it["state"] == "running")
         .await;
-    assert_eq!(running["contract"], "1.1.0");
+    assert_eq!(running["contract"], "1.2.0");
     host.server.stop().await;
 }
 

@@ -70,10 +70,13 @@ fn each_plugin_is_one_component_with_its_role_and_without_wasi() {
                 "{folder} imports {import}"
             );
         }
-        let expected = BTreeSet::from([
-            "tiny-forge:plugin/plugin@1.0.0".to_owned(),
-            format!("tiny-forge:plugin/{role}-role@1.0.0"),
+        let mut expected = BTreeSet::from([
+            "tiny-forge:plugin/plugin@1.1.0".to_owned(),
+            format!("tiny-forge:plugin/{role}-role@1.1.0"),
         ]);
+        if role == Role::Filter {
+            expected.insert("tiny-forge:plugin/packed-filter@1.1.0".to_owned());
+        }
         assert_eq!(exports, expected, "{folder}");
 
         let again = build(&request).expect(folder);

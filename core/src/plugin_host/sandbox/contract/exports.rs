@@ -2,12 +2,13 @@
 //! its own: this writes it down once.
 
 /// `Indices`, where the functions of a component are, and `Exports`, the functions
-/// of one of its instances. The module has the bindings, `event` and `description`.
+/// of one of its instances. The module has the bindings, `event`, `description`, and what
+/// is called of a filter: `FilterIndices`, `FilterExports` and `filter`.
 macro_rules! exports {
     () => {
         use std::future::ready;
 
-        use futures_util::{TryFutureExt, future::Either};
+        use futures_util::future::Either;
         use wasmtime::{Store, component::Instance, component::InstancePre};
 
         use crate::{
@@ -21,7 +22,7 @@ macro_rules! exports {
         }
 
         enum RoleIndices {
-            Filter(filter_role::GuestIndices),
+            Filter(FilterIndices),
             Enricher(enricher_role::GuestIndices),
             Sink(sink_role::GuestIndices),
         }
@@ -32,7 +33,7 @@ macro_rules! exports {
         }
 
         enum RoleExports {
-            Filter(filter_role::Guest),
+            Filter(FilterExports),
             Enricher(enricher_role::Guest),
             Sink(sink_role::Guest),
         }
@@ -42,9 +43,7 @@ macro_rules! exports {
                 Ok(Self {
                     plugin: plugin::GuestIndices::new(of)?,
                     role: match role {
-                        PluginRole::Filter => {
-                            RoleIndices::Filter(filter_role::GuestIndices::new(of)?)
-                        }
+                        PluginRole::Filter => RoleIndices::Filter(FilterIndices::new(of)?),
                         PluginRole::Enricher => {
                             RoleIndices::Enricher(enricher_role::GuestIndices::new(of)?)
                         }
@@ -94,19 +93,12 @@ macro_rules! exports {
                 &'a self,
                 store: &'a mut Store<HostState>,
                 about: &'a GuestEvent,
+                texts: &'a mut String,
             ) -> impl Future<Output = wasmtime::Result<Result<Decision, String>>> + Send + 'a {
-                let asked = match &self.role {
-                    RoleExports::Filter(role) => {
-                        Either::Left(role.call_filter(store, event(about)))
-                    }
+                match &self.role {
+                    RoleExports::Filter(role) => Either::Left(filter(role, store, about, texts)),
                     _ => Either::Right(ready(Err(wasmtime::Error::msg("it is no filter")))),
-                };
-                asked.map_ok(|decision| {
-                    decision.map(|decision| match decision {
-                        filter_role::Decision::Keep => Decision::Keep,
-                        filter_role::Decision::Drop(reason) => Decision::Drop(reason),
-                    })
-                })
+                }
             }
 
             pub fn enrich<'a>(

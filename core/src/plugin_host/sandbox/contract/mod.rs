@@ -116,14 +116,16 @@ impl Exports {
         }
     }
 
+    /// `texts` is where it may put those of the event together.
     pub fn filter<'a>(
         &'a self,
         store: &'a mut Store<HostState>,
         event: &'a GuestEvent,
+        texts: &'a mut String,
     ) -> impl Future<Output = wasmtime::Result<Result<Decision, String>>> + Send + 'a {
         match self {
-            Self::V0_1(guest) => Either::Left(guest.filter(store, event)),
-            Self::V1(guest) => Either::Right(guest.filter(store, event)),
+            Self::V0_1(guest) => Either::Left(guest.filter(store, event, texts)),
+            Self::V1(guest) => Either::Right(guest.filter(store, event, texts)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Contract version 0.1, as an adapter onto the newest: the same functions under
 //! their old names, and a description whose capabilities were a closed record.
 
+use futures_util::TryFutureExt;
 use wasmtime::component::{HasSelf, Linker};
 
 use super::{Offer, exports::exports, json, v1, v1::event};
@@ -21,7 +22,24 @@ pub fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     host::Offer::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)
 }
 
+use filter_role::{Guest as FilterExports, GuestIndices as FilterIndices};
+
 exports!();
+
+fn filter<'a>(
+    role: &'a FilterExports,
+    store: &'a mut Store<HostState>,
+    about: &'a GuestEvent,
+    _: &mut String,
+) -> impl Future<Output = wasmtime::Result<Result<Decision, String>>> + Send + 'a {
+    let asked = role.call_filter(store, event(about));
+    asked.map_ok(|answer| {
+        answer.map(|decision| match decision {
+            filter_role::Decision::Keep => Decision::Keep,
+            filter_role::Decision::Drop(reason) => Decision::Drop(reason),
+        })
+    })
+}
 
 mod host {
     wasmtime::component::bindgen!({

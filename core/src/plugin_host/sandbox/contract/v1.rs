@@ -1,6 +1,8 @@
 //! Contract version 1, the newest: Rust types and functions made from the WIT, and
 //! what they are in the host's own words.
 
+mod filter;
+
 use wasmtime::component::{HasSelf, Linker};
 
 use super::{Offer, exports::exports, json};
@@ -9,12 +11,14 @@ use crate::{
     plugin_host::sandbox::{DeliveryContext, Description, GuestEvent, HostState},
 };
 
-use guest::exports::tiny_forge::plugin::{enricher_role, filter_role, plugin, sink_role};
+use guest::exports::tiny_forge::plugin::{
+    enricher_role, filter_role, packed_filter, plugin, sink_role,
+};
 pub use guest::tiny_forge::plugin::types;
 pub use host::tiny_forge::plugin::{clock, http, log, sign, store, types as offered_types};
 
 pub const OFFER: Offer = Offer {
-    version: "1.0.0",
+    version: "1.1.0",
     interfaces: &[
         ("types", &[]),
         ("log", &["write"]),
@@ -29,6 +33,8 @@ pub fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     host::Offer::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)
 }
 
+use filter::{FilterExports, FilterIndices, filter};
+
 exports!();
 
 /// What the host offers to every role.
@@ -37,7 +43,7 @@ mod host {
         path: "../sdk/wit/v1",
         inline: "
             package tiny-forge:host;
-            world offer { include tiny-forge:plugin/imports@1.0.0; }
+            world offer { include tiny-forge:plugin/imports@1.1.0; }
         ",
         world: "tiny-forge:host/offer",
         imports: { default: async | trappable },
@@ -51,10 +57,11 @@ mod guest {
         inline: "
             package tiny-forge:host;
             world guest {
-                export tiny-forge:plugin/plugin@1.0.0;
-                export tiny-forge:plugin/filter-role@1.0.0;
-                export tiny-forge:plugin/enricher-role@1.0.0;
-                export tiny-forge:plugin/sink-role@1.0.0;
+                export tiny-forge:plugin/plugin@1.1.0;
+                export tiny-forge:plugin/filter-role@1.1.0;
+                export tiny-forge:plugin/packed-filter@1.1.0;
+                export tiny-forge:plugin/enricher-role@1.1.0;
+                export tiny-forge:plugin/sink-role@1.1.0;
             }
         ",
         world: "tiny-forge:host/guest",
@@ -85,17 +92,21 @@ pub fn event(event: &GuestEvent) -> types::Event<'_> {
         time,
         node,
         subject,
-        severity: match severity {
-            Severity::Debug => types::Severity::Debug,
-            Severity::Info => types::Severity::Info,
-            Severity::Warning => types::Severity::Warning,
-            Severity::Error => types::Severity::Error,
-            Severity::Critical => types::Severity::Critical,
-        },
+        severity: level(*severity),
         actor,
         cause: *cause,
         payload,
         annotations,
+    }
+}
+
+const fn level(severity: Severity) -> types::Severity {
+    match severity {
+        Severity::Debug => types::Severity::Debug,
+        Severity::Info => types::Severity::Info,
+        Severity::Warning => types::Severity::Warning,
+        Severity::Error => types::Severity::Error,
+        Severity::Critical => types::Severity::Critical,
     }
 }
 
