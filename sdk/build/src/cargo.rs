@@ -63,7 +63,8 @@ enum Message {
     Other,
 }
 
-/// A profile for small components, whatever the crate's own says. The names of
+/// A profile for small components, whatever the crate's own says, but for the crate itself
+/// and what it instantiates, which each call goes through ([`fast`]). The names of
 /// functions stay, a sixth of the size: a backtrace without them tells nobody anything.
 const PROFILE: [(&str, &str); 5] = [
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
@@ -133,6 +134,7 @@ pub(crate) fn compile(
         .arg("--target-dir")
         .arg(target_dir)
         .args(without_home())
+        .args(fast(&plugin.package))
         .envs(PROFILE)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
@@ -151,6 +153,13 @@ pub(crate) fn compile(
         .filter_map(|line| serde_json::from_str(line).ok())
         .find_map(|message| module_of(plugin, message))
         .ok_or_else(failed)
+}
+
+/// A tenth off each call of a small filter, for a quarter more of size. All crates alike
+/// would gain no more, and double the constants that a guest keeps in memory.
+fn fast(package: &str) -> [String; 2] {
+    let config = format!("profile.release.package.\"{package}\".opt-level=2");
+    ["--config".to_owned(), config]
 }
 
 /// A panic names its source file: where the user of the machine that a plugin was
