@@ -207,7 +207,9 @@ impl Source {
 /// The contract in another version, with more functions of the host's clock.
 pub fn contract(version: &str, more: &str) -> tempfile::TempDir {
     contract_with(|text| {
-        text.replace("@1.1.0", &format!("@{version}"))
+        // An older one has nothing that came later.
+        text.replace("@since(version = 1.1.0)", "")
+            .replace("@1.1.0", &format!("@{version}"))
             .replace("interface clock {", &format!("interface clock {{ {more}"))
     })
 }

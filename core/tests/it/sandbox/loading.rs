@@ -93,11 +93,11 @@ async fn one_role_each() {
     let later = refusal(
         r#"(component
             (instance $none)
-            (export "tiny-forge:plugin/plugin@1.1.0" (instance $none))
-            (export "tiny-forge:plugin/guard-role@1.1.0" (instance $none)))"#,
+            (export "tiny-forge:plugin/plugin@1.2.0" (instance $none))
+            (export "tiny-forge:plugin/guard-role@1.2.0" (instance $none)))"#,
     )
     .await;
-    let wants = "1.1.0".to_owned();
+    let wants = "1.2.0".to_owned();
     assert_eq!(later, LoadError::NewerContract { wants });
     let empty = refusal(
         r#"(component
@@ -107,6 +107,18 @@ async fn one_role_each() {
     )
     .await;
     assert!(matches!(empty, LoadError::Misfit { .. }), "{empty}");
+    let packed_of_another_shape = refusal(
+        r#"(component
+            (instance $none)
+            (export "tiny-forge:plugin/plugin@1.1.0" (instance $none))
+            (export "tiny-forge:plugin/filter-role@1.1.0" (instance $none))
+            (export "tiny-forge:plugin/packed-filter@1.1.0" (instance $none)))"#,
+    )
+    .await;
+    assert!(
+        matches!(packed_of_another_shape, LoadError::Misfit { .. }),
+        "{packed_of_another_shape}"
+    );
 }
 
 #[tokio::test]

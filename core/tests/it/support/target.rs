@@ -139,6 +139,14 @@ impl Target {
             .clone()
     }
 
+    /// The same as [`Self::received`], for who does not look at them.
+    pub async fn counts(&self, count: usize) {
+        let mut arrived = self.shared.count.subscribe();
+        let enough = arrived.wait_for(|arrived| *arrived >= count);
+        let enough = tokio::time::timeout(PATIENCE, enough).await;
+        enough.expect("in time").expect("the target lives");
+    }
+
     /// Waits until `count` requests have arrived.
     pub async fn received(&self, count: usize) -> Vec<Received> {
         self.until(|requests| requests.len() >= count).await
