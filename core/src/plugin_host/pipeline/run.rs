@@ -306,6 +306,9 @@ impl Running {
         token: &CancellationToken,
     ) -> Option<()> {
         let sealed = self.seal(std::mem::take(&mut decided.passed));
+        let deliveries = self.deliveries(&sealed);
+        failpoint::reached(Failpoint::EventsDecided);
+        let handed = self.hand_over(&deliveries).await;
         let traces = NewTraces::new(std::mem::take(&mut decided.traces));
         let change = Arc::new(Change {
             traces,
@@ -313,7 +316,7 @@ impl Running {
             cursor,
             skipped: self.gap.between(self.stored, cursor),
             decided,
-            deliveries: self.deliveries(&sealed),
+            deliveries,
             batch: BatchChange {
                 sealed_to: sealed.iter().flatten().map(|event| event.id).max(),
                 added: self.batch.take_news(),
@@ -323,8 +326,6 @@ impl Running {
                 cooldown: once.cooldown(),
             }),
         });
-        failpoint::reached(Failpoint::EventsDecided);
-        let handed = self.hand_over(&change.deliveries).await;
         let kept = change.clone();
         let write = move || {
             let change = kept.clone();
