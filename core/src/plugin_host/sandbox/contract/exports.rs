@@ -1,5 +1,5 @@
-//! What guests export has the same shape in every version so far, under types of
-//! its own: this writes it down once.
+//! What guests export has the same shape in every version so far, but for how a filter
+//! is called, under types of its own: this writes it down once.
 
 /// `Indices`, where the functions of a component are, and `Exports`, the functions
 /// of one of its instances. The module has the bindings, `event`, `description`, and what
